@@ -1,0 +1,371 @@
+"""Round trips through every format, and what becomes of damaged, lying and hostile files."""
+
+import gzip
+import io
+import math
+import os
+import pickle
+import struct
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tinyproto.data.formats import (
+    SPLITS,
+    FormatError,
+    read_idx,
+    read_npz,
+    read_pickled_cifar,
+    read_svhn,
+)
+
+
+def refusal(read, *arguments):
+    """The message of the FormatError that must come, which must be one line."""
+    with pytest.raises(FormatError) as caught:
+        read(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def flipped(content, place, bit):
+    damaged = bytearray(content)
+    damaged[place % len(damaged)] ^= 1 << bit
+    return bytes(damaged)
+
+
+flips = st.tuples(st.integers(0, 1 << 20), st.integers(0, 7))
+fractions = st.floats(0, 1, exclude_max=True)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return tmp_path_factory.mktemp("formats") / "file"
+
+
+# idx
+
+idx_arrays = hnp.arrays(
+    st.sampled_from(["u1", "i1", "i2", "i4", "f4", "f8"]),
+    hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
+)
+
+
+@given(idx_arrays, st.booleans())
+def test_idx_round_trip(write, file, array, packed):
+    content = write.idx_bytes(array)
+    file.write_bytes(gzip.compress(content) if packed else content)
+    found = read_idx(file)
+    assert found.dtype == array.dtype
+    assert found.dtype.isnative
+    assert found.flags.writeable
+    np.testing.assert_array_equal(found, array)
+
+
+@given(idx_arrays, st.booleans(), fractions)
+def test_truncated_idx(write, file, array, packed, fraction):
+    content = write.idx_bytes(array)
+    content = gzip.compress(content) if packed else content
+    file.write_bytes(content[: math.floor(len(content) * fraction)])
+    assert str(file) in refusal(read_idx, file)
+
+
+@given(idx_arrays, flips)
+def test_a_flipped_bit_in_a_gzipped_idx_is_noticed_or_harmless(write, file, array, flip):
+    file.write_bytes(flipped(gzip.compress(write.idx_bytes(array)), *flip))
+    try:
+        found = read_idx(file)
+    except FormatError:
+        return
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "found no bytes"),
+        (b"\x00\x00\x0f\x01\x00\x00\x00\x00", "found 00 00 0f 01"),
+        (b"PK\x03\x04 a zip", "found 50 4b 03 04"),
+        (b"\x00\x00\x08\x02\x00\x00\x00\x01", "expected the sizes of 2 axes, found only 4 bytes"),
+        (
+            b"\x00\x00\x08\x01\x00\x00\x00\x02ab!",
+            "expected 2 bytes for shape (2,) of uint8, found more",
+        ),
+        (
+            b"\x00\x00\x0d\x01\x00\x00\x00\x02ab",
+            "expected 8 bytes for shape (2,) of float32, found 2",
+        ),
+        (b"\x00\x00\x08\x04" + b"\xff" * 16 + b"few", "found 3"),
+    ],
+)
+def test_what_is_no_idx_file(file, content, expected):
+    file.write_bytes(content)
+    assert expected in refusal(read_idx, file)
+
+
+def test_an_absent_file_is_an_os_error(tmp_path):
+    for read in (read_idx, read_npz, read_pickled_cifar, read_svhn):
+        with pytest.raises(FileNotFoundError, match="absent"):
+            read(tmp_path / "absent")
+
+
+# CIFAR
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+@pytest.mark.parametrize("form", ["tar.gz", "tar", "folder"])
+def test_cifar_round_trip(write, make_arrays, tmp_path, classes, form):
+    arrays = make_arrays((32, 32, 3), classes)
+    files = write.cifar_files(arrays, classes)
+    archive = write.tar_gz_bytes({"cifar/batches.meta": b"not a pickle", **files})
+    path = tmp_path / "cifar"
+    if form == "folder":
+        path.mkdir()
+        for name, content in files.items():
+            (path / name.split("/")[1]).write_bytes(content)
+    else:
+        path.write_bytes(archive if form == "tar.gz" else gzip.decompress(archive))
+    found = read_pickled_cifar(path, classes)
+    assert_same(found, arrays)
+    assert found["x_train"].dtype == np.uint8
+    assert found["y_train"].dtype == np.int64
+
+
+def test_a_cifar_array_in_fortran_order(write, make_arrays, tmp_path):
+    arrays = make_arrays((32, 32, 3))
+    files = write.cifar_files(arrays)
+    rows = arrays["x_test"].transpose(0, 3, 1, 2).reshape(10, 3072)
+    files["cifar-10-batches-py/test_batch"] = write.python2_pickle(
+        {"data": np.asfortranarray(rows), "labels": arrays["y_test"].tolist()}
+    )
+    (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
+    assert_same(read_pickled_cifar(tmp_path / "cifar"), arrays)
+
+
+class Hostile:
+    """Unpickled by the ordinary reader, this runs a command."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_hostile_pickle_calls_nothing(write, make_arrays, tmp_path, protocol):
+    marker = tmp_path / "marker"
+    content = pickle.dumps({"data": Hostile(os.system, f"touch {marker}")}, protocol)
+    files = write.cifar_files(make_arrays((32, 32, 3)))
+    path = tmp_path / "cifar-10-python.tar.gz"
+    path.write_bytes(write.tar_gz_bytes({**files, "cifar-10-batches-py/data_batch_3": content}))
+    message = refusal(read_pickled_cifar, path)
+    assert "data_batch_3" in message
+    assert f"{os.system.__module__}.system, which is refused" in message.replace("nt.", "posix.")
+    assert not marker.exists()
+    pickle.loads(content)  # the same bytes do run elsewhere, so the test tests something
+    assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "pickled"),
+    [
+        ("builtins.eval", b"cbuiltins\neval\n(S'1'\ntR."),
+        ("__builtin__.eval", b"c__builtin__\neval\n(S'1'\ntR."),
+        ("numpy.load", b"cnumpy\nload\n(S'x'\ntR."),
+        ("numpy.core.multiarray.fromfile", b"cnumpy.core.multiarray\nfromfile\n(S'x'\ntR."),
+        ("numpy.dtype.__class__", b"\x80\x04\x8c\x05numpy\x8c\x0fdtype.__class__\x93."),
+    ],
+)
+def test_every_other_global_is_refused(write, make_arrays, tmp_path, name, pickled):
+    files = write.cifar_files(make_arrays((32, 32, 3)))
+    files["cifar-10-batches-py/test_batch"] = pickled
+    (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
+    assert f"asks for {name}, which is refused" in refusal(read_pickled_cifar, tmp_path / "cifar")
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        ([1, 2], "AttributeError"),
+        ({"labels": [0]}, "expected `data` as a uint8 array"),
+        ({"data": b"\0" * 3072, "labels": [0]}, "expected `data` as a uint8 array"),
+        ({"data": np.zeros((1, 3072), np.int8), "labels": [0]}, "expected `data` as a uint8 array"),
+        ({"data": np.zeros((1, 784), np.uint8), "labels": [0]}, "expected `data` as a uint8 array"),
+        ({"data": np.zeros((1, 3072), np.uint8)}, "a list of integers under b'labels'"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1.5]}, "a list of integers"),
+        ({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}, "expected 2 labels, found 1"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1 << 70]}, "OverflowError"),
+    ],
+)
+def test_what_is_no_cifar_batch(write, make_arrays, tmp_path, batch, expected):
+    files = write.cifar_files(make_arrays((32, 32, 3)))
+    files["cifar-10-batches-py/data_batch_2"] = write.python2_pickle(batch)
+    (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
+    message = refusal(read_pickled_cifar, tmp_path / "cifar")
+    assert "data_batch_2" in message
+    assert expected in message
+
+
+def test_a_cifar_archive_of_the_other_set(write, make_arrays, tmp_path):
+    (tmp_path / "cifar").write_bytes(
+        write.tar_gz_bytes(write.cifar_files(make_arrays((32, 32, 3), 100), 100))
+    )
+    message = refusal(read_pickled_cifar, tmp_path / "cifar", 10)
+    assert "expected the files of CIFAR-10, found none called data_batch_1, " in message
+
+
+def test_a_member_of_unreasonable_size_is_not_read(write, make_arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyproto.data.formats.LARGEST_MEMBER", 1000)
+    files = write.cifar_files(make_arrays((32, 32, 3)))
+    (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
+    assert "expected a reasonable size" in refusal(read_pickled_cifar, tmp_path / "cifar")
+
+
+@pytest.fixture(scope="module")
+def cifar(write, make_arrays):
+    arrays = make_arrays((32, 32, 3))
+    arrays["x_train"] = np.zeros_like(arrays["x_train"])  # small when packed
+    return arrays, write.tar_gz_bytes(write.cifar_files(arrays))
+
+
+@given(fraction=fractions)
+def test_truncated_cifar(cifar, file, fraction):
+    file.write_bytes(cifar[1][: math.floor(len(cifar[1]) * fraction)])
+    refusal(read_pickled_cifar, file)
+
+
+@given(flip=flips)
+def test_a_flipped_bit_in_a_cifar_archive_is_noticed_or_harmless(cifar, file, flip):
+    file.write_bytes(flipped(cifar[1], *flip))
+    try:
+        found = read_pickled_cifar(file)
+    except FormatError:
+        return
+    assert_same(found, cifar[0])
+
+
+@given(pickled=st.binary(max_size=60))
+@settings(max_examples=200)
+def test_random_bytes_for_a_pickle(write, tmp_path_factory, pickled):
+    folder = tmp_path_factory.getbasetemp() / "random_pickles"
+    folder.mkdir(exist_ok=True)
+    for name in ("train", "test"):
+        (folder / name).write_bytes(pickled)
+    refusal(read_pickled_cifar, folder, 100)
+
+
+# SVHN
+
+
+def test_svhn_round_trip(tmp_path):
+    savemat = pytest.importorskip("scipy.io").savemat
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    labels = np.array([10, *range(1, 11), 3])
+    path = tmp_path / "test_32x32.mat"
+    savemat(path, {"X": images.transpose(1, 2, 3, 0), "y": labels.astype(np.uint8)[:, None]})
+    found_images, found_labels = read_svhn(path)
+    assert found_images.dtype == np.uint8
+    assert found_labels.dtype == np.int64
+    np.testing.assert_array_equal(found_images, images)
+    np.testing.assert_array_equal(found_labels, labels % 10)
+
+    content = path.read_bytes()
+    for end in range(0, len(content), len(content) // 9):
+        path.write_bytes(content[:end])
+        assert "SVHN's .mat file" in refusal(read_svhn, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"y": np.ones((2, 1))}, "expected X, uint8 (32, 32, 3, N), found none"),
+        ({"X": np.zeros((2, 32, 32, 3), np.uint8)}, "found uint8 (2, 32, 32, 3)"),
+        ({"X": np.zeros((32, 32, 3, 2))}, "found float64 (32, 32, 3, 2)"),
+        ({"X": np.zeros((32, 32, 3, 2), np.uint8)}, "expected y, integers (2, 1), found none"),
+        (
+            {"X": np.zeros((32, 32, 3, 2), np.uint8), "y": np.ones((3, 1), np.uint8)},
+            "expected y, integers (2, 1), found uint8 (3, 1)",
+        ),
+    ],
+)
+def test_a_mat_file_with_other_arrays(tmp_path, content, expected):
+    pytest.importorskip("scipy.io").savemat(tmp_path / "file.mat", content)
+    assert expected in refusal(read_svhn, tmp_path / "file.mat")
+
+
+def test_svhn_without_scipy_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(ImportError, match="pip install scipy"):
+        read_svhn("train_32x32.mat")
+
+
+# npz
+
+
+@given(st.dictionaries(st.sampled_from(SPLITS), idx_arrays, min_size=1), st.booleans())
+def test_npz_round_trip(file, arrays, packed):
+    with open(file, "wb") as out:
+        (np.savez_compressed if packed else np.savez)(out, **arrays)
+    found = read_npz(file, list(arrays))
+    assert_same(found, arrays)
+    assert all(found[name].dtype == arrays[name].dtype for name in arrays)
+
+
+def npz_bytes(packed=True, **arrays):
+    out = io.BytesIO()
+    (np.savez_compressed if packed else np.savez)(out, **arrays)
+    return out.getvalue()
+
+
+@given(st.booleans(), fractions)
+def test_truncated_npz(file, packed, fraction):
+    content = npz_bytes(packed, x=np.arange(1000))
+    file.write_bytes(content[: math.floor(len(content) * fraction)])
+    refusal(read_npz, file, ["x"])
+
+
+@given(st.booleans(), flips)
+def test_a_flipped_bit_in_an_npz_is_noticed_or_harmless(file, packed, flip):
+    array = np.arange(300)
+    file.write_bytes(flipped(npz_bytes(packed, x=array), *flip))
+    try:
+        found = read_npz(file, ["x"])
+    except FormatError:
+        return
+    np.testing.assert_array_equal(found["x"], array)
+
+
+def test_an_npz_without_the_array(file):
+    file.write_bytes(npz_bytes(x_train=np.zeros(3), other=np.zeros(3)))
+    message = refusal(read_npz, file)
+    assert "expected the arrays y_train, x_test, y_test, found only x_train, other" in message
+
+
+def test_an_npz_of_python_objects_calls_nothing(file, tmp_path):
+    marker = tmp_path / "marker"
+    hostile = np.array([Hostile(os.system, f"touch {marker}")], dtype=object)
+    file.write_bytes(npz_bytes(x=hostile))
+    assert "Object arrays cannot be loaded" in refusal(read_npz, file, ["x"])
+    assert not marker.exists()
+
+
+def test_an_npz_whose_header_lies_about_the_size(file):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000,), }\n"
+    member = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", member)
+    refusal(read_npz, file, ["x"])

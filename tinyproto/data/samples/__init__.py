@@ -1,0 +1,1 @@
+"""The small samples that the package carries; README.md says where they come from."""

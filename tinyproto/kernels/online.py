@@ -1,0 +1,138 @@
+"""Online learning: the authors' rule, one sample at a time, exact.
+
+Each kernel is one row that walks the samples in `order`: what a sample moves, the next one sees.
+`beta` is an array of one element; `rates` holds α, α_β, the floor of β and the share below which a
+neuron counts as silent (`compete`). `scratch` has three rows of one element a neuron: the score o,
+the gap g that β multiplies, and the residual τ − q. E of each sample, before its own update, goes
+to `loss`.
+"""
+
+import numpy
+
+from ..kernel import kernel, row_sum, sync
+from .winner import compete, distance_difference, inner_product, squared_distance
+
+
+@kernel
+def online_plus_minus(
+    i, t, T, x, label, order, per_class, positive, negative, beta, rates, scratch, loss
+):
+    """±ED-WTA: oₖ = β gₖ with the gap gₖ = d⁻ₖ − d⁺ₖ, then the switching rule.
+
+    w⁺ₖ ← w⁺ₖ + α β (τₖ − qₖ)(x − w⁺ₖ)   own class
+    w⁻ₖ ← w⁻ₖ + α β  qₖ      (x − w⁻ₖ)   other classes
+    β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        kept above its floor
+    """
+    half = x.dtype.type(0.5)
+    score, gap, residual = scratch[0], scratch[1], scratch[2]
+    for s in range(order.shape[0]):
+        n = order[s]
+        for k in range(positive.shape[0]):
+            value = half * row_sum(distance_difference(t, T, x[n], positive[k], negative[k]))
+            if t == 0:
+                gap[k] = value
+                score[k] = beta[0] * value
+        sync()
+        first = label[n] * per_class
+        value = compete(t, T, score, first, first + per_class, rates[3], residual)
+        slope = beta[0] - beta[0]
+        for k in range(positive.shape[0]):
+            slope += residual[k] * gap[k]
+            step = rates[0] * beta[0] * residual[k]
+            if step > 0:
+                for j in range(t, x.shape[1], T):
+                    positive[k, j] += step * (x[n, j] - positive[k, j])
+            elif step < 0:
+                for j in range(t, x.shape[1], T):
+                    negative[k, j] -= step * (x[n, j] - negative[k, j])
+        sync()
+        if t == 0:
+            loss[s] = value
+            beta[0] = max(beta[0] + rates[1] * slope, rates[2])
+        sync()
+
+
+@kernel
+def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratch, loss):
+    """ED-WTA: oₖ = β gₖ with gₖ = −½‖x − wₖ‖², then the gradient of E.
+
+    wₖ ← wₖ + α β (τₖ − qₖ)(x − wₖ)      β ← β + α_β Σₖ (τₖ − qₖ) gₖ
+    """
+    half = x.dtype.type(0.5)
+    score, gap, residual = scratch[0], scratch[1], scratch[2]
+    for s in range(order.shape[0]):
+        n = order[s]
+        for k in range(w.shape[0]):
+            value = -half * row_sum(squared_distance(t, T, x[n], w[k]))
+            if t == 0:
+                gap[k] = value
+                score[k] = beta[0] * value
+        sync()
+        first = label[n] * per_class
+        value = compete(t, T, score, first, first + per_class, rates[3], residual)
+        slope = beta[0] - beta[0]
+        for k in range(w.shape[0]):
+            slope += residual[k] * gap[k]
+            step = rates[0] * beta[0] * residual[k]
+            if step != 0:
+                for j in range(t, x.shape[1], T):
+                    w[k, j] += step * (x[n, j] - w[k, j])
+        sync()
+        if t == 0:
+            loss[s] = value
+            beta[0] = max(beta[0] + rates[1] * slope, rates[2])
+        sync()
+
+
+@kernel
+def online_inner_product(i, t, T, x, label, order, per_class, weight, bias, rates, scratch, loss):
+    """IP-WTA: oₖ = Wₖ·x + bₖ, then Wₖ ← Wₖ + α (τₖ − qₖ) x and bₖ ← bₖ + α (τₖ − qₖ)."""
+    score, residual = scratch[0], scratch[2]
+    for s in range(order.shape[0]):
+        n = order[s]
+        for k in range(weight.shape[0]):
+            value = row_sum(inner_product(t, T, x[n], weight[k]))
+            if t == 0:
+                score[k] = value + bias[k]
+        sync()
+        first = label[n] * per_class
+        value = compete(t, T, score, first, first + per_class, rates[3], residual)
+        for k in range(weight.shape[0]):
+            step = rates[0] * residual[k]
+            if step != 0:
+                for j in range(t, x.shape[1], T):
+                    weight[k, j] += step * x[n, j]
+                if t == 0:
+                    bias[k] += step
+        if t == 0:
+            loss[s] = value
+        sync()
+
+
+def _lesson(random, dtype):
+    """Seven samples in an order, three classes of two neurons, and the scratch of a neuron."""
+    x = random.normal(size=(7, 5)).astype(dtype)
+    first, second = random.normal(size=(2, 6, 5)).astype(dtype)
+    rates = numpy.array([0.1, 0.01, 0.001, 1e-7], dtype)
+    scratch = numpy.zeros((3, 6), dtype)
+    return x, random.integers(0, 3, 7), random.permutation(7), first, second, rates, scratch
+
+
+@online_plus_minus.example
+def _online_plus_minus(random, dtype):
+    x, label, order, positive, negative, rates, scratch = _lesson(random, dtype)
+    beta, loss = numpy.ones(1, dtype), x[:, 0] * 0
+    return 1, x, label, order, 2, positive, negative, beta, rates, scratch, loss
+
+
+@online_euclidean.example
+def _online_euclidean(random, dtype):
+    x, label, order, w, _, rates, scratch = _lesson(random, dtype)
+    return 1, x, label, order, 2, w, numpy.ones(1, dtype), rates, scratch, x[:, 0] * 0
+
+
+@online_inner_product.example
+def _online_inner_product(random, dtype):
+    x, label, order, weight, _, rates, scratch = _lesson(random, dtype)
+    bias = weight[:, 0].copy()
+    return 1, x, label, order, 2, weight, bias, rates, scratch, x[:, 0] * 0

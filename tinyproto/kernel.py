@@ -87,7 +87,7 @@ class routine:
         return self.function(*arguments)
 
 
-def _inline(function: Any, target: str, dtype: Any) -> Any:
+def _inline(function: Any, target: str, dtype: Any, inlined: bool = True) -> Any:
     """Compile a body or routine, with the routines that it names built for the same target."""
     named = {
         name: function.__globals__[name].build(target, dtype)
@@ -101,7 +101,9 @@ def _inline(function: Any, target: str, dtype: Any) -> Any:
         closure=function.__closure__,
     )
     if target == "cuda":
-        return cuda.jit(device=True)(rebound)
+        # A routine is inlined into the body, so that a reduction is called from the body alone:
+        # numba-cuda links a function once for every path to it, and a shared buffer must be single.
+        return cuda.jit(device=True, inline="always" if named and inlined else "never")(rebound)
     # Reassociation lets LLVM vectorise a sum; the order it picks is fixed when it compiles, so a
     # row's bits do not depend on the other rows. NaN and infinity keep their meaning.
     return numba.njit(
@@ -203,7 +205,7 @@ class kernel:
                 + f"\n return {name}"
             )
             names = {
-                "body": _inline(self.body, target, dtype),
+                "body": _inline(self.body, target, dtype, inlined=False),
                 "prange": numba.prange,
                 "cuda": cuda,
                 "__name__": self.body.__module__,
@@ -228,7 +230,7 @@ class kernel:
         self._built.pop(("cuda", dtype), None)
         loop = self.build("cuda", dtype).py_func
         current = types.SimpleNamespace(compute_capability=capability)
-        with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: current):
+        with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=current):
             return cuda.compile(
                 loop,
                 (numba.int64, *signature),

@@ -6,6 +6,7 @@ import pickle
 import struct
 import tarfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def idx_bytes(array):
 class Python2Pickler(pickle._Pickler):
     """Writes text and bytes alike as Python 2's str, and NumPy's names as they were then."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
     def save_bytes(self, value):
         short = len(value) < 256

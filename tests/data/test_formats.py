@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -174,7 +174,7 @@ def test_a_hostile_pickle_calls_nothing(write, make_arrays, tmp_path, protocol):
     path.write_bytes(write.tar_gz_bytes({**files, "cifar-10-batches-py/data_batch_3": content}))
     message = refusal(read_pickled_cifar, path)
     assert "data_batch_3" in message
-    assert f"{os.system.__module__}.system, which is refused" in message.replace("nt.", "posix.")
+    assert f"{os.system.__module__}.system, which is refused" in message
     assert not marker.exists()
     pickle.loads(content)  # the same bytes do run elsewhere, so the test tests something
     assert marker.exists()
@@ -228,6 +228,11 @@ def test_a_cifar_archive_of_the_other_set(write, make_arrays, tmp_path):
     assert "expected the files of CIFAR-10, found none called data_batch_1, " in message
 
 
+def test_a_cifar_of_neither_kind(tmp_path):
+    with pytest.raises(ValueError, match="expected 10 or 100, found 20"):
+        read_pickled_cifar(tmp_path / "cifar", 20)
+
+
 def test_a_member_of_unreasonable_size_is_not_read(write, make_arrays, tmp_path, monkeypatch):
     monkeypatch.setattr("tinyproto.data.formats.LARGEST_MEMBER", 1000)
     files = write.cifar_files(make_arrays((32, 32, 3)))
@@ -259,7 +264,6 @@ def test_a_flipped_bit_in_a_cifar_archive_is_noticed_or_harmless(cifar, file, fl
 
 
 @given(pickled=st.binary(max_size=60))
-@settings(max_examples=200)
 def test_random_bytes_for_a_pickle(write, tmp_path_factory, pickled):
     folder = tmp_path_factory.getbasetemp() / "random_pickles"
     folder.mkdir(exist_ok=True)
@@ -284,8 +288,8 @@ def test_svhn_round_trip(tmp_path):
     np.testing.assert_array_equal(found_labels, labels % 10)
 
     content = path.read_bytes()
-    for end in range(0, len(content), len(content) // 9):
-        path.write_bytes(content[:end])
+    for tenths in range(10):
+        path.write_bytes(content[: len(content) * tenths // 10])
         assert "SVHN's .mat file" in refusal(read_svhn, path)
 
 

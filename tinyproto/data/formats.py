@@ -127,6 +127,8 @@ def read_pickled_cifar(path: AnyPath, classes: int = 10) -> Arrays:
     Raises FormatError if a file is missing, damaged, too large, or asks for a forbidden global.
     Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
     """
+    if classes not in CIFAR_LAYOUTS:
+        raise ValueError(f"classes: expected 10 or 100, found {classes!r}")
     layout = CIFAR_LAYOUTS[classes]
     names = (*layout.train, layout.test)
     files = _cifar_files(Path(path), names)

@@ -1,4 +1,4 @@
-"""The two halves of a k-means step (Lloyd 1982): assign every sample, then average every cluster."""
+"""The two halves of Lloyd's k-means step: assign every sample, then average every cluster."""
 
 from ..kernel import kernel, row_sum
 from .winner import squared_distance

@@ -52,7 +52,8 @@ def compete(t, T, score, first, last, negligible, residual):
         other classes:  τₖ = 0,                  so the residual is −qₖ ≤ 0
 
     Each group has a maximum of its own: Σ_own q may underflow, τ and E must not. A share q below
-    `negligible` (the precision of the dtype) adds nothing to shares that sum to one; it counts as 0.
+    `negligible` (the precision of the dtype) adds nothing to shares that sum to one: it counts as
+    zero.
     """
     neurons = score.shape[0]
     top = score[first]
@@ -128,7 +129,8 @@ def competitive_softmax(i, t, T, score, label, per_class, negligible, residual, 
 def gather_move(i, t, T, x, residual, rate, pull, w):
     """wᵢ ← wᵢ + rate Σₙ rₙᵢ (xₙ − pull wᵢ), all at the old wᵢ.
 
-    `rate` is an array of one element: on a device it need not visit the host. pull = 1 moves a prototype of ED-WTA along −∂E/∂w; pull = 0 moves a weight of IP-WTA.
+    pull = 1 moves a prototype of ED-WTA along −∂E/∂w; pull = 0 moves a weight of IP-WTA. `rate` is
+    an array of one element: on a device it need not visit the host.
     """
     total = x.dtype.type(0)
     for n in range(x.shape[0]):

@@ -1,0 +1,54 @@
+"""Run every kernel's example in Numba's CUDA simulator and on the CPU; print what differs as JSON.
+
+A script of its own: the simulator is chosen by the environment before Numba is imported.
+    NUMBA_ENABLE_CUDASIM=1 python tests/cuda/simulate.py
+"""
+
+import copy
+import importlib
+import json
+import pkgutil
+
+import numpy
+
+import tinyproto.kernels
+from tinyproto.kernel import registry
+
+LANES = (4, 16)
+
+
+def all_kernels() -> dict:
+    """Every kernel of the package: a new file under kernels/ is found by itself."""
+    for module in pkgutil.walk_packages(tinyproto.kernels.__path__, "tinyproto.kernels."):
+        importlib.import_module(module.name)
+    return registry
+
+
+def difference(kernel, dtype, lanes: int) -> float:
+    """The largest difference between the simulated kernel and the CPU's, over all arguments."""
+    rows, *arguments = kernel.make_example(numpy.random.default_rng(0), dtype)
+    simulated = copy.deepcopy(arguments)
+    untouched = copy.deepcopy(arguments)
+    kernel(rows, *arguments)
+    kernel.launch(rows, *simulated, lanes=lanes, blocks=2)
+    pairs = [
+        (a, b) for a, b in zip(arguments, simulated, strict=True) if isinstance(a, numpy.ndarray)
+    ]
+    assert any((a != b).any() for (a, _), b in zip(pairs, _arrays(untouched), strict=True)), (
+        f"{kernel.__name__} wrote nothing: its example checks nothing"
+    )
+    return max(float(abs(a - b).max()) for a, b in pairs)
+
+
+def _arrays(arguments: list) -> list:
+    return [a for a in arguments if isinstance(a, numpy.ndarray)]
+
+
+if __name__ == "__main__":
+    found = {}
+    for name, kernel in all_kernels().items():
+        for dtype in (numpy.float32, numpy.float64):
+            for lanes in LANES:
+                key = f"{name} {dtype.__name__} lanes={lanes}"
+                found[key] = difference(kernel, dtype, lanes)
+    print(json.dumps(found))

@@ -1,0 +1,220 @@
+"""Downloads from a local server that can break in every way that a real one does."""
+
+import hashlib
+import http.server
+import re
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tinyproto.data.download import download, md5_of
+
+CONTENT = np.random.default_rng(0).bytes(700_000)
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        server = self.server
+        server.ranges.append(self.headers["Range"])
+        if server.status:
+            self.send_error(server.status)
+            return
+        start = 0
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        if asked and server.knows_ranges:
+            start = int(asked[1])
+            if start >= len(server.content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            last = len(server.content) - 1
+            self.send_header("Content-Range", f"bytes {start}-{last}/{len(server.content)}")
+        else:
+            self.send_response(200)
+        if server.tells_length:
+            self.send_header("Content-Length", str(len(server.content) - start))
+        self.end_headers()
+        rest = server.content[start:]
+        self.wfile.write(rest[: server.breaks_after])
+        if server.silent:
+            self.wfile.flush()
+            server.released.wait(5)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.content, server.status, server.ranges = CONTENT, None, []
+        server.knows_ranges, server.tells_length, server.breaks_after = True, True, None
+        server.silent, server.released = False, threading.Event()
+        server.url = f"http://127.0.0.1:{server.server_port}/file.gz"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.released.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "cache" / "mnist" / "file.gz"
+
+
+def part_of(path):
+    return path.with_name(path.name + ".part")
+
+
+def failure(kind, *arguments):
+    """The message of the error that must come: one line that names the address."""
+    with pytest.raises(kind) as caught:
+        download(*arguments)
+    message = str(caught.value)
+    assert message.startswith(f"{arguments[0]}: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("tells_length", [True, False])
+def test_a_whole_file(server, path, tells_length):
+    server.tells_length = tells_length
+    seen = []
+    assert download(server.url, path, MD5, progress=lambda *call: seen.append(call)) == path
+    assert path.read_bytes() == CONTENT
+    assert md5_of(path) == MD5
+    assert not part_of(path).exists()
+    assert seen == sorted(seen)
+    assert seen[-1] == (len(CONTENT), len(CONTENT) if tells_length else None)
+
+
+def test_a_file_that_is_there_is_not_fetched_again(server, path):
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+    download(server.url, path, MD5)
+    assert server.ranges == []
+
+
+def test_a_wrong_file_under_the_final_name_is_replaced(server, path):
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something else")
+    download(server.url, path, MD5)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_broken_download_is_resumed(server, path):
+    server.breaks_after = 300_000
+    message = failure(ConnectionError, server.url, path, MD5)
+    assert "300,000 of 700,000 bytes" in message
+    assert not path.exists()
+    assert part_of(path).read_bytes() == CONTENT[:300_000]
+    failure(ConnectionError, server.url, path, MD5)
+    assert not path.exists()
+
+    server.breaks_after = None
+    seen = []
+    download(server.url, path, MD5, progress=lambda *call: seen.append(call))
+    assert path.read_bytes() == CONTENT
+    assert not part_of(path).exists()
+    assert server.ranges == [None, "bytes=300000-", "bytes=600000-"]
+    assert seen == [(700_000, 700_000)]
+
+
+def test_a_server_that_ignores_ranges_sends_it_all_again(server, path):
+    server.breaks_after = 300_000
+    failure(ConnectionError, server.url, path, MD5)
+    server.knows_ranges, server.breaks_after = False, None
+    download(server.url, path, MD5)
+    assert server.ranges == [None, "bytes=300000-"]
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_finished_part_needs_no_network(server, path):
+    path.parent.mkdir(parents=True)
+    part_of(path).write_bytes(CONTENT)
+    download(server.url, path, MD5)
+    assert server.ranges == []
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_part_that_is_too_long_is_begun_again(server, path):
+    path.parent.mkdir(parents=True)
+    part_of(path).write_bytes(CONTENT + b"more")
+    download(server.url, path, MD5)
+    assert server.ranges == ["bytes=700004-", None]
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum(server, path):
+    server.content = b"<html>log in to this network first</html>"
+    found = hashlib.md5(server.content).hexdigest()
+    message = failure(ValueError, server.url, path, MD5)
+    assert f"expected md5 {MD5}, found {found}" in message
+    assert not path.exists()
+    assert not part_of(path).exists()
+
+    server.content = CONTENT
+    download(server.url, path, MD5)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_part_of_another_file(server, path):
+    path.parent.mkdir(parents=True)
+    part_of(path).write_bytes(b"?" * 1000)
+    failure(ValueError, server.url, path, MD5)
+    assert not path.exists()
+    assert not part_of(path).exists()
+
+
+@pytest.mark.parametrize("status", [404, 403, 500, 416])
+def test_a_refusing_server(server, path, status):
+    server.status = status
+    assert str(status) in failure(ConnectionError, server.url, path, MD5)
+    assert not path.exists()
+    part_of(path).write_bytes(CONTENT[:1000])
+    failure(ConnectionError, server.url, path, MD5)
+    assert not path.exists()
+    assert part_of(path).read_bytes() == CONTENT[:1000]
+
+
+def test_a_silent_server(server, path, monkeypatch):
+    monkeypatch.setattr("tinyproto.data.download.TIMEOUT", 0.1)
+    server.breaks_after, server.silent = 300_000, True
+    assert "timed out" in failure(ConnectionError, server.url, path, MD5)
+    assert not path.exists()
+    server.breaks_after, server.silent = None, False
+    download(server.url, path, MD5)
+    assert path.read_bytes() == CONTENT
+
+
+def test_no_server(path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/file.gz"
+        assert "refused" in failure(ConnectionError, url, path, MD5)
+    assert not path.exists()
+
+
+def test_two_at_once_fetch_it_once(server, path):
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(download, server.url, path, MD5) for _ in range(4)]
+    assert {future.result() for future in futures} == {path}
+    assert path.read_bytes() == CONTENT
+    if sys.platform != "win32":  # where there are file locks
+        assert len(server.ranges) == 1
+
+
+def test_a_folder_that_cannot_be_written(server, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="cache"):
+        download(server.url, tmp_path / "cache" / "file.gz", MD5)
+    assert server.ranges == []

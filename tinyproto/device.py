@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-import numpy
+import numpy as np
 
 Array = Any
 """An array of NumPy or of CuPy."""
@@ -24,7 +24,7 @@ def array_module(*arrays: Array) -> ModuleType:
     cupy = sys.modules.get("cupy")  # an array of CuPy cannot exist before CuPy is imported
     if cupy is not None and any(isinstance(a, cupy.ndarray) for a in arrays):
         return cupy
-    return numpy
+    return np
 
 
 def why_no_cuda() -> str | None:
@@ -54,7 +54,7 @@ def select(name: str) -> ModuleType:
     Raises ValueError for another name, DeviceError where there is no usable CUDA device.
     """
     if name == "cpu":
-        return numpy
+        return np
     if name != "cuda":
         raise ValueError(f"device must be 'cpu' or 'cuda', not {name!r}")
     reason = why_no_cuda()
@@ -63,9 +63,9 @@ def select(name: str) -> ModuleType:
     return sys.modules["cupy"]
 
 
-def to_host(array: Array) -> numpy.ndarray:
+def to_host(array: Array) -> np.ndarray:
     """The array as NumPy's; copies only what is on a device."""
-    return array.get() if array_module(array) is not numpy else numpy.asarray(array)
+    return array.get() if array_module(array) is not np else np.asarray(array)
 
 
 def _one_line(error: Exception) -> str:

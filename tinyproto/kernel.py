@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy
+import numpy as np
 
 from . import device
 
@@ -168,16 +168,16 @@ class kernel:
         self.__name__ = body.__name__
         self.__doc__ = body.__doc__
         self._built: dict[Any, Any] = {}
-        self.make_example: Callable[[numpy.random.Generator, Any], tuple[Any, ...]] | None = None
+        self.make_example: Callable[[np.random.Generator, Any], tuple[Any, ...]] | None = None
         registry[self.__name__] = self
 
-    def example(self, make: Callable[[numpy.random.Generator, Any], tuple[Any, ...]]) -> Any:
+    def example(self, make: Callable[[np.random.Generator, Any], tuple[Any, ...]]) -> Any:
         """Register `make(random, dtype) -> (rows, *arguments)`: small arguments to check it on."""
         self.make_example = make
         return make
 
     def __call__(self, rows: int, *arguments: Any) -> None:
-        if device.array_module(*arguments) is numpy:
+        if device.array_module(*arguments) is np:
             self.build("cpu")(rows, *arguments)
         else:
             self.launch(rows, *arguments)
@@ -245,9 +245,9 @@ def reduction_dtype(arguments: tuple[Any, ...]) -> Any:
     """The dtype of the first floating-point array: that of the reduction buffers."""
     for argument in arguments:
         found = getattr(argument, "dtype", None)
-        if found is not None and numpy.dtype(found).kind == "f":
-            return numpy.float64 if numpy.dtype(found) == numpy.float64 else numpy.float32
-    return numpy.float32
+        if found is not None and np.dtype(found).kind == "f":
+            return np.float64 if np.dtype(found) == np.float64 else np.float32
+    return np.float32
 
 
 def _source_stamp() -> int:

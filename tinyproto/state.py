@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy
+import numpy as np
 
 from .device import Array, to_host
 
@@ -24,15 +24,15 @@ def save(path: str | Path, arrays: Mapping[str, Array], metadata: Mapping[str, A
             raise ValueError(f"cannot save {name!r}: its elements are Python objects")
     if METADATA in host:
         raise ValueError(f"{METADATA!r} is not a name for an array")
-    text = numpy.frombuffer(json.dumps(dict(metadata)).encode(), dtype=numpy.uint8)
+    text = np.frombuffer(json.dumps(dict(metadata)).encode(), dtype=np.uint8)
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        numpy.savez(file, **{METADATA: text}, **host)  # type: ignore[arg-type]
+        np.savez(file, **{METADATA: text}, **host)  # type: ignore[arg-type]
 
 
-def load(path: str | Path) -> tuple[dict[str, numpy.ndarray], dict[str, Any]]:
+def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the metadata that `save` wrote. Raises ValueError for any other file."""
     try:
-        with numpy.load(path, allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         metadata = json.loads(arrays.pop(METADATA).tobytes())
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:

@@ -7,7 +7,7 @@ prints registers, spilled bytes and shared memory of each. Needs the extra `cuda
 
 import re
 
-import numpy
+import numpy as np
 from simulate import all_kernels
 
 CAPABILITIES = ((8, 0), (9, 0), (12, 0))
@@ -19,26 +19,24 @@ def signature(arguments: list) -> list:
 
     return [
         numba.types.Array(numba.from_dtype(a.dtype), a.ndim, "C")
-        if isinstance(a, numpy.ndarray)
+        if isinstance(a, np.ndarray)
         else numba.typeof(a)
         for a in arguments
     ]
 
 
-def build(kernel, capability: tuple[int, int], dtype=numpy.float32) -> dict:
+def build(kernel, capability: tuple[int, int], dtype=np.float32) -> dict:
     """What the cubin of a kernel uses on one architecture, and its float64 instructions."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    _, *arguments = kernel.make_example(numpy.random.default_rng(0), dtype)
+    _, *arguments = kernel.make_example(np.random.default_rng(0), dtype)
     types = signature(arguments)
     options = {"dtype": dtype, "capability": capability}
     ltoir = kernel.compile(*types, output="ltoir", **options)
     architecture = f"sm_{capability[0]}{capability[1]}"
     linker = Linker(
         ObjectCode.from_ltoir(bytes(ltoir), name=kernel.__name__),
-        options=LinkerOptions(
-            arch=architecture, link_time_optimization=True, ptxas_options="-v"
-        ),
+        options=LinkerOptions(arch=architecture, link_time_optimization=True, ptxas_options="-v"),
     )
     cubin = linker.link("cubin")
     log = linker.get_info_log() or ""

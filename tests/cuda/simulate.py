@@ -9,7 +9,7 @@ import importlib
 import json
 import pkgutil
 
-import numpy
+import numpy as np
 
 import tinyproto.kernels
 from tinyproto.kernel import registry
@@ -26,14 +26,12 @@ def all_kernels() -> dict:
 
 def difference(kernel, dtype, lanes: int) -> float:
     """The largest difference between the simulated kernel and the CPU's, over all arguments."""
-    rows, *arguments = kernel.make_example(numpy.random.default_rng(0), dtype)
+    rows, *arguments = kernel.make_example(np.random.default_rng(0), dtype)
     simulated = copy.deepcopy(arguments)
     untouched = copy.deepcopy(arguments)
     kernel(rows, *arguments)
     kernel.launch(rows, *simulated, lanes=lanes, blocks=2)
-    pairs = [
-        (a, b) for a, b in zip(arguments, simulated, strict=True) if isinstance(a, numpy.ndarray)
-    ]
+    pairs = [(a, b) for a, b in zip(arguments, simulated, strict=True) if isinstance(a, np.ndarray)]
     assert any((a != b).any() for (a, _), b in zip(pairs, _arrays(untouched), strict=True)), (
         f"{kernel.__name__} wrote nothing: its example checks nothing"
     )
@@ -41,13 +39,13 @@ def difference(kernel, dtype, lanes: int) -> float:
 
 
 def _arrays(arguments: list) -> list:
-    return [a for a in arguments if isinstance(a, numpy.ndarray)]
+    return [a for a in arguments if isinstance(a, np.ndarray)]
 
 
 if __name__ == "__main__":
     found = {}
     for name, kernel in all_kernels().items():
-        for dtype in (numpy.float32, numpy.float64):
+        for dtype in (np.float32, np.float64):
             for lanes in LANES:
                 key = f"{name} {dtype.__name__} lanes={lanes}"
                 found[key] = difference(kernel, dtype, lanes)

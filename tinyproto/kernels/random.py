@@ -8,8 +8,9 @@ number of threads, any batch and any order, and after any restart.
 
 import zlib
 from types import ModuleType
+from typing import Any
 
-import numpy
+import numpy as np
 
 from ..device import Array
 from ..kernel import kernel, routine
@@ -54,7 +55,7 @@ def random_words(i, t, T, index, k0, k1, c2, c3, out):
 
 @random_words.example
 def _random_words(random, dtype):
-    return 3, numpy.arange(3), 7, 11, 13, 17, numpy.zeros((3, 8), numpy.int64)
+    return 3, np.arange(3), 7, 11, 13, 17, np.zeros((3, 8), np.int64)
 
 
 def words(
@@ -66,7 +67,7 @@ def words(
     epoch: int = 0,
     restart: int = 0,
     step: int = 0,
-    xp: ModuleType = numpy,
+    xp: ModuleType = np,
 ) -> Array:
     """(len(index), count) random words in [0, 2³²), int64.
 
@@ -99,7 +100,7 @@ def uniform(
     epoch: int = 0,
     restart: int = 0,
     step: int = 0,
-    xp: ModuleType = numpy,
+    xp: ModuleType = np,
 ) -> Array:
     """(len(index), count) numbers in [0, 1), float64: the multiples of 2⁻³²."""
     drawn = words(
@@ -108,7 +109,15 @@ def uniform(
     return drawn.astype(xp.float64) * 2.0**-32
 
 
-def permutation(n: int, *, seed: int, stream: str, epoch: int = 0, xp: ModuleType = numpy) -> Array:
+def permutation(n: int, *, seed: int, stream: str, epoch: int = 0, xp: ModuleType = np) -> Array:
     """A random order of 0 … n − 1: the order of n random keys of 62 bits."""
     drawn = words(2, xp.arange(n), seed=seed, stream=stream, epoch=epoch, xp=xp)
     return xp.argsort((drawn[:, 0] >> 2) << 32 | drawn[:, 1])
+
+
+def normal(count: int, index: Array, *, xp: ModuleType = np, **name: Any) -> Array:
+    """(len(index), count) standard normal numbers, float64, by Box and Muller (1958):
+    √(−2 ln u) cos 2πv. The words are the same everywhere; ln and cos agree to rounding."""
+    drawn = uniform(2 * count, index, xp=xp, **name)
+    radius = xp.sqrt(-2 * xp.log(1 - drawn[:, :count]))
+    return radius * xp.cos(2 * np.pi * drawn[:, count:])

@@ -6,7 +6,7 @@ are gathered: a row owns one neuron's prototypes and sums over the samples in th
 
 import math
 
-import numpy
+import numpy as np
 
 from ..kernel import kernel, routine, row_max, row_sum, sync
 
@@ -214,11 +214,11 @@ def _competitive_softmax(random, dtype):
 def _gather_move(random, dtype):
     x, _, w, _ = _network(random, dtype)
     residual = random.normal(size=(7, 6)).astype(dtype)
-    return 6, x, residual, numpy.full(1, 0.1, dtype), dtype(1), w
+    return 6, x, residual, np.full(1, 0.1, dtype), dtype(1), w
 
 
 @switching_move.example
 def _switching_move(random, dtype):
     x, _, positive, negative = _network(random, dtype)
     residual = random.normal(size=(7, 6)).astype(dtype)
-    return 6, x, residual, numpy.full(1, 0.1, dtype), positive, negative
+    return 6, x, residual, np.full(1, 0.1, dtype), positive, negative

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Self
 
-import numpy
+import numpy as np
 
 from .. import device as devices
 from ..device import Array, array_module, to_host
@@ -102,7 +102,7 @@ class WinnerTakeAll(Classifier):
         """∂o/∂x of one neuron a sample: (N, d) for x (N, d) and neuron (N,)."""
         raise NotImplementedError
 
-    def linear(self) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """A (neurons, d) and b (neurons,), float64: oₖ = Aₖ·x + bₖ, up to a term that all neurons
         share and that changes no winner."""
         raise NotImplementedError
@@ -164,16 +164,16 @@ class WinnerTakeAll(Classifier):
     def _check(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
         X = check_samples(X, getattr(self, "n_features_in_", None), type(self).__name__)
         y = check_labels(y, len(X))
-        known = numpy.unique(y) if classes is None else numpy.unique(numpy.asarray(classes))
+        known = np.unique(y) if classes is None else np.unique(np.asarray(classes))
         if len(known) < 2:
             raise ValueError(f"at least 2 classes are needed, but y holds one class: {known[0]!r}")
-        strange = ~numpy.isin(y, known)
+        strange = ~np.isin(y, known)
         if strange.any():
             raise ValueError(f"y holds {y[strange][0]!r}, which is not one of the classes {known}")
         self.classes_ = known
         self.n_features_in_ = X.shape[1]
         xp = devices.select(self.device)
-        return xp.asarray(X, dtype=self.dtype), xp.asarray(numpy.searchsorted(known, y))
+        return xp.asarray(X, dtype=self.dtype), xp.asarray(np.searchsorted(known, y))
 
     def _check_parameters(self) -> None:
         for name in ("prototypes_per_class", "batch_size"):
@@ -196,7 +196,7 @@ class WinnerTakeAll(Classifier):
     def _pass(self, x: Array, label: Array, order: Array, decay: float) -> None:
         """One epoch, online or in mini-batches."""
         xp, neurons = self._xp, len(self.prototype_labels_)
-        precision = numpy.finfo(x.dtype).eps
+        precision = np.finfo(x.dtype).eps
         rate, beta_rate = self.learning_rate * decay, self.beta_learning_rate * decay
         loss = xp.empty(len(order), dtype=x.dtype)
         if self.batch_size == 1:
@@ -210,7 +210,7 @@ class WinnerTakeAll(Classifier):
                     x[batch], label[batch], rate, beta_rate
                 )
         self.beta_ = float(self._beta[0])
-        self.loss_ = float(loss.mean(dtype=numpy.float64))
+        self.loss_ = float(loss.mean(dtype=np.float64))
 
     def _step(self, x: Array, label: Array, rate: float, beta_rate: float) -> Array:
         """One mini-batch: all updates summed, taken at the same prototypes. Returns each E."""
@@ -226,7 +226,7 @@ class WinnerTakeAll(Classifier):
         """The residual τ − q (N, neurons) and E (N,)."""
         residual = self._xp.empty_like(score)
         loss = self._xp.empty(len(score), dtype=score.dtype)
-        negligible = score.dtype.type(numpy.finfo(score.dtype).eps)
+        negligible = score.dtype.type(np.finfo(score.dtype).eps)
         competitive_softmax(
             len(score), score, label, self.prototypes_per_class, negligible, residual, loss
         )
@@ -265,7 +265,7 @@ class WinnerTakeAll(Classifier):
         share = self._xp.exp(z - z.max(axis=1, keepdims=True))
         return share / share.sum(axis=1, keepdims=True)
 
-    def predict(self, X: Array) -> numpy.ndarray:
+    def predict(self, X: Array) -> np.ndarray:
         """The class of the winner (N,), on the host."""
         z, _ = self._class_scores(self._checked(X))
         return self.classes_[to_host(z.argmax(axis=1))]
@@ -283,4 +283,4 @@ class WinnerTakeAll(Classifier):
 
 
 def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, (int, numpy.integer)) and value >= least
+    return isinstance(value, (int, np.integer)) and value >= least

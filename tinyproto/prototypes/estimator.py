@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any, Self
 
-import numpy
+import numpy as np
 
 from ..device import Array, to_host
 
@@ -44,7 +44,7 @@ class Classifier:
 
     def score(self, X: Array, y: Array) -> float:
         """The share of samples whose predicted class is `y`."""
-        return float(numpy.mean(to_host(self.predict(X)) == numpy.asarray(y)))
+        return float(np.mean(to_host(self.predict(X)) == np.asarray(y)))
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
@@ -76,7 +76,7 @@ class Classifier:
             raise error(f"this {type(self).__name__} is not fitted yet; call fit first")
 
 
-def check_samples(X: Any, expected: int | None = None, owner: str = "the model") -> numpy.ndarray:
+def check_samples(X: Any, expected: int | None = None, owner: str = "the model") -> np.ndarray:
     """`X` as a C-ordered (N, d) array of float32 or float64, other numbers as float64.
 
     Raises ValueError (TypeError for what is no number) in one line that names what was found:
@@ -85,12 +85,12 @@ def check_samples(X: Any, expected: int | None = None, owner: str = "the model")
     """
     if type(X).__module__.startswith("scipy.sparse"):
         raise TypeError(f"sparse data ({type(X).__name__}) was passed; call .toarray() on it first")
-    X = numpy.asarray(X)
+    X = np.asarray(X)
     if X.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: X has dtype {X.dtype}")
-    if X.dtype not in (numpy.float32, numpy.float64):
+    if X.dtype not in (np.float32, np.float64):
         try:
-            X = X.astype(numpy.float64)
+            X = X.astype(np.float64)
         except TypeError as error:
             raise TypeError(f"X argument must hold a string or a number: {error}") from None
         except ValueError as error:
@@ -108,22 +108,22 @@ def check_samples(X: Any, expected: int | None = None, owner: str = "the model")
         raise ValueError(
             f"X has {X.shape[1]} features, but {owner} is expecting {expected} features as input"
         )
-    finite = numpy.isfinite(X)
+    finite = np.isfinite(X)
     if not finite.all():
-        sample, feature = numpy.argwhere(~finite)[0]
-        found = "NaN" if numpy.isnan(X[sample, feature]) else "infinity (inf)"
+        sample, feature = np.argwhere(~finite)[0]
+        found = "NaN" if np.isnan(X[sample, feature]) else "infinity (inf)"
         raise ValueError(f"Input X contains {found}: sample {sample}, feature {feature}")
-    return numpy.ascontiguousarray(X)
+    return np.ascontiguousarray(X)
 
 
-def check_labels(y: Any, samples: int) -> numpy.ndarray:
+def check_labels(y: Any, samples: int) -> np.ndarray:
     """`y` as a (samples,) array of labels: integers, booleans or strings.
 
     Raises ValueError for a missing or continuous target, NaN, or another number of labels.
     """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None")
-    y = numpy.asarray(y)
+    y = np.asarray(y)
     if y.ndim == 2 and y.shape[1] == 1:
         exceptions = sys.modules.get("sklearn.exceptions")
         category = exceptions.DataConversionWarning if exceptions else UserWarning
@@ -133,9 +133,9 @@ def check_labels(y: Any, samples: int) -> numpy.ndarray:
     if y.ndim != 1 or len(y) != samples:
         raise ValueError(f"y must hold one label for each of the {samples} samples, not {y.shape}")
     if y.dtype.kind == "f":
-        if not numpy.isfinite(y).all():
-            found = "NaN" if numpy.isnan(y).any() else "infinity (inf)"
+        if not np.isfinite(y).all():
+            found = "NaN" if np.isnan(y).any() else "infinity (inf)"
             raise ValueError(f"Input y contains {found}")
-        if (y != numpy.floor(y)).any():
-            raise ValueError(f"Unknown label type: continuous, such as {y[y != numpy.floor(y)][0]}")
+        if (y != np.floor(y)).any():
+            raise ValueError(f"Unknown label type: continuous, such as {y[y != np.floor(y)][0]}")
     return y

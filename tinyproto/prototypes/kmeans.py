@@ -1,6 +1,6 @@
 """k-means: Lloyd's iteration from a k-means++ start (Arthur and Vassilvitskii, SODA 2007)."""
 
-import numpy
+import numpy as np
 
 from ..device import Array, array_module
 from ..kernels.clusters import cluster_means, nearest
@@ -31,16 +31,16 @@ def kmeans(
         if moved <= enough or bool((label == before_label).all()):
             break
     nearest(len(x), x, centres, label, distance)
-    return centres, label, float(distance.sum(dtype=numpy.float64))
+    return centres, label, float(distance.sum(dtype=np.float64))
 
 
 def plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
     """Starting centres: each next sample is drawn with probability ∝ its squared distance to the
     centres that there are. A set with fewer distinct samples than clusters repeats some."""
     xp = array_module(x)
-    draw = uniform(clusters, numpy.arange(1), seed=seed, stream="k-means++")[0]
+    draw = uniform(clusters, np.arange(1), seed=seed, stream="k-means++")[0]
     centres = xp.empty((clusters, x.shape[1]), dtype=x.dtype)
-    closest = xp.full(len(x), numpy.inf, dtype=x.dtype)
+    closest = xp.full(len(x), np.inf, dtype=x.dtype)
     label = xp.empty(len(x), dtype=xp.int64)
     distance = xp.empty(len(x), dtype=x.dtype)
     for k in range(clusters):

@@ -24,7 +24,7 @@ active neuron is strengthened or weakened by the same input, depending on the si
 that moves with what the neuron has learned.
 """
 
-import numpy
+import numpy as np
 
 from ..device import Array, to_host
 from ..kernels.online import online_euclidean, online_inner_product, online_plus_minus
@@ -73,11 +73,11 @@ class IPWTA(WinnerTakeAll):
     def _slope(self, x: Array, neuron: Array) -> Array:
         return self.weights_[neuron]
 
-    def linear(self) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
         self._check_is_fitted()
         return (
-            to_host(self.weights_).astype(numpy.float64),
-            to_host(self.biases_).astype(numpy.float64),
+            to_host(self.weights_).astype(np.float64),
+            to_host(self.biases_).astype(np.float64),
         )
 
 
@@ -112,10 +112,10 @@ class EDWTA(WinnerTakeAll):
     def _slope(self, x: Array, neuron: Array) -> Array:
         return self._beta * (self.positive_prototypes_[neuron] - x)
 
-    def linear(self) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """Expanding the square, −½β‖x‖² is shared by all neurons: A = βw, b = −½β‖w‖²."""
         self._check_is_fitted()
-        w = to_host(self.positive_prototypes_).astype(numpy.float64)
+        w = to_host(self.positive_prototypes_).astype(np.float64)
         return self.beta_ * w, -0.5 * self.beta_ * (w**2).sum(axis=1)
 
 
@@ -203,10 +203,10 @@ class PlusMinusEDWTA(WinnerTakeAll):
         difference = self.positive_prototypes_ - self.negative_prototypes_
         return self._beta * difference[neuron]
 
-    def linear(self) -> tuple[numpy.ndarray, numpy.ndarray]:
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """A = β(w⁺ − w⁻), b = −½β(‖w⁺‖² − ‖w⁻‖²)."""
         self._check_is_fitted()
-        positive = to_host(self.positive_prototypes_).astype(numpy.float64)
-        negative = to_host(self.negative_prototypes_).astype(numpy.float64)
+        positive = to_host(self.positive_prototypes_).astype(np.float64)
+        negative = to_host(self.negative_prototypes_).astype(np.float64)
         squares = (positive**2).sum(axis=1) - (negative**2).sum(axis=1)
         return self.beta_ * (positive - negative), -0.5 * self.beta_ * squares

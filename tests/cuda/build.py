@@ -1,11 +1,13 @@
 """Build every kernel for real GPU architectures, with no GPU and no driver.
 
-    python tests/cuda/build.py
+    python tests/cuda/build.py [--json]
 
 prints registers, spilled bytes and shared memory of each. Needs the extra `cuda-check`.
 """
 
+import json
 import re
+import sys
 
 import numpy as np
 from simulate import all_kernels
@@ -65,5 +67,8 @@ def table(rows: list[dict]) -> str:
 
 if __name__ == "__main__":
     built = [build(k, capability) for k in all_kernels().values() for capability in CAPABILITIES]
-    print(table(built))
-    print("float64 instructions in float32 kernels:", sum(row["float64"] for row in built))
+    if "--json" in sys.argv:
+        print(json.dumps(built))
+    else:
+        print(table(built))
+        print("float64 instructions in float32 kernels:", sum(row["float64"] for row in built))

@@ -13,14 +13,11 @@ def limits(x: Array, eps: float, lo: float, hi: float) -> tuple[Array, Array]:
     """The least and the greatest value of each element in the L∞ ball and the box, like x."""
     xp = array_module(x)
     exact = x.astype(xp.float64)
-    least = xp.maximum(exact - eps, lo)
-    greatest = xp.minimum(exact + eps, hi)
-    low, high = least.astype(x.dtype), greatest.astype(x.dtype)
-    low = xp.where(low.astype(xp.float64) < least, xp.nextafter(low, xp.inf, dtype=x.dtype), low)
-    high = xp.where(
-        high.astype(xp.float64) > greatest, xp.nextafter(high, -xp.inf, dtype=x.dtype), high
-    )
-    return low, high
+    low = xp.clip(exact - eps, lo, hi).astype(x.dtype)
+    high = xp.clip(exact + eps, lo, hi).astype(x.dtype)
+    below = (low.astype(xp.float64) < lo) | (exact - low > eps)
+    above = (high.astype(xp.float64) > hi) | (high - exact > eps)
+    return xp.where(below, xp.nextafter(low, x), low), xp.where(above, xp.nextafter(high, x), high)
 
 
 def project_l2(x: Array, moved: Array, eps: float, lo: float, hi: float) -> Array:

@@ -27,13 +27,15 @@ def cluster_means(i, t, T, x, label, centres):
         if label[n] == i:
             count += 1
     if count > 0:
-        scale = x.dtype.type(1) / x.dtype.type(count)
+        size = x.dtype.type(count)
         for j in range(t, x.shape[1], T):
             centres[i, j] = 0
         for n in range(x.shape[0]):
             if label[n] == i:
                 for j in range(t, x.shape[1], T):
-                    centres[i, j] += scale * x[n, j]
+                    centres[i, j] += x[n, j]
+        for j in range(t, x.shape[1], T):
+            centres[i, j] /= size
 
 
 @nearest.example

@@ -272,4 +272,3 @@ def nonnegative_quadratic(Q: np.ndarray, h: np.ndarray) -> np.ndarray:
 def _root(value: float) -> float:
     """The distance of a dual value ½r²."""
     return float(np.sqrt(2 * max(value, 0.0)))
-

@@ -84,6 +84,11 @@ class WinnerTakeAll(Classifier):
     def _xp(self) -> ModuleType:
         return array_module(self._beta)
 
+    @property
+    def beta_(self) -> float:
+        """β as it stands; 1 where the network has none."""
+        return float(self._beta[0])
+
     # What a subclass says of its neurons: o = beta × gap(x).
 
     def _start(self, x: Array, label: Array) -> None:
@@ -166,10 +171,10 @@ class WinnerTakeAll(Classifier):
         y = check_labels(y, len(X))
         known = np.unique(y) if classes is None else np.unique(np.asarray(classes))
         if len(known) < 2:
-            raise ValueError(f"at least 2 classes are needed, but y holds one class: {known[0]!r}")
+            raise ValueError(f"at least 2 classes are needed, but y holds one class: {known[0]}")
         strange = ~np.isin(y, known)
         if strange.any():
-            raise ValueError(f"y holds {y[strange][0]!r}, which is not one of the classes {known}")
+            raise ValueError(f"y holds {y[strange][0]}, which is not one of the classes {known}")
         self.classes_ = known
         self.n_features_in_ = X.shape[1]
         xp = devices.select(self.device)
@@ -209,7 +214,6 @@ class WinnerTakeAll(Classifier):
                 loss[start : start + self.batch_size] = self._step(
                     x[batch], label[batch], rate, beta_rate
                 )
-        self.beta_ = float(self._beta[0])
         self.loss_ = float(loss.mean(dtype=np.float64))
 
     def _step(self, x: Array, label: Array, rate: float, beta_rate: float) -> Array:

@@ -39,11 +39,11 @@ def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
         rows = slice(c * per_class, (c + 1) * per_class)
         if model.init == "class-mean":
             if len(own) == 0:
-                raise ValueError(f"class {model.classes_[c]!r} has no sample to start from")
+                raise ValueError(f"class {model.classes_[c]} has no sample to start from")
             centres[rows] += own.mean(axis=0)
         elif len(own) < per_class:
             raise ValueError(
-                f"class {model.classes_[c]!r} has {len(own)} samples, too few for "
+                f"class {model.classes_[c]} has {len(own)} samples, too few for "
                 f"prototypes_per_class={per_class} k-means centres"
             )
         else:

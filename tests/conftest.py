@@ -1,0 +1,37 @@
+"""What all tests share: Hypothesis without deadlines (kernels compile), full data, a table."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).parent))  # strategies.py
+
+settings.register_profile("tinyproto", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("tinyproto")
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """All of MNIST: x_train, y_train, x_test, y_test, as float32 in [0, 1] and int64."""
+    folder = os.environ.get("TINYPROTO_DATA", "")
+    if not (Path(folder) / "mnist.npz").is_file():
+        pytest.skip("needs all of MNIST: set TINYPROTO_DATA to a folder with mnist.npz")
+    from tinyproto.data import load
+
+    data = load("mnist", folder)
+    flat = [x.reshape(len(x), -1) / np.float32(255) for x in (data.x_train, data.x_test)]
+    return flat[0], data.y_train, flat[1], data.y_test
+
+
+CUDA_TABLE = pytest.StashKey[str]()
+
+
+def pytest_terminal_summary(terminalreporter):
+    table = terminalreporter.config.stash.get(CUDA_TABLE, None)
+    if table:
+        terminalreporter.section("kernels built for CUDA, with no device")
+        terminalreporter.write_line(table)

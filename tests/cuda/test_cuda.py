@@ -1,0 +1,117 @@
+"""Every kernel in the simulator, and built for real architectures; neither needs a device."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CUDA_TABLE
+
+from tinyproto import device
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from simulate import LANES, all_kernels  # noqa: E402
+
+KERNELS = sorted(all_kernels())
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    out = subprocess.run(
+        [sys.executable, str(HERE / "simulate.py")],
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout)
+
+
+@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", KERNELS)
+def test_simulated_kernel_equals_the_cpu(simulated, name, dtype, lanes):
+    assert simulated[f"{name} {dtype} lanes={lanes}"] <= 100 * np.finfo(dtype).eps
+
+
+@pytest.fixture(scope="module")
+def built(request):
+    reason = "needs numba-cuda's compiler and linker: pip install 'tinyproto[cuda-check]'"
+    pytest.importorskip("cuda.core", reason=reason)
+    pytest.importorskip("numba_cuda", reason=reason)
+    out = subprocess.run(
+        [sys.executable, str(HERE / "build.py"), "--json"], capture_output=True, text=True
+    )
+    assert out.returncode == 0, out.stderr
+    rows = json.loads(out.stdout)
+    from build import table
+
+    request.config.stash[CUDA_TABLE] = table(rows)
+    return rows
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, name):
+    rows = [row for row in built if row["kernel"] == name]
+    assert [row["architecture"] for row in rows] == ["sm_80", "sm_90", "sm_120"]
+    for row in rows:
+        assert row["bytes"] > 0
+        assert row["spilled"] == 0
+        assert row["float64"] == 0
+
+
+def test_every_kernel_has_an_example():
+    assert [name for name in KERNELS if all_kernels()[name].make_example is None] == []
+
+
+def test_without_a_device_the_reason_is_one_line():
+    reason = device.why_no_cuda()
+    if reason is None:
+        pytest.skip("this machine has a usable CUDA device")
+    assert "\n" not in reason
+    with pytest.raises(device.DeviceError, match="no CUDA device: CuPy is"):
+        device.select("cuda")
+
+
+def test_installed_but_unusable_is_told_apart_from_not_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert device.why_no_cuda().startswith("CuPy is not installed; try: pip install")
+    monkeypatch.undo()
+    if device.why_no_cuda() is None or "not installed" in device.why_no_cuda():
+        pytest.skip("needs CuPy installed and no usable device")
+    assert "no CUDA device is usable" in device.why_no_cuda()
+
+
+@pytest.mark.gpu
+def test_networks_agree_on_a_real_device():
+    from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
+
+    random = np.random.default_rng(0)
+    y = np.arange(200) % 4
+    x = random.normal(size=(200, 30)) + 3 * np.eye(4, 30)[y]
+    for kind in (IPWTA, EDWTA, PlusMinusEDWTA):
+        for batch_size in (1, 32):
+            cpu, cuda = (
+                kind(2, epochs=2, dtype="float64", batch_size=batch_size, device=name).fit(x, y)
+                for name in ("cpu", "cuda")
+            )
+            np.testing.assert_allclose(cpu.linear()[0], cuda.linear()[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_on_a_real_device_equals_the_cpu(name):
+    cupy = device.select("cuda")
+    kernel = all_kernels()[name]
+    rows, *arguments = kernel.make_example(np.random.default_rng(0), np.float32)
+    there = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
+    kernel(rows, *arguments)
+    kernel(rows, *there)
+    for here, copied in zip(arguments, there, strict=True):
+        if isinstance(here, np.ndarray):
+            np.testing.assert_allclose(device.to_host(copied), here, rtol=1e-5, atol=1e-5)

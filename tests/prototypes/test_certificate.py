@@ -1,0 +1,187 @@
+"""The exact radius: against independent solvers, against attacks, and at its edges."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import problems
+
+from tinyproto.attacks import Victim, fgsm, pgd
+from tinyproto.losses import margin
+from tinyproto.prototypes import PlusMinusEDWTA
+from tinyproto.prototypes.certificate import exact_radius, line_radius, nonnegative_quadratic
+
+BOXES = [None, (-2.0, 2.0)]
+
+
+def inside(problem, box):
+    """The samples, moved into the box where there is one, and its keywords."""
+    x = problem.x if box is None else np.clip(problem.x, *box)
+    return x, ({} if box is None else {"lo": box[0], "hi": box[1]})
+
+
+def answers(network, x):
+    A, b = network.linear()
+    return network.classes_[(x @ A.T + b).argmax(axis=1) // network.prototypes_per_class]
+
+
+def reference(network, x, norm, box):
+    """The radius of one sample from SciPy's general solvers, rival by rival."""
+    optimize = pytest.importorskip("scipy.optimize")
+    A, b = network.linear()
+    owner = np.arange(len(b)) // network.prototypes_per_class
+    score = A @ x + b
+    own = np.flatnonzero(owner == owner[score.argmax()])
+    bounds = [(None, None)] * len(x) if box is None else [(box[0] - v, box[1] - v) for v in x]
+    best = np.inf
+    for m in np.flatnonzero(owner != owner[score.argmax()]):
+        G, h = A[m] - A[own], score[own] - score[m]
+        d = len(x)
+        rows = np.block([[-G, np.zeros((len(h), 1))], [np.eye(d), -np.ones((d, 1))],
+                         [-np.eye(d), -np.ones((d, 1))]])  # fmt: skip
+        linear = optimize.linprog(
+            np.eye(d + 1)[-1], rows, np.concatenate([-h, np.zeros(2 * d)]),
+            bounds=[*bounds, (0, None)],
+        )  # fmt: skip
+        if not linear.success:
+            continue
+        if norm == "linf":
+            best = min(best, linear.fun)
+            continue
+        result = optimize.minimize(
+            lambda delta: 0.5 * delta @ delta, linear.x[:d], jac=lambda delta: delta,
+            bounds=bounds, method="SLSQP", options={"ftol": 1e-14, "maxiter": 500},
+            constraints={"type": "ineq", "fun": lambda e, G=G, h=h: G @ e - h,
+                         "jac": lambda e, G=G: G},
+        )  # fmt: skip
+        best = min(best, float(np.sqrt(2 * result.fun)))
+    return best
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@given(problem=problems(samples=(1, 3)))
+def test_radius_agrees_with_general_solvers(problem, norm, box):
+    x, bounds = inside(problem, box)
+    radius, delta = exact_radius(problem.network, x, norm=norm, **bounds)
+    for i in range(len(x)):
+        expected = reference(problem.network, x[i], norm, box)
+        np.testing.assert_allclose(radius[i], expected, rtol=1e-4, atol=1e-6)
+        if np.isfinite(radius[i]):
+            length = np.linalg.norm(delta[i]) if norm == "l2" else np.abs(delta[i]).max()
+            np.testing.assert_allclose(length, radius[i], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@given(problem=problems(samples=(1, 6)))
+def test_no_attack_below_the_radius_and_just_beyond_it_one_succeeds(problem, norm, box):
+    network = problem.network
+    x, bounds = inside(problem, box)
+    y = answers(network, x)
+    radius, _ = exact_radius(network, x, norm=norm, **bounds)
+    assume(np.isfinite(radius).all())
+
+    victim = Victim(network, **(bounds or {"lo": -100.0, "hi": 100.0}))
+    label = np.searchsorted(network.classes_, y)
+    for i in range(len(x)):
+        eps = 0.999 * radius[i]
+        for attack in (fgsm, pgd):
+            attacked = attack(victim, x[i : i + 1], label[i : i + 1], eps=eps, norm=norm)
+            assert answers(network, attacked)[0] == y[i]
+
+    beyond, delta = exact_radius(network, x, norm=norm, overshoot=1e-6, **bounds)
+    reached = np.isfinite(beyond)  # the very corner of a box may end at the boundary
+    assert (answers(network, x + delta) != y)[reached].all()
+    close = beyond[reached] <= radius[reached] + 1e-3 * (1 + radius[reached])
+    assert close.mean() > 0.5 or not reached.any()
+
+
+@given(problem=problems(kinds=(PlusMinusEDWTA,), samples=(4, 4)))
+def test_one_step_reaches_the_radius_where_the_boundary_is_one_plane(problem):
+    """Two classes of one neuron each: the gradient of the margin is the plane's normal."""
+    network, x = problem.network, problem.x
+    assume(network.prototypes_per_class == 1)
+    assume(len(network.classes_) == 2)
+    label = answers(network, x)
+    victim = Victim(network, lo=-1e6, hi=1e6)
+    for norm in ("l2", "linf"):
+        radius, _ = exact_radius(network, x, norm=norm)
+        assume(((radius > 1e-6) & (radius < 1e3)).all())
+        for i in range(len(x)):
+            for factor, fooled in ((0.999, False), (1.001, True)):
+                attacked = fgsm(victim, x[i : i + 1], label[i : i + 1], eps=factor * radius[i],
+                                norm=norm, loss=margin)  # fmt: skip
+                assert (answers(network, attacked)[0] != label[i]) == fooled
+
+
+@given(problem=problems(samples=(3, 6)))
+def test_radius_is_zero_where_the_answer_is_wrong_and_larger_in_a_box(problem):
+    network, x = problem.network, np.clip(problem.x, -2, 2)
+    answer = answers(network, x)
+    free, _ = exact_radius(network, x, answer)
+    boxed, _ = exact_radius(network, x, answer, lo=-2.0, hi=2.0)
+    assert (boxed >= free - 1e-9 * (1 + free)).all()
+    wrong = np.roll(network.classes_, 1)[np.searchsorted(network.classes_, answer)]
+    assert (exact_radius(network, x, wrong)[0] == 0).all()
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_nonnegative_quadratic_meets_its_optimality_conditions(n, seed):
+    random = np.random.default_rng(seed)
+    root = random.normal(size=(n, n + 2))
+    Q, h = root @ root.T, random.normal(size=n)
+    solution = nonnegative_quadratic(Q, h)
+    slope = Q @ solution - h
+    assert (solution >= 0).all()
+    assert (slope >= -1e-8).all()
+    assert abs(slope @ solution) <= 1e-7
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
+def test_line_radius_is_the_least_that_reaches(d, seed, boxed):
+    random = np.random.default_rng(seed)
+    g = random.normal(size=d)
+    low, high = (-random.random(d), random.random(d)) if boxed else (-np.full(d, np.inf),) * 2
+    high = np.abs(high)
+    need = float(random.uniform(0.01, 1.5))
+    radius, delta = line_radius(g, need, low, high)
+    most = np.maximum(g * np.clip(np.sign(g) * 1e9, low, high), 0).sum()
+    assert np.isinf(radius) == (most < need)
+    if np.isfinite(radius):
+        np.testing.assert_allclose(g @ delta, need, rtol=1e-9)
+        assert np.abs(delta).max() <= radius * (1 + 1e-12)
+        less = np.clip(np.sign(g) * radius * (1 - 1e-6), low, high)
+        assert g @ less < need
+
+
+def test_an_unreachable_class_is_at_distance_infinity():
+    """In the box [0, 1] the second class would need x₀ > 3."""
+    network = PlusMinusEDWTA(1, epochs=0, dtype="float64").fit(np.eye(2), [0, 1])
+    network.positive_prototypes_ = np.array([[0.0, 0.0], [1.0, 0.0]])
+    network.negative_prototypes_ = np.array([[-5.0, 0.0], [0.0, 0.0]])
+    x = np.array([[0.5, 0.5]])
+    for norm in ("l2", "linf"):
+        assert np.isinf(exact_radius(network, x, norm=norm, lo=0.0, hi=1.0)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"norm": "l1"}, "norm must be 'l2' or 'linf', not 'l1'"),
+        ({"lo": 0.0}, "the box needs both lo and hi"),
+        ({"lo": 0.0, "hi": 0.5}, r"x must lie in \[0.0, 0.5\]"),
+    ],
+)
+def test_bad_options_get_one_line(options, message):
+    network = PlusMinusEDWTA(1, epochs=1).fit(np.eye(2), [0, 1])
+    with pytest.raises(ValueError, match=message):
+        exact_radius(network, np.eye(2), **options)
+
+
+def test_the_linf_radius_names_scipy_where_it_is_missing(monkeypatch):
+    from tinyproto.prototypes import certificate
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="needs SciPy; install it with: pip install scipy"):
+        certificate._linear_programme(np.eye(2), np.ones(2), -np.ones(2), np.ones(2))

@@ -1,0 +1,110 @@
+"""The arrows between rooms go one way; `import tinyproto` is cheap; optional packages stay so."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tinyproto"
+
+# A room may import itself and the rooms before it. Those of one line do not know one another,
+# save that `attacks` knows the losses.
+ORDER = [
+    "device",
+    "kernel",
+    "kernels",
+    "state data",
+    "losses",
+    "prototypes",
+    "attacks",
+    "evaluation",
+]
+LEVEL = {room: level for level, line in enumerate(ORDER) for room in line.split()}
+BASE_ONLY = {"state", "data"}  # know device and kernels alone
+
+OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path):
+    """Every absolute module name that a file imports, wherever in the file."""
+    package = ("tinyproto", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*parent, *([node.module] if node.module else [])])
+            if node.module:
+                yield base
+            else:
+                yield from (f"{base}.{name.name}" for name in node.names)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_arrow_goes_back(path):
+    room = room_of(path)
+    if room == "__init__":
+        assert not [name for name in imports_of(path) if name.startswith("tinyproto")]
+        return
+    for name in imports_of(path):
+        if not name.startswith("tinyproto."):
+            continue
+        target = name.split(".")[1]
+        assert target in LEVEL, f"{path.name} imports {name}, a room that ORDER does not have"
+        if target == room:
+            continue
+        assert LEVEL[target] < LEVEL[room], f"{path.name}: {room} must not import {target}"
+        if room in BASE_ONLY:
+            assert target in ("device", "kernel", "kernels", "state")
+        if target in BASE_ONLY:
+            assert room not in ("kernels", "losses")
+
+
+def test_every_room_has_its_place():
+    rooms = {room_of(path) for path in modules()} - {"__init__"}
+    assert rooms == set(LEVEL)
+
+
+def test_cupy_and_numba_cuda_have_one_door_each():
+    for path in modules():
+        named = set(imports_of(path))
+        if path.name != "device.py":
+            assert not any(n.split(".")[0] == "cupy" for n in named), path
+        if path.name != "kernel.py":
+            assert not any(n.startswith("numba") for n in named), path
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_optional_packages_are_imported_where_they_are_used(path):
+    top = ast.parse(path.read_text()).body
+    for node in top:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module]
+            assert not {str(n).split(".")[0] for n in names} & OPTIONAL
+
+
+def test_importing_everything_loads_neither_numba_nor_an_optional_package():
+    program = """
+import sys
+import tinyproto.prototypes, tinyproto.attacks, tinyproto.data, tinyproto.state
+import tinyproto.prototypes.certificate, tinyproto.prototypes.equivalence, tinyproto.evaluation
+loaded = {name.split(".")[0] for name in sys.modules}
+print(sorted(loaded & {"numba", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}))
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert out.stdout.strip() == "[]", out.stdout + out.stderr
+
+
+def test_files_stay_short():
+    too_long = [p.name for p in modules() if len(p.read_text().splitlines()) > 350]
+    assert too_long == []

@@ -27,10 +27,18 @@ class Problem:
 
 
 @st.composite
-def problems(draw, kinds=KINDS, dtype="float64", samples=(1, 6), **parameters):
+def problems(
+    draw,
+    kinds=KINDS,
+    dtype="float64",
+    samples=(1, 6),
+    classes=(2, 4),
+    per_class=(1, 3),
+    features=(1, 6),
+):
     """A network of 2–4 classes, 1–3 neurons each and 1–6 features; prototypes and β are random."""
-    classes, per_class = draw(st.integers(2, 4)), draw(st.integers(1, 3))
-    features, count = draw(st.integers(1, 6)), draw(st.integers(*samples))
+    ranges = (classes, per_class, features, samples)
+    classes, per_class, features, count = (draw(st.integers(*least_most)) for least_most in ranges)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     network = draw(st.sampled_from(kinds))(
         per_class,
@@ -39,7 +47,6 @@ def problems(draw, kinds=KINDS, dtype="float64", samples=(1, 6), **parameters):
         beta=draw(st.floats(0.2, 2.0)),
         init_scale=1.0,
         random_state=draw(st.integers(0, 1000)),
-        **parameters,
     )
     x = random.normal(size=(count + classes, features)).astype(dtype)
     label = np.concatenate([np.arange(classes), random.integers(0, classes, count)])

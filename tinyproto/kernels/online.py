@@ -10,7 +10,14 @@ to `loss`.
 import numpy as np
 
 from ..kernel import kernel, row_sum, sync
-from .winner import compete, distance_difference, inner_product, squared_distance
+from .winner import (
+    NEGLIGIBLE,
+    compete,
+    distance_difference,
+    inner_product,
+    settled,
+    squared_distance,
+)
 
 
 @kernel
@@ -23,7 +30,7 @@ def online_plus_minus(
     w⁻ₖ ← w⁻ₖ + α β  qₖ      (x − w⁻ₖ)   other classes
     β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        kept above its floor
     """
-    half = x.dtype.type(0.5)
+    half, least = x.dtype.type(0.5), x.dtype.type(NEGLIGIBLE)
     score, gap, residual = scratch[0], scratch[1], scratch[2]
     for s in range(order.shape[0]):
         n = order[s]
@@ -41,10 +48,12 @@ def online_plus_minus(
             step = rates[0] * beta[0] * residual[k]
             if step > 0:
                 for j in range(t, x.shape[1], T):
-                    positive[k, j] += step * (x[n, j] - positive[k, j])
+                    w = positive[k, j]
+                    positive[k, j] = settled(w + step * (x[n, j] - w), least)
             elif step < 0:
                 for j in range(t, x.shape[1], T):
-                    negative[k, j] -= step * (x[n, j] - negative[k, j])
+                    w = negative[k, j]
+                    negative[k, j] = settled(w - step * (x[n, j] - w), least)
         sync()
         if t == 0:
             loss[s] = value
@@ -58,7 +67,7 @@ def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratc
 
     wₖ ← wₖ + α β (τₖ − qₖ)(x − wₖ)      β ← β + α_β Σₖ (τₖ − qₖ) gₖ
     """
-    half = x.dtype.type(0.5)
+    half, least = x.dtype.type(0.5), x.dtype.type(NEGLIGIBLE)
     score, gap, residual = scratch[0], scratch[1], scratch[2]
     for s in range(order.shape[0]):
         n = order[s]
@@ -76,7 +85,7 @@ def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratc
             step = rates[0] * beta[0] * residual[k]
             if step != 0:
                 for j in range(t, x.shape[1], T):
-                    w[k, j] += step * (x[n, j] - w[k, j])
+                    w[k, j] = settled(w[k, j] + step * (x[n, j] - w[k, j]), least)
         sync()
         if t == 0:
             loss[s] = value

@@ -10,6 +10,8 @@ import numpy as np
 
 from ..kernel import kernel, routine, row_max, row_sum, sync
 
+NEGLIGIBLE = 1e-18  # of a prototype's element; its square is still a normal float32
+
 
 @routine
 def inner_product(t, T, x, w):
@@ -40,6 +42,16 @@ def distance_difference(t, T, x, positive, negative):
     for j in range(t, x.shape[0], T):
         total += (positive[j] - negative[j]) * ((x[j] - positive[j]) + (x[j] - negative[j]))
     return total
+
+
+@routine
+def settled(value, least):
+    """The value, or 0 where it is smaller than `least`, NEGLIGIBLE.
+
+    Where no sample ever lights a pixel its prototypes decay towards 0 for ever, and a processor
+    takes many times longer over the subnormal numbers that they, and their squares, would become.
+    """
+    return value if abs(value) > least else value - value
 
 
 @routine
@@ -107,13 +119,36 @@ def squared_distances(i, t, T, x, w, out):
             out[i, k] = value
 
 
+TILE = 4  # samples that `distance_differences` takes through a row of prototypes together
+
+
 @kernel
 def distance_differences(i, t, T, x, positive, negative, out):
-    """out[i, k] = ‖xᵢ − w⁻ₖ‖² − ‖xᵢ − w⁺ₖ‖². x (N, d), prototypes (neurons, d)."""
+    """out[n, k] = ‖xₙ − w⁻ₖ‖² − ‖xₙ − w⁺ₖ‖², for the samples n of tile i: 4i … 4i + 3.
+
+    x (N, d), prototypes (neurons, d), out (N, neurons); ⌈N / TILE⌉ rows. The prototypes, which are
+    many, are read once for four samples. A tile that juts out repeats the last sample.
+    """
+    last = x.shape[0] - 1
+    a, b = 4 * i, min(4 * i + 1, last)
+    c, d = min(4 * i + 2, last), min(4 * i + 3, last)
+    two = x.dtype.type(2)
     for k in range(positive.shape[0]):
-        value = row_sum(distance_difference(t, T, x[i], positive[k], negative[k]))
+        at_a, at_b = x.dtype.type(0), x.dtype.type(0)
+        at_c, at_d = x.dtype.type(0), x.dtype.type(0)
+        for j in range(t, x.shape[1], T):  # as in `distance_difference`
+            difference = positive[k, j] - negative[k, j]
+            total = positive[k, j] + negative[k, j]
+            at_a += difference * (two * x[a, j] - total)
+            at_b += difference * (two * x[b, j] - total)
+            at_c += difference * (two * x[c, j] - total)
+            at_d += difference * (two * x[d, j] - total)
+        at_a, at_b, at_c, at_d = row_sum(at_a), row_sum(at_b), row_sum(at_c), row_sum(at_d)
         if t == 0:
-            out[i, k] = value
+            out[a, k] = at_a
+            out[b, k] = at_b
+            out[c, k] = at_c
+            out[d, k] = at_d
 
 
 @kernel
@@ -136,8 +171,9 @@ def gather_move(i, t, T, x, residual, rate, pull, w):
     for n in range(x.shape[0]):
         total += residual[n, i]
     lost = rate[0] * pull * total
+    least = x.dtype.type(NEGLIGIBLE)
     for j in range(t, x.shape[1], T):
-        w[i, j] -= lost * w[i, j]
+        w[i, j] = settled(w[i, j] - lost * w[i, j], least)
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]
         if step != 0:
@@ -164,9 +200,10 @@ def switching_move(i, t, T, x, residual, rate, positive, negative):
             opposed -= residual[n, i]
     attracted *= rate[0]
     opposed *= rate[0]
+    least = x.dtype.type(NEGLIGIBLE)
     for j in range(t, x.shape[1], T):
-        positive[i, j] -= attracted * positive[i, j]
-        negative[i, j] -= opposed * negative[i, j]
+        positive[i, j] = settled(positive[i, j] - attracted * positive[i, j], least)
+        negative[i, j] = settled(negative[i, j] - opposed * negative[i, j], least)
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]
         if step > 0:
@@ -200,7 +237,7 @@ def _squared_distances(random, dtype):
 @distance_differences.example
 def _distance_differences(random, dtype):
     x, _, positive, negative = _network(random, dtype)
-    return 7, x, positive, negative, x[:, :1].repeat(6, 1)
+    return 2, x, positive, negative, x[:, :1].repeat(6, 1)
 
 
 @competitive_softmax.example

@@ -10,6 +10,7 @@ because log Σ_m e^{o_m} gives qₖ and log Σ_{own} e^{o_m} gives the softmax o
 What a neuron computes, and how its prototypes move, stands in `winner_take_all.py`.
 """
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Self
@@ -35,9 +36,11 @@ class WinnerTakeAll(Classifier):
     epochs: passes of `fit` over the data.
     batch_size: 1 is the authors' online rule. A larger mini-batch sums the updates of its samples,
         all taken at the same prototypes.
-    learning_rate: α. All rates are multiplied by `decay` after each epoch.
+    learning_rate: α, per sample. schedule: "exponential" multiplies all rates by `decay` after
+        each epoch, "cosine" lowers them to 0 along half a cosine.
     beta, beta_learning_rate: β at the start and its rate α_β; β stays above `BETA_FLOOR`.
-    init: "random" (uniform in ± `init_scale`), or "kmeans" (the K centres of each class).
+    init: "random" (uniform in ± `init_scale`); "kmeans", the K centres of each class, `spread` of
+        the way from its mean; or "class-mean", that mean with the random start added.
     dtype: "float32" or "float64". device: "cpu" or "cuda". random_state: the seed, an integer.
 
     Attributes, after `fit`
@@ -56,11 +59,13 @@ class WinnerTakeAll(Classifier):
         epochs: int = 49,
         batch_size: int = 1,
         learning_rate: float = 0.01,
+        schedule: str = "exponential",
         decay: float = 0.95,
         beta: float = 1.0,
         beta_learning_rate: float = 1e-4,
         init: str = "random",
         init_scale: float = 0.01,
+        spread: float = 1.0,
         dtype: str = "float32",
         device: str = "cpu",
         random_state: int = 0,
@@ -69,11 +74,13 @@ class WinnerTakeAll(Classifier):
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.decay = decay
         self.beta = beta
         self.beta_learning_rate = beta_learning_rate
         self.init = init
         self.init_scale = init_scale
+        self.spread = spread
         self.dtype = dtype
         self.device = device
         self.random_state = random_state
@@ -134,11 +141,17 @@ class WinnerTakeAll(Classifier):
                 len(x), seed=self.random_state, stream="shuffle", epoch=epoch, xp=self._xp
             )
             seen = x if augment is None else self._xp.asarray(augment(x, epoch), dtype=x.dtype)
-            self._pass(seen, label, order, self.decay**epoch)
+            self._pass(seen, label, order, self._factor(epoch))
             self.n_epochs_ = epoch + 1
             if callback is not None:
                 callback(self, epoch + 1, self.loss_)
         return self
+
+    def _factor(self, epoch: int) -> float:
+        """What the rates are multiplied by in an epoch, counted from 0."""
+        if self.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+        return self.decay**epoch
 
     def partial_fit(self, X: Array, y: Array, classes: Array | None = None) -> Self:
         """One pass over the samples in the order given, at the undecayed rates.
@@ -155,7 +168,7 @@ class WinnerTakeAll(Classifier):
 
     def _begin(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
         """Check everything, then start the prototypes."""
-        self._check_parameters()
+        self.check_parameters()
         for name in ("classes_", "n_features_in_"):
             self.__dict__.pop(name, None)
         x, label = self._check(X, y, classes)
@@ -180,7 +193,7 @@ class WinnerTakeAll(Classifier):
         xp = devices.select(self.device)
         return xp.asarray(X, dtype=self.dtype), xp.asarray(np.searchsorted(known, y))
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
         for name in ("prototypes_per_class", "batch_size"):
             self._require(name, _is_integer(getattr(self, name), 1), "an integer of 1 or more")
         self._require("epochs", _is_integer(self.epochs, 0), "an integer of 0 or more")
@@ -191,6 +204,9 @@ class WinnerTakeAll(Classifier):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("beta_learning_rate", self.beta_learning_rate >= 0, "0 or more")
         self._require("dtype", self.dtype in ("float32", "float64"), "'float32' or 'float64'")
+        schedules = ("exponential", "cosine")
+        self._require("schedule", self.schedule in schedules, f"one of {', '.join(schedules)}")
+        self._require("spread", 0 <= self.spread <= 1, "between 0 and 1")
         starts = ("random", "kmeans", "class-mean")
         self._require("init", self.init in starts, f"one of {', '.join(starts)}")
 
@@ -198,11 +214,11 @@ class WinnerTakeAll(Classifier):
         if not fine:
             raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
 
-    def _pass(self, x: Array, label: Array, order: Array, decay: float) -> None:
+    def _pass(self, x: Array, label: Array, order: Array, factor: float) -> None:
         """One epoch, online or in mini-batches."""
         xp, neurons = self._xp, len(self.prototype_labels_)
         precision = np.finfo(x.dtype).eps
-        rate, beta_rate = self.learning_rate * decay, self.beta_learning_rate * decay
+        rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
         if self.batch_size == 1:
             rates = xp.asarray([rate, beta_rate, self.BETA_FLOOR, precision], dtype=x.dtype)
@@ -241,7 +257,7 @@ class WinnerTakeAll(Classifier):
     def __call__(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The network as a layer: class scores z (N, C) of x (N, …), and the backward pass
         dz ↦ dx. A class's score is its largest neuron's, so dx = Σ_c dz_c ∂o_{winner of c}/∂x."""
-        self._check_is_fitted()
+        self.check_is_fitted()
         flat = self._xp.ascontiguousarray(x.reshape(len(x), -1), dtype=self.dtype)
         z, winners = self._class_scores(flat)
 
@@ -281,7 +297,7 @@ class WinnerTakeAll(Classifier):
         return score.max(axis=2), score.argmax(axis=2) + first
 
     def _checked(self, X: Array) -> Array:
-        self._check_is_fitted()
+        self.check_is_fitted()
         X = check_samples(X, self.n_features_in_, type(self).__name__)
         return self._xp.asarray(X, dtype=self.dtype)
 

@@ -55,7 +55,7 @@ class Detector:
             raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
         if not 0 < false_rejection < 1:
             raise ValueError(f"false_rejection must be between 0 and 1, not {false_rejection!r}")
-        network._check_is_fitted()
+        network.check_is_fitted()
         if score != "margin" and not hasattr(network, "positive_prototypes_"):
             raise ValueError(f"{type(network).__name__} has no prototypes for the score {score!r}")
         self.network = network

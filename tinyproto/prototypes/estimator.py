@@ -68,7 +68,7 @@ class Classifier:
             input_tags=InputTags(),
         )
 
-    def _check_is_fitted(self) -> None:
+    def check_is_fitted(self) -> None:
         if not hasattr(self, "classes_"):
             # scikit-learn tells "not fitted" by a class of its own; without it a ValueError does.
             exceptions = sys.modules.get("sklearn.exceptions")

@@ -23,8 +23,8 @@ def random_start(model: WinnerTakeAll, x: Array, stream: str) -> Array:
 
 
 def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
-    """(C K, d): the k-means centres of each class, or, for init="class-mean", its mean with the
-    random start added (K equal prototypes would stay equal for ever).
+    """(C K, d): the k-means centres of each class, drawn to its mean by all but `spread`, or, for
+    init="class-mean", its mean with the random start added (equal prototypes stay equal for ever).
 
     Raises ValueError for a class with fewer samples than centres.
     """
@@ -47,5 +47,6 @@ def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
                 f"prototypes_per_class={per_class} k-means centres"
             )
         else:
-            centres[rows] = kmeans(own, per_class, seed=model.random_state)[0]
+            found, mean = kmeans(own, per_class, seed=model.random_state)[0], own.mean(axis=0)
+            centres[rows] = mean + x.dtype.type(model.spread) * (found - mean)
     return centres

@@ -29,6 +29,7 @@ import numpy as np
 from ..device import Array, to_host
 from ..kernels.online import online_euclidean, online_inner_product, online_plus_minus
 from ..kernels.winner import (
+    TILE,
     distance_differences,
     gather_move,
     inner_products,
@@ -74,7 +75,7 @@ class IPWTA(WinnerTakeAll):
         return self.weights_[neuron]
 
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
-        self._check_is_fitted()
+        self.check_is_fitted()
         return (
             to_host(self.weights_).astype(np.float64),
             to_host(self.biases_).astype(np.float64),
@@ -114,7 +115,7 @@ class EDWTA(WinnerTakeAll):
 
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """Expanding the square, −½β‖x‖² is shared by all neurons: A = βw, b = −½β‖w‖²."""
-        self._check_is_fitted()
+        self.check_is_fitted()
         w = to_host(self.positive_prototypes_).astype(np.float64)
         return self.beta_ * w, -0.5 * self.beta_ * (w**2).sum(axis=1)
 
@@ -124,8 +125,8 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     Parameters as in `WinnerTakeAll`, and for the starts other than "random":
 
-    negative_init: where w⁻ starts: "mean", the mean of all samples, or "shrunk", (1 − epsilon) w⁺.
-    epsilon: of "shrunk".
+    negative_init, epsilon: w⁻ starts `epsilon` of the way from w⁺ towards "mean", the mean of all
+        samples, or towards 0, "shrunk": (1 − epsilon) w⁺.
 
     Attributes: `positive_prototypes_`, `negative_prototypes_` (C K, d), `beta_`.
     """
@@ -137,13 +138,15 @@ class PlusMinusEDWTA(WinnerTakeAll):
         epochs: int = 49,
         batch_size: int = 1,
         learning_rate: float = 0.01,
+        schedule: str = "exponential",
         decay: float = 0.95,
         beta: float = 1.0,
         beta_learning_rate: float = 1e-4,
         init: str = "random",
         init_scale: float = 0.01,
+        spread: float = 1.0,
         negative_init: str = "mean",
-        epsilon: float = 0.05,
+        epsilon: float = 1.0,
         dtype: str = "float32",
         device: str = "cpu",
         random_state: int = 0,
@@ -153,11 +156,13 @@ class PlusMinusEDWTA(WinnerTakeAll):
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            schedule=schedule,
             decay=decay,
             beta=beta,
             beta_learning_rate=beta_learning_rate,
             init=init,
             init_scale=init_scale,
+            spread=spread,
             dtype=dtype,
             device=device,
             random_state=random_state,
@@ -165,12 +170,12 @@ class PlusMinusEDWTA(WinnerTakeAll):
         self.negative_init = negative_init
         self.epsilon = epsilon
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def check_parameters(self) -> None:
+        super().check_parameters()
         self._require(
             "negative_init", self.negative_init in ("mean", "shrunk"), "'mean' or 'shrunk'"
         )
-        self._require("epsilon", 0 < self.epsilon < 1, "between 0 and 1")
+        self._require("epsilon", 0 < self.epsilon <= 1, "above 0 and at most 1")
 
     def _start(self, x: Array, label: Array) -> None:
         if self.init == "random":
@@ -178,15 +183,15 @@ class PlusMinusEDWTA(WinnerTakeAll):
             self.negative_prototypes_ = random_start(self, x, "negative")
             return
         self.positive_prototypes_ = class_centres(self, x, label)
-        if self.negative_init == "shrunk":
-            self.negative_prototypes_ = self.positive_prototypes_ * x.dtype.type(1 - self.epsilon)
-        else:
-            self.negative_prototypes_ = self._xp.zeros_like(self.positive_prototypes_)
-            self.negative_prototypes_ += x.mean(axis=0)
+        keep = x.dtype.type(1 - self.epsilon)
+        self.negative_prototypes_ = keep * self.positive_prototypes_
+        if self.negative_init == "mean":
+            self.negative_prototypes_ += x.dtype.type(self.epsilon) * x.mean(axis=0)
 
     def _gap(self, x: Array) -> Array:
         out = self._xp.empty((len(x), len(self.positive_prototypes_)), dtype=x.dtype)
-        distance_differences(len(x), x, self.positive_prototypes_, self.negative_prototypes_, out)
+        tiles = -(-len(x) // TILE)
+        distance_differences(tiles, x, self.positive_prototypes_, self.negative_prototypes_, out)
         return out * x.dtype.type(0.5)
 
     def _online(self, x: Array, label: Array, order: Array, *rest: Array) -> None:
@@ -205,7 +210,7 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """A = β(w⁺ − w⁻), b = −½β(‖w⁺‖² − ‖w⁻‖²)."""
-        self._check_is_fitted()
+        self.check_is_fitted()
         positive = to_host(self.positive_prototypes_).astype(np.float64)
         negative = to_host(self.negative_prototypes_).astype(np.float64)
         squares = (positive**2).sum(axis=1) - (negative**2).sum(axis=1)

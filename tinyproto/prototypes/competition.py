@@ -207,6 +207,7 @@ class WinnerTakeAll(Classifier):
         schedules = ("exponential", "cosine")
         self._require("schedule", self.schedule in schedules, f"one of {', '.join(schedules)}")
         self._require("spread", 0 <= self.spread <= 1, "between 0 and 1")
+        devices.select(self.device)
         starts = ("random", "kmeans", "class-mean")
         self._require("init", self.init in starts, f"one of {', '.join(starts)}")
 

@@ -1,0 +1,112 @@
+"""Scores for strangers: their definitions, their calibration, what they reach on real digits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyproto.data import load, load_outliers
+from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
+from tinyproto.prototypes.detection import SCORES, Detector, auroc, fpr_at_tpr, roc_curve
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The carried sample: x, y, x_test, y_test."""
+    data = load("mnist", download=False)
+    x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
+    return x, data.y_train, x_test, data.y_test
+
+
+@pytest.fixture(scope="module")
+def network(digits):
+    return PlusMinusEDWTA(3, epochs=8).fit(*digits[:2])
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_threshold_refuses_the_wanted_share_of_training_data(digits, network, score):
+    for share in (0.02, 0.1):
+        detector = Detector(network, score, false_rejection=share).fit(*digits[:2])
+        refused = 1 - detector.accepts(digits[0]).mean()
+        assert abs(refused - share) < 0.002
+        below = detector.score(digits[2]) <= detector.threshold_
+        np.testing.assert_array_equal(detector.accepts(digits[2]), below)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_score_depends_on_its_own_sample_only(digits, network, score):
+    detector = Detector(network, score).fit(*digits[:2])
+    whole = detector.score(digits[2][:50])
+    parts = [detector.score(digits[2][i : i + 1])[0] for i in range(50)]
+    np.testing.assert_allclose(parts, whole, rtol=1e-9)
+
+
+def test_distance_and_margin_are_their_definitions(digits, network):
+    x, y, x_test, _ = digits
+    o = network.neuron_scores(x_test)
+    winner = o.argmax(axis=1)
+    distance = np.linalg.norm(x_test - network.positive_prototypes_[winner], axis=1)
+    np.testing.assert_allclose(
+        Detector(network, "distance").fit(x, y).score(x_test), distance, rtol=1e-5
+    )
+    z = np.sort(o.reshape(len(o), 10, -1).max(axis=2), axis=1)
+    np.testing.assert_allclose(
+        Detector(network, "margin").fit(x, y).score(x_test), z[:, -2] - z[:, -1], rtol=1e-4
+    )
+
+
+def test_profile_refuses_noise_and_keeps_digits(digits, network):
+    detector = Detector(network).fit(*digits[:2])
+    noise = np.random.default_rng(0).random((500, 784), np.float32)
+    assert auroc(detector.score(digits[2]), detector.score(noise)) > 0.999
+    shuffled = np.random.default_rng(0).permuted(digits[2], axis=1)
+    assert auroc(detector.score(digits[2]), detector.score(shuffled)) > 0.98
+
+
+def test_outliers_on_all_of_mnist(mnist):
+    """The figures of the README's table, for a shorter training."""
+    x, y, x_test, _ = mnist
+    detector = Detector(PlusMinusEDWTA(epochs=5).fit(x, y)).fit(x, y)
+    known = detector.score(x_test)
+    least = {"notmnist": 0.99, "fashion": 0.92, "emnist-letters": 0.88}
+    for name, images in load_outliers().items():
+        strange = detector.score(images.reshape(len(images), -1) / np.float32(255))
+        assert auroc(known, strange) >= least[name]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
+def test_auroc_is_the_probability_of_the_right_order(inliers, outliers):
+    a, b = np.array(inliers, float), np.array(outliers, float)
+    pairs = (b[:, None] > a).mean() + 0.5 * (b[:, None] == a).mean()
+    np.testing.assert_allclose(auroc(a, b), pairs)
+
+
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 1000))
+def test_roc_curve_has_the_area_and_fpr_lies_on_it(n, m, seed):
+    random = np.random.default_rng(seed)
+    inliers, outliers = random.normal(size=n), random.normal(size=m) + 1
+    false, true = roc_curve(inliers, outliers)
+    area = ((false[1:] - false[:-1]) * (true[1:] + true[:-1]) / 2).sum()
+    np.testing.assert_allclose(area, auroc(inliers, outliers), atol=1e-12)
+    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
+    assert 0 <= fpr_at_tpr(inliers, outliers) <= 1
+
+
+def test_other_networks(digits):
+    euclidean = EDWTA(2, epochs=2).fit(*digits[:2])
+    assert Detector(euclidean).fit(*digits[:2]).score(digits[2]).shape == (1000,)
+    inner = IPWTA(2, epochs=2).fit(*digits[:2])
+    assert Detector(inner, "margin").fit(*digits[:2]).score(digits[2]).shape == (1000,)
+    with pytest.raises(ValueError, match="IPWTA has no prototypes for the score 'profile'"):
+        Detector(inner)
+
+
+def test_wrong_use_gets_one_line(network):
+    with pytest.raises(ValueError, match="score must be one of .*, not 'entropy'"):
+        Detector(network, "entropy")
+    with pytest.raises(ValueError, match="false_rejection must be between 0 and 1, not 0"):
+        Detector(network, false_rejection=0)
+    with pytest.raises(ValueError, match="not calibrated yet; call fit first"):
+        Detector(network).score(np.zeros((1, 784)))
+    with pytest.raises(ValueError, match="not fitted yet"):
+        Detector(PlusMinusEDWTA())

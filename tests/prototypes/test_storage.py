@@ -1,0 +1,108 @@
+"""Saving and loading networks, and files that are none."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import KINDS, problems
+
+from tinyproto import state
+from tinyproto.prototypes import PlusMinusEDWTA, storage
+
+
+@given(problem=problems())
+def test_round_trip(tmp_path_factory, problem):
+    path = tmp_path_factory.mktemp("model") / "model.npz"
+    storage.save(problem.network, path)
+    again = storage.load(path)
+    assert type(again) is type(problem.network)
+    assert again.get_params() == problem.network.get_params()
+    np.testing.assert_array_equal(
+        again.decision_function(problem.x), problem.network.decision_function(problem.x)
+    )
+    assert [p.name for p in path.parent.iterdir()] == ["model.npz"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("names", [["a", "b"], np.array(["a", "b"], object), [3, 7]])
+def test_classes_of_any_kind_come_back_and_learning_goes_on(tmp_path, kind, names):
+    y = np.repeat(names, 5)
+    x = np.random.default_rng(0).normal(size=(10, 3))
+    network = kind(1, epochs=2).fit(x, y)
+    storage.save(network, tmp_path / "model.npz")
+    again = storage.load(tmp_path / "model.npz")
+    assert again.classes_.tolist() == list(names)
+    again.partial_fit(x, y)
+    np.testing.assert_array_equal(again.linear()[0], network.partial_fit(x, y).linear()[0])
+
+
+@pytest.fixture
+def saved(tmp_path):
+    network = PlusMinusEDWTA(1, epochs=1).fit(np.eye(2), [0, 1])
+    storage.save(network, tmp_path / "model.npz")
+    return tmp_path / "model.npz"
+
+
+def rewrite(path, change):
+    arrays, metadata = state.load(path)
+    change(arrays, metadata)
+    state.save(path, arrays, metadata)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, m: a.pop("_beta"), "misses entries: _beta"),
+        (lambda a, m: a.update(extra=np.ones(1)), "has unknown entries: extra"),
+        (lambda a, m: a.update(_beta=np.ones(3)), r"_beta has shape \(3,\), expected \(1,\)"),
+        (lambda a, m: m.update(kind="Tree"), "holds no winner-take-all network but 'Tree'"),
+    ],
+)
+def test_entries_missing_unknown_or_misshaped_are_named(saved, change, message):
+    rewrite(saved, change)
+    with pytest.raises(ValueError, match=message):
+        storage.load(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut off"])
+def test_a_file_that_is_no_model(tmp_path, content):
+    (tmp_path / "model.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="is not a model that tinyproto saved"):
+        storage.load(tmp_path / "model.npz")
+
+
+def test_truncated_and_hostile_files(saved, tmp_path):
+    whole = saved.read_bytes()
+    for size in (10, len(whole) // 2, len(whole) - 10):
+        saved.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="is not a model"):
+            storage.load(saved)
+    np.savez(tmp_path / "evil.npz", **{state.METADATA: np.array([print], object)})
+    with pytest.raises(ValueError, match="is not a model"):
+        storage.load(tmp_path / "evil.npz")
+
+
+def test_a_failed_write_leaves_what_was_there(saved):
+    before = saved.read_bytes()
+
+    def cut_off():
+        with state.replacing(saved) as temporary:
+            temporary.write_bytes(b"half")
+            raise RuntimeError("cut off")
+
+    with pytest.raises(RuntimeError, match="cut off"):
+        cut_off()
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == ["model.npz"]
+
+
+def test_python_objects_and_the_reserved_name_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="its elements are Python objects"):
+        state.save(tmp_path / "x.npz", {"a": np.array([{}])}, {})
+    with pytest.raises(ValueError, match="is not a name for an array"):
+        state.save(tmp_path / "x.npz", {state.METADATA: np.ones(1)}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfitted_network_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="not fitted yet"):
+        storage.save(PlusMinusEDWTA(), tmp_path / "model.npz")

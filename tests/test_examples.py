@@ -1,0 +1,156 @@
+"""The example as its user runs it: files, keys, options, missing packages, wrong input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "mnist_ed_wta.py"
+NUMBERS = {"metrics.json", "model.npz"}
+PICTURES = {"prototypes.png", "formation.gif", "detection.png"}
+
+
+def environment(tmp_path, **more):
+    """No data but the carried sample, no network."""
+    kept = {k: v for k, v in os.environ.items() if k != "TINYPROTO_DATA"}
+    nowhere = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:9"}
+    return {**kept, **nowhere, **more}
+
+
+def run(tmp_path, *arguments, **more):
+    return subprocess.run(
+        [sys.executable, str(EXAMPLE), "--out", str(tmp_path / "out"), *arguments],
+        env=environment(tmp_path, **more),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_it_writes_what_it_says(tmp_path):
+    out = run(tmp_path, "--epochs", "2")
+    assert out.returncode == 0, out.stderr
+    assert "package's sample" in out.stderr
+    assert "figures mean little" in out.stdout
+    assert {p.name for p in (tmp_path / "out").iterdir()} == PICTURES | NUMBERS
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert set(metrics) >= {
+        "clean_accuracy", "robust_accuracy", "seconds", "images_per_second", "seed", "device",
+        "data", "settings", "version",
+    }  # fmt: skip
+    assert metrics["data"] == {"name": "mnist", "train": 4000, "test": 1000, "complete": False}
+    assert metrics["clean_accuracy"] > 0.8
+    robust = metrics["robust_accuracy"]
+    # An attack finds an upper bound of what the exact radius says; here on different subsets.
+    assert robust["exact l2 0.5"] >= robust["exact l2 1.0"]
+    assert robust["fgsm 0.1"] >= robust["pgd 0.1"]
+    from PIL import Image
+
+    for name in PICTURES:
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert min(picture.size) > 200
+            picture.seek(getattr(picture, "n_frames", 1) - 1)  # the last frame of the GIF
+            assert np.asarray(picture.convert("L")).std() > 10
+
+
+@pytest.mark.parametrize("model", ["ed-wta", "ip-wta"])
+def test_the_other_models_and_starts(tmp_path, model):
+    out = run(tmp_path, "--model", model, "--epochs", "1", "--init", "kmeans", "--batch", "16")
+    assert out.returncode == 0, out.stderr
+    settings = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]
+    assert (settings["model"], settings["init"], settings["batch_size"]) == (model, "kmeans", 16)
+
+
+def test_the_accurate_preset_runs(tmp_path):
+    out = run(tmp_path, "--preset", "accurate", "--epochs", "1", "--prototypes", "4")
+    assert out.returncode == 0, out.stderr
+
+
+def test_without_optional_packages_it_trains_and_says_what_is_left_out(tmp_path):
+    (tmp_path / "hide").mkdir()
+    (tmp_path / "hide" / "sitecustomize.py").write_text(
+        "import importlib.util, sys\n"
+        "hidden = {'matplotlib', 'PIL', 'tqdm', 'scipy', 'sklearn'}\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda n, p=None: None if n in hidden else real(n, p)\n"
+        "sys.modules.update(dict.fromkeys(hidden))\n"
+    )
+    out = run(tmp_path, "--epochs", "1", PYTHONPATH=str(tmp_path / "hide"))
+    assert out.returncode == 0, out.stderr
+    assert "to draw them: pip install matplotlib pillow" in out.stderr
+    assert "the exact L∞ radius needs SciPy; install it with: pip install scipy" in out.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"metrics.json", "model.npz"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "/nowhere"], "/nowhere"),
+        (["--prototypes", "-1"], "prototypes_per_class must be an integer of 1 or more, not -1"),
+        (["--epochs", "-2"], "epochs must be an integer of 0 or more, not -2"),
+        (["--seed", "-1"], "random_state must be an integer seed, 0 or more, not -1"),
+        (["--dataset", "svhn"], "invalid choice: 'svhn'"),
+        (["--init", "zeros"], "invalid choice: 'zeros'"),
+    ],
+)
+def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, message):
+    out = run(tmp_path, *arguments)
+    assert out.returncode != 0
+    assert message in out.stderr
+    assert "Traceback" not in out.stderr
+    assert len([line for line in out.stderr.splitlines() if "error" in line]) == 1
+    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_cuda_without_a_device_gets_one_line(tmp_path):
+    from tinyproto.device import why_no_cuda
+
+    if why_no_cuda() is None:
+        pytest.skip("this machine has a usable CUDA device")
+    out = run(tmp_path, "--device", "cuda")
+    assert out.returncode != 0
+    assert out.stderr.strip().startswith("error: no CUDA device: CuPy is")
+    assert "Traceback" not in out.stderr
+
+
+def test_a_killed_run_leaves_no_half_written_file(tmp_path):
+    """Killed at any moment: what is there is whole."""
+    from tinyproto.prototypes import storage
+
+    for moment in (1.0, 3.0, 4.0):
+        process = subprocess.Popen(
+            [sys.executable, str(EXAMPLE), "--out", str(tmp_path / "out"), "--epochs", "3"],
+            env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path in (tmp_path / "out").glob("[!.]*"):
+            if path.suffix == ".json":
+                json.loads(path.read_text())
+            elif path.suffix == ".npz":
+                storage.load(path)
+            else:
+                from PIL import Image
+
+                with Image.open(path) as picture:
+                    picture.load()
+
+
+def test_ctrl_c_is_no_traceback(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLE), "--out", str(tmp_path / "out"), "--epochs", "5000"],
+        env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert errors.strip().endswith("stopped")

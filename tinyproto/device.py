@@ -68,6 +68,19 @@ def to_host(array: Array) -> np.ndarray:
     return array.get() if array_module(array) is not np else np.asarray(array)
 
 
+def aligned(array: Array) -> Array:
+    """A copy that starts on a cache line (64 bytes) of the host: vector loads then touch one line,
+    not two. CuPy's arrays are aligned as they are."""
+    xp = array_module(array)
+    if xp is not np:
+        return array.copy()
+    room = np.empty(array.nbytes + 64, dtype=np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:160]}"

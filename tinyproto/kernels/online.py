@@ -9,56 +9,90 @@ to `loss`.
 
 import numpy as np
 
-from ..kernel import kernel, row_sum, sync
-from .winner import (
-    NEGLIGIBLE,
-    compete,
-    distance_difference,
-    inner_product,
-    settled,
-    squared_distance,
-)
+from ..kernel import kernel, routine, row_sum, sync
+from .winner import compete, distance_difference, inner_product, settle, squared_distance
+
+SWEEP = 1024  # samples from one `settle` to the next
+
+
+@routine
+def attract(t, T, w, step, x):
+    """w ← w + step (x − w)."""
+    for j in range(t, x.shape[0], T):
+        w[j] += step * (x[j] - w[j])
+
+
+@routine
+def attract_and_measure(t, T, w, other, step, before, x):
+    """w ← w + step (before − w), then this lane's part of ‖x − other‖² − ‖x − w‖²."""
+    total = x.dtype.type(0)
+    two = x.dtype.type(2)
+    for j in range(t, x.shape[0], T):  # as in `distance_difference`
+        moved = w[j] + step * (before[j] - w[j])
+        w[j] = moved
+        total += (moved - other[j]) * (two * x[j] - (moved + other[j]))
+    return total
 
 
 @kernel
 def online_plus_minus(
-    i, t, T, x, label, order, per_class, positive, negative, beta, rates, scratch, loss
+    i, t, T, x, label, order, per_class, positive, negative, beta, rates, scratch, pair, loss
 ):
     """±ED-WTA: oₖ = β gₖ with the gap gₖ = d⁻ₖ − d⁺ₖ, then the switching rule.
 
-    w⁺ₖ ← w⁺ₖ + α β (τₖ − qₖ)(x − w⁺ₖ)   own class
-    w⁻ₖ ← w⁻ₖ + α β  qₖ      (x − w⁻ₖ)   other classes
-    β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        kept above its floor
+        w⁺ₖ ← w⁺ₖ + α β (τₖ − qₖ)(x − w⁺ₖ)   own class
+        w⁻ₖ ← w⁻ₖ + α β  qₖ      (x − w⁻ₖ)   other classes
+        β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        kept above its floor
+
+    The time goes into reading the prototypes. So a neuron makes its move for one sample, kept in
+    `step` = α β (τ − q), just before it is measured against the next, and is read once for both.
+    `pair` (2, d) takes copies of the two samples, which are read once a neuron.
     """
-    half, least = x.dtype.type(0.5), x.dtype.type(NEGLIGIBLE)
-    score, gap, residual = scratch[0], scratch[1], scratch[2]
+    half = x.dtype.type(0.5)
+    score, gap, step = scratch[0], scratch[1], scratch[2]
+    for k in range(t, positive.shape[0], T):
+        step[k] = 0
+    sync()
     for s in range(order.shape[0]):
-        n = order[s]
+        sample, before = pair[s % 2], pair[1 - s % 2]
+        for j in range(t, x.shape[1], T):
+            sample[j] = x[order[s], j]
+        if s % SWEEP == 0:
+            settle(t, T, positive)
+            settle(t, T, negative)
+        sync()
         for k in range(positive.shape[0]):
-            value = half * row_sum(distance_difference(t, T, x[n], positive[k], negative[k]))
+            w, v = positive[k], negative[k]
+            if step[k] > 0:
+                value = attract_and_measure(t, T, w, v, step[k], before, sample)
+            elif step[k] < 0:
+                value = -attract_and_measure(t, T, v, w, -step[k], before, sample)
+            else:
+                value = distance_difference(t, T, sample, w, v)
+            value = half * row_sum(value)
             if t == 0:
                 gap[k] = value
                 score[k] = beta[0] * value
         sync()
-        first = label[n] * per_class
-        value = compete(t, T, score, first, first + per_class, rates[3], residual)
-        slope = beta[0] - beta[0]
+        first = label[order[s]] * per_class
+        value = compete(t, T, score, first, first + per_class, rates[3], step)  # τ − q
+        slope = x.dtype.type(0)
         for k in range(positive.shape[0]):
-            slope += residual[k] * gap[k]
-            step = rates[0] * beta[0] * residual[k]
-            if step > 0:
-                for j in range(t, x.shape[1], T):
-                    w = positive[k, j]
-                    positive[k, j] = settled(w + step * (x[n, j] - w), least)
-            elif step < 0:
-                for j in range(t, x.shape[1], T):
-                    w = negative[k, j]
-                    negative[k, j] = settled(w - step * (x[n, j] - w), least)
+            slope += step[k] * gap[k]
+        sync()
+        for k in range(t, positive.shape[0], T):
+            step[k] *= rates[0] * beta[0]
         sync()
         if t == 0:
             loss[s] = value
             beta[0] = max(beta[0] + rates[1] * slope, rates[2])
         sync()
+    before = pair[(order.shape[0] - 1) % 2]
+    for k in range(positive.shape[0]):
+        if step[k] > 0:
+            attract(t, T, positive[k], step[k], before)
+        elif step[k] < 0:
+            attract(t, T, negative[k], -step[k], before)
 
 
 @kernel
@@ -67,10 +101,13 @@ def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratc
 
     wₖ ← wₖ + α β (τₖ − qₖ)(x − wₖ)      β ← β + α_β Σₖ (τₖ − qₖ) gₖ
     """
-    half, least = x.dtype.type(0.5), x.dtype.type(NEGLIGIBLE)
+    half = x.dtype.type(0.5)
     score, gap, residual = scratch[0], scratch[1], scratch[2]
     for s in range(order.shape[0]):
         n = order[s]
+        if s % SWEEP == 0:
+            settle(t, T, w)
+            sync()
         for k in range(w.shape[0]):
             value = -half * row_sum(squared_distance(t, T, x[n], w[k]))
             if t == 0:
@@ -79,13 +116,12 @@ def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratc
         sync()
         first = label[n] * per_class
         value = compete(t, T, score, first, first + per_class, rates[3], residual)
-        slope = beta[0] - beta[0]
+        slope = x.dtype.type(0)
         for k in range(w.shape[0]):
             slope += residual[k] * gap[k]
             step = rates[0] * beta[0] * residual[k]
             if step != 0:
-                for j in range(t, x.shape[1], T):
-                    w[k, j] = settled(w[k, j] + step * (x[n, j] - w[k, j]), least)
+                attract(t, T, w[k], step, x[n])
         sync()
         if t == 0:
             loss[s] = value
@@ -131,7 +167,8 @@ def _lesson(random, dtype):
 def _online_plus_minus(random, dtype):
     x, label, order, positive, negative, rates, scratch = _lesson(random, dtype)
     beta, loss = np.ones(1, dtype), x[:, 0] * 0
-    return 1, x, label, order, 2, positive, negative, beta, rates, scratch, loss
+    pair = np.zeros((2, 5), dtype)
+    return 1, x, label, order, 2, positive, negative, beta, rates, scratch, pair, loss
 
 
 @online_euclidean.example

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..kernel import kernel, routine, row_max, row_sum, sync
 
-NEGLIGIBLE = 1e-18  # of a prototype's element; its square is still a normal float32
+NEGLIGIBLE = 1e-15  # of an element of a prototype: far from where its square is subnormal
 
 
 @routine
@@ -35,23 +35,28 @@ def squared_distance(t, T, x, w):
 def distance_difference(t, T, x, positive, negative):
     """This lane's part of ‖x − w⁻‖² − ‖x − w⁺‖².
 
-    Factored as (w⁺ − w⁻)·((x − w⁺) + (x − w⁻)), coordinate by coordinate: the two distances are
-    large and nearly equal, and their difference would lose what a float32 has.
+    Factored as (w⁺ − w⁻)·(2x − (w⁺ + w⁻)), coordinate by coordinate: the two distances are large
+    and nearly equal, and their difference would lose what a float32 has.
     """
     total = x.dtype.type(0)
+    two = x.dtype.type(2)
     for j in range(t, x.shape[0], T):
-        total += (positive[j] - negative[j]) * ((x[j] - positive[j]) + (x[j] - negative[j]))
+        total += (positive[j] - negative[j]) * (two * x[j] - (positive[j] + negative[j]))
     return total
 
 
 @routine
-def settled(value, least):
-    """The value, or 0 where it is smaller than `least`, NEGLIGIBLE.
+def settle(t, T, w):
+    """Set to 0 what is smaller than NEGLIGIBLE in prototypes w (neurons, d).
 
     Where no sample ever lights a pixel its prototypes decay towards 0 for ever, and a processor
     takes many times longer over the subnormal numbers that they, and their squares, would become.
     """
-    return value if abs(value) > least else value - value
+    least = w.dtype.type(NEGLIGIBLE)
+    for k in range(w.shape[0]):
+        for j in range(t, w.shape[1], T):
+            if abs(w[k, j]) < least:
+                w[k, j] = 0
 
 
 @routine
@@ -173,7 +178,9 @@ def gather_move(i, t, T, x, residual, rate, pull, w):
     lost = rate[0] * pull * total
     least = x.dtype.type(NEGLIGIBLE)
     for j in range(t, x.shape[1], T):
-        w[i, j] = settled(w[i, j] - lost * w[i, j], least)
+        w[i, j] -= lost * w[i, j]
+        if abs(w[i, j]) < least:
+            w[i, j] = 0  # see `settle`
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]
         if step != 0:
@@ -202,8 +209,12 @@ def switching_move(i, t, T, x, residual, rate, positive, negative):
     opposed *= rate[0]
     least = x.dtype.type(NEGLIGIBLE)
     for j in range(t, x.shape[1], T):
-        positive[i, j] = settled(positive[i, j] - attracted * positive[i, j], least)
-        negative[i, j] = settled(negative[i, j] - opposed * negative[i, j], least)
+        positive[i, j] -= attracted * positive[i, j]
+        negative[i, j] -= opposed * negative[i, j]
+        if abs(positive[i, j]) < least:
+            positive[i, j] = 0  # see `settle`
+        if abs(negative[i, j]) < least:
+            negative[i, j] = 0
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]
         if step > 0:

@@ -17,19 +17,20 @@ AUTHORS: dict[str, Any] = {
 
 ACCURATE: dict[str, Any] = {
     "prototypes_per_class": 80,
-    "epochs": 120,
+    "epochs": 80,
     "batch_size": 128,
-    "learning_rate": 0.4 / 80**2,
+    "learning_rate": 0.4 / 120**2,
     "schedule": "cosine",
-    "beta": 80.0,
+    "beta": 120.0,
     "beta_learning_rate": 0.0,
     "init": "kmeans",
     "spread": 0.3,
-    "epsilon": 5 / 80,
+    "epsilon": 5 / 120,
 }
 """Ours, with every image shifted and bent anew each epoch (`data.augment.elastic`).
 
-A large fixed β and prototypes that start close together (w⁻ a step from w⁺ towards the mean image)
-keep α β, the length of a move, small: the positive prototypes stay digits. With β = 25 and a larger
-α β the accuracy is a little higher, and more of them are no longer nearest to their own class.
+Chosen on 10,000 training images held out. A large fixed β and prototypes that start close together
+(w⁻ a small step from w⁺ towards the mean image) keep α β, the length of a move, small, and with it
+the positive prototypes digits: with β = 25 the accuracy was no lower, but 8 % of them were nearest
+to an image of another class.
 """

@@ -26,7 +26,7 @@ that moves with what the neuron has learned.
 
 import numpy as np
 
-from ..device import Array, to_host
+from ..device import Array, aligned, to_host
 from ..kernels.online import online_euclidean, online_inner_product, online_plus_minus
 from ..kernels.winner import (
     TILE,
@@ -179,14 +179,14 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     def _start(self, x: Array, label: Array) -> None:
         if self.init == "random":
-            self.positive_prototypes_ = random_start(self, x, "positive")
-            self.negative_prototypes_ = random_start(self, x, "negative")
-            return
-        self.positive_prototypes_ = class_centres(self, x, label)
-        keep = x.dtype.type(1 - self.epsilon)
-        self.negative_prototypes_ = keep * self.positive_prototypes_
-        if self.negative_init == "mean":
-            self.negative_prototypes_ += x.dtype.type(self.epsilon) * x.mean(axis=0)
+            positive = random_start(self, x, "positive")
+            negative = random_start(self, x, "negative")
+        else:
+            positive = class_centres(self, x, label)
+            negative = x.dtype.type(1 - self.epsilon) * positive
+            if self.negative_init == "mean":
+                negative += x.dtype.type(self.epsilon) * x.mean(axis=0)
+        self.positive_prototypes_, self.negative_prototypes_ = aligned(positive), aligned(negative)
 
     def _gap(self, x: Array) -> Array:
         out = self._xp.empty((len(x), len(self.positive_prototypes_)), dtype=x.dtype)
@@ -196,8 +196,12 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     def _online(self, x: Array, label: Array, order: Array, *rest: Array) -> None:
         prototypes = self.positive_prototypes_, self.negative_prototypes_
-        per_class = self.prototypes_per_class
-        online_plus_minus(1, x, label, order, per_class, *prototypes, self._beta, *rest)
+        rates, scratch, loss = rest
+        pair = aligned(self._xp.zeros((2, x.shape[1]), dtype=x.dtype))
+        online_plus_minus(
+            1, x, label, order, self.prototypes_per_class, *prototypes, self._beta, rates, scratch,
+            pair, loss,
+        )  # fmt: skip
 
     def _move(self, x: Array, residual: Array, rate: Array) -> None:
         prototypes = self.positive_prototypes_, self.negative_prototypes_

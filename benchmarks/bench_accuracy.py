@@ -1,0 +1,80 @@
+"""Test accuracy on MNIST of the two presets, over seeds, and how readable the prototypes are.
+
+    python benchmarks/bench_accuracy.py [--quick] [--preset authors accurate] [--json FILE]
+
+"own class" is the share of positive prototypes whose nearest neighbour among the first 10,000
+training images is of their class. --quick takes one seed and a tenth of the epochs. A run that is
+cut off goes on from the rows in FILE when it is started again.
+"""
+
+import json
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+from common import mnist, options, report
+
+from tinyproto.data.augment import elastic
+from tinyproto.prototypes import PlusMinusEDWTA
+from tinyproto.prototypes.presets import ACCURATE, AUTHORS
+
+PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
+SEEDS = {"authors": range(5), "accurate": range(3)}
+IMAGES = 10_000
+
+
+def own_class(network: PlusMinusEDWTA, x: np.ndarray, y: np.ndarray) -> float:
+    """The share of positive prototypes with a nearest image of their own class."""
+    w = network.positive_prototypes_
+    squared = (x**2).sum(axis=1)[None, :] - 2 * w @ x.T
+    return float((y[squared.argmin(axis=1)] == network.prototype_labels_).mean())
+
+
+def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
+    x, y, x_test, y_test, data = mnist(chosen.data)
+    settings = dict(PRESETS[preset])
+    if chosen.quick:
+        settings["epochs"] = max(1, settings["epochs"] // 10)
+
+    def bend(samples: Any, epoch: int) -> Any:
+        images = samples.reshape(-1, *data.x_train.shape[1:])
+        return elastic(images, seed=seed, epoch=epoch).reshape(samples.shape)
+
+    network = PlusMinusEDWTA(**settings, random_state=seed)
+    begun = time.perf_counter()
+    network.fit(x, y, augment=bend if preset == "accurate" else None)
+    seconds = time.perf_counter() - begun
+    gap = network.positive_prototypes_ - network.negative_prototypes_
+    return {
+        "preset": preset,
+        "seed": seed,
+        "epochs": settings["epochs"],
+        "test accuracy %": 100 * network.score(x_test, y_test),
+        "own class %": 100 * own_class(network, x[:IMAGES], y[:IMAGES]),
+        "‖w⁺ − w⁻‖/‖w⁺‖": float(np.linalg.norm(gap) / np.linalg.norm(network.positive_prototypes_)),
+        "seconds": seconds,
+    }
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--preset", nargs="+", choices=list(PRESETS), default=list(PRESETS))
+    chosen = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    if chosen.json is not None and chosen.json.exists():
+        rows = json.loads(chosen.json.read_text())["rows"]
+    for preset in chosen.preset:
+        for seed in list(SEEDS[preset])[: 1 if chosen.quick else None]:
+            if any((row["preset"], row["seed"]) == (preset, seed) for row in rows):
+                continue
+            rows.append(train(preset, seed, chosen))
+            report(rows, chosen.json)
+            print(flush=True)
+    for preset in chosen.preset:
+        found = [row["test accuracy %"] for row in rows if row["preset"] == preset]
+        print(f"{preset}: mean of {len(found)} seeds {statistics.mean(found):.2f} %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""An epoch of ±ED-WTA beside NumPy loops, and the k-means start beside scikit-learn's.
+
+    python benchmarks/bench_ed_wta.py [--quick] [--json FILE]
+
+All contenders learn the same samples from the same prototypes (those after one epoch). The NumPy
+loops are timed on fewer samples. Times are for one pass over the data set; each is compared with
+the distance-by-distance loop of its own dtype.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from common import medians, mnist, options, report
+
+from tinyproto.prototypes import PlusMinusEDWTA
+from tinyproto.prototypes.kmeans import kmeans
+
+ALPHA, BETA_RATE, K = 0.01, 1e-4, 6
+
+
+def literal(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: float) -> float:
+    """The rule as the equations have it: two distances a neuron, every update in full."""
+    owner = np.arange(len(P)) // K
+    for sample, label in zip(x, y, strict=True):
+        d_plus = 0.5 * ((sample - P) ** 2).sum(axis=1)
+        d_minus = 0.5 * ((sample - N) ** 2).sum(axis=1)
+        o = beta * (d_minus - d_plus)
+        q = np.exp(o - o.max())
+        q /= q.sum()
+        own = owner == label
+        tau = np.where(own, q, 0) / q[own].sum()
+        P[own] += ALPHA * beta * (tau - q)[own, None] * (sample - P[own])
+        N[~own] += ALPHA * beta * q[~own, None] * (sample - N[~own])
+        beta -= BETA_RATE * float(((q - tau) * (d_minus - d_plus)).sum())
+    return beta
+
+
+def tuned(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: float) -> float:
+    """The same, as well as NumPy can: products instead of distances, norms carried along by
+    ‖w + c(x − w)‖² = (1 − c)²‖w‖² + 2c(1 − c) w·x + c²‖x‖², and updates in place."""
+    norm_P, norm_N = (P**2).sum(axis=1), (N**2).sum(axis=1)
+    move, step = np.empty_like(N), np.empty(len(N), N.dtype)
+    for sample, label in zip(x, y, strict=True):
+        at_P, at_N, square = P @ sample, N @ sample, sample @ sample
+        gap = 0.5 * (norm_N - norm_P) + (at_P - at_N)
+        o = beta * gap
+        q = np.exp(o - o.max())
+        q /= q.sum()
+        own = slice(label * K, (label + 1) * K)
+        residual = -q
+        residual[own] += q[own] / q[own].sum()
+
+        c = ALPHA * beta * residual[own]
+        norm_P[own] = (1 - c) ** 2 * norm_P[own] + 2 * c * (1 - c) * at_P[own] + c**2 * square
+        P[own] += c[:, None] * (sample - P[own])
+
+        np.multiply(q, ALPHA * beta, out=step)
+        step[own] = 0
+        norm_N *= (1 - step) ** 2
+        norm_N += 2 * step * (1 - step) * at_N + step**2 * square
+        np.subtract(sample, N, out=move)
+        move *= step[:, None]
+        N += move
+        beta += BETA_RATE * float(residual @ gap)
+    return beta
+
+
+def epochs(x: np.ndarray, y: np.ndarray, rounds: int, few: int) -> list[dict[str, Any]]:
+    """One pass of each contender, from the same start."""
+    start = PlusMinusEDWTA(K, epochs=1).fit(x, y)
+    P, N, beta = start.positive_prototypes_, start.negative_prototypes_, start.beta_
+
+    def numpy_loop(rule: Callable[..., float], dtype: str) -> Callable[[], Any]:
+        few_x, first_P, first_N = x[:few].astype(dtype), P.astype(dtype), N.astype(dtype)
+        return lambda: rule(few_x, y[:few], first_P.copy(), first_N.copy(), beta)
+
+    def ours(dtype: str, batch: int) -> Callable[[], Any]:
+        samples = x.astype(dtype)
+        network = PlusMinusEDWTA(K, epochs=0, dtype=dtype, batch_size=batch).fit(samples, y)
+
+        def run() -> None:
+            network.positive_prototypes_[:], network.negative_prototypes_[:] = P, N
+            network._beta[:] = beta
+            network.partial_fit(samples, y)
+
+        return run
+
+    contenders = {
+        f"{name}, {dtype}": run
+        for dtype in ("float32", "float64")
+        for name, run in (
+            ("NumPy, distance by distance", numpy_loop(literal, dtype)),
+            ("NumPy, tuned", numpy_loop(tuned, dtype)),
+            ("ours, online", ours(dtype, 1)),
+        )
+    }
+    contenders["ours, mini-batches of 256, float32"] = ours("float32", 256)
+    seconds = medians(contenders, rounds)
+    rows = []
+    for name, value in seconds.items():
+        scale = len(x) / few if name.startswith("NumPy") else 1.0
+        literally = seconds[f"NumPy, distance by distance, {name[-7:]}"] * len(x) / few
+        seconds_here = value * scale
+        rows.append(
+            {"an epoch": name, "seconds": seconds_here, "times faster": literally / seconds_here}
+        )
+    return rows
+
+
+def start(x: np.ndarray, y: np.ndarray, rounds: int) -> list[dict[str, Any]]:
+    """K centres of each class, equal limits on steps and tolerance."""
+    from sklearn.cluster import KMeans
+
+    inertia = {}
+
+    def ours() -> None:
+        inertia["ours"] = sum(kmeans(x[y == c], K, seed=0)[2] for c in range(10))
+
+    def theirs() -> None:
+        found = (
+            KMeans(K, n_init=1, max_iter=100, tol=1e-4, random_state=0).fit(x[y == c])
+            for c in range(10)
+        )
+        inertia["scikit-learn"] = float(sum(f.inertia_ for f in found))
+
+    seconds = medians({"ours": ours, "scikit-learn": theirs}, rounds)
+    return [
+        {
+            "k-means start": name,
+            "seconds": value,
+            "times faster": seconds["scikit-learn"] / value,
+            "Σ‖x − c‖²": inertia[name],
+        }
+        for name, value in seconds.items()
+    ]
+
+
+def main() -> None:
+    chosen = options(__doc__).parse_args()
+    x, y, _, _, data = mnist(chosen.data)
+    rounds, few = (3, 500) if chosen.quick else (9, 2000)
+    rows = epochs(x, y, rounds, min(few, len(x)))
+    report(rows, None)
+    print()
+    starts = start(x, y, max(3, rounds // 2))
+    report(starts, None)
+    note = f"{len(x):,} images from {data.name}; medians of {rounds} rounds, contenders in turn"
+    if chosen.json:
+        print()
+        report([*rows, *starts], chosen.json, note)
+    else:
+        print(note)
+
+
+if __name__ == "__main__":
+    main()

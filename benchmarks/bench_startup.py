@@ -1,0 +1,59 @@
+"""What a user waits for before anything happens: import, first compilation, later starts.
+
+    python benchmarks/bench_startup.py [--quick] [--json FILE]
+
+Each figure is the median over new processes. "compiles" starts with an empty cache of Numba's.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from common import options, report
+
+PROGRAMS = {
+    "import numpy": "import numpy",
+    "import tinyproto": "import tinyproto",
+    "import tinyproto.prototypes, .attacks": "import tinyproto.prototypes, tinyproto.attacks",
+}
+FIT = """
+import numpy as np
+from tinyproto.prototypes import PlusMinusEDWTA
+x = np.random.default_rng(0).random((100, 784), np.float32)
+PlusMinusEDWTA(epochs=1).fit(x, np.arange(100) % 10).predict(x)
+"""
+
+
+def seconds(program: str, cache: str | None = None) -> float:
+    """Wall time of a new process, less that of one that does nothing."""
+    environment = {**os.environ, **({"NUMBA_CACHE_DIR": cache} if cache else {})}
+    times = []
+    for source in ("pass", program):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", source], check=True, env=environment)
+        times.append(time.perf_counter() - begun)
+    return times[1] - times[0]
+
+
+def main() -> None:
+    chosen = options(__doc__).parse_args()
+    rounds = 3 if chosen.quick else 7
+    rows = [
+        {"start": name, "seconds": statistics.median(seconds(p) for _ in range(rounds))}
+        for name, p in PROGRAMS.items()
+    ]
+    compiling, cached = [], []
+    for _ in range(max(2, rounds // 2)):
+        with tempfile.TemporaryDirectory() as cache:
+            compiling.append(seconds(FIT, cache))
+            cached.append(seconds(FIT, cache))
+    rows.append({"start": "first fit: compiles", "seconds": statistics.median(compiling)})
+    rows.append({"start": "first fit: from the cache", "seconds": statistics.median(cached)})
+    report(rows, chosen.json, f"medians of {rounds} new processes")
+
+
+if __name__ == "__main__":
+    main()

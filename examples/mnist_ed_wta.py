@@ -146,8 +146,8 @@ def first_epoch(
 
 def readable(network: WinnerTakeAll, shape: tuple[int, ...]) -> np.ndarray:
     """What a neuron looks for, as images: its positive prototype, or its weights."""
-    found = network.weights_ if isinstance(network, IPWTA) else network.positive_prototypes_
-    return to_host(found).reshape(-1, *shape).copy()
+    name = "weights_" if isinstance(network, IPWTA) else "positive_prototypes_"
+    return to_host(getattr(network, name)).reshape(-1, *shape).copy()
 
 
 def certify(network: WinnerTakeAll, x: np.ndarray, y: np.ndarray) -> dict[str, float]:

@@ -19,6 +19,7 @@ A kernel names arguments that are good to try it on (`@scale.example`); the chec
 kernel in the CUDA simulator and build it for real architectures take them from there.
 """
 
+import importlib
 import inspect
 import operator
 import types
@@ -58,7 +59,7 @@ def _load_numba() -> None:
 def _choose_threading_layer() -> None:
     """OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop."""
     try:
-        from numba.np.ufunc import omppool  # noqa: F401
+        importlib.import_module("numba.np.ufunc.omppool")
     except ImportError:
         return
     numba.config.THREADING_LAYER = "omp"

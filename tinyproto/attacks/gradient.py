@@ -6,6 +6,7 @@ In L2 the step is along ∇L / ‖∇L‖₂ instead of sign ∇L.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +153,7 @@ class _Region:
         """A point drawn uniformly from the ball, then clipped to the box."""
         x, xp = self.x, array_module(self.x)
         size = int(np.prod(x.shape[1:]))
-        options = {"seed": seed, "restart": restart, "xp": xp}
+        options: dict[str, Any] = {"seed": seed, "restart": restart, "xp": xp}
         if self.norm == "linf":
             drawn = uniform(size, index, stream="pgd start", **options).reshape(x.shape)
             moved = (x + self.eps * (2 * drawn - 1)).astype(x.dtype)

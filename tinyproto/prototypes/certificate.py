@@ -90,12 +90,12 @@ class _Linear:
         rivals = np.flatnonzero(self.owner != answer)
         solve = self._solve_l2 if norm == "l2" else self._solve_linf
         unbounded = not np.isfinite(high).any()
-        bounds = np.array([self._bound(i, m, own, norm) for m in rivals])
+        bounds = np.array([self._bound(i, m, own, norm) for m in rivals.tolist()])
         best: Solution = (np.inf, np.zeros(self.A.shape[1]))
         for at in np.argsort(bounds, kind="stable"):
             if bounds[at] >= best[0]:
                 break
-            m = rivals[at]
+            m = int(rivals[at])
             G = self.A[m] - self.A[own]
             found = solve(G, self._demand(i, m, own), low, high, unbounded, best[0])
             best = min(best, found, key=lambda solution: solution[0])

@@ -304,4 +304,4 @@ class WinnerTakeAll(Classifier):
 
 
 def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and value >= least
+    return isinstance(value, (int, np.integer)) and int(value) >= least

@@ -129,15 +129,20 @@ def _both(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
 
 def _profile(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
     w = _positive(network)
-    left, singular, _ = np.linalg.svd(w.T, full_matrices=False)
-    span = left[:, singular > 1e-6 * singular[0]]  # an orthonormal basis of the prototypes' span
+    # With G = WWᵀ the share of x in the prototypes' span is uᵀG⁻¹u, u = Wx: products that the
+    # distances need anyway, and M² more. Directions that rounding has drowned are left out.
+    eigenvalue, direction = np.linalg.eigh(w @ w.T)
+    kept = eigenvalue > 1e-10 * eigenvalue[-1]
+    whiten = direction[:, kept] / np.sqrt(eigenvalue[kept])
+
+    floor = 1e-6 * float((w**2).sum(axis=1).mean())
 
     def describe(X: Array) -> np.ndarray:
         x = to_host(X).astype(np.float64)
         square = (x**2).sum(axis=1)
-        squared = square[:, None] - 2 * x @ w.T + (w**2).sum(axis=1)
-        rest = square - ((x @ span) ** 2).sum(axis=1)
-        floor = 1e-6 * max(float(square.mean()), np.finfo(float).tiny) if len(x) else 1.0
+        u = x @ w.T
+        squared = square[:, None] - 2 * u + (w**2).sum(axis=1)
+        rest = square - ((u @ whiten) ** 2).sum(axis=1)
         return np.column_stack([np.sqrt(np.maximum(squared, 0)), np.log(np.maximum(rest, floor))])
 
     per_class = network.prototypes_per_class

@@ -49,34 +49,28 @@ def main() -> None:
     best = max(left_out, key=lambda score: left_out[score])
 
     network = PlusMinusEDWTA(epochs=5 if chosen.quick else 49).fit(x, y)
-    strangers = {
-        n: i.reshape(len(i), -1) / np.float32(255) for n, i in load_outliers(chosen.data).items()
-    }
+    found = load_outliers(chosen.data)
+    strangers = {name: i.reshape(len(i), -1) / np.float32(255) for name, i in found.items()}
     strangers["noise"] = uniform(784, np.arange(10_000), seed=0, stream="noise").astype(np.float32)
 
     neurons, features = len(network.prototype_labels_), x.shape[1]
-    answer = 2 * neurons * features  # distances to both prototypes of every neuron
-    costs = {"margin": answer, "distance": answer, "both": answer}
-    costs["profile"] = answer + features + neurons * features + (neurons + 1) ** 2
+    answer = 2 * neurons * features  # products with both prototypes of every neuron
+    profile = answer + features + neurons**2 + (neurons + 1) ** 2
     rows: list[dict[str, Any]] = []
     for score in SCORES:
         detector = Detector(network, score).fit(x, y)
-        row = {"score": score + (" (chosen)" if score == best else "")}
-        row |= {"left-out digit": left_out[score]}
-        row |= judged(detector.score(x_test), {n: detector.score(s) for n, s in strangers.items()})
-        rows.append({**row, "multiplications": costs[score]})
+        known = detector.score(x_test)
+        strange = {name: detector.score(s) for name, s in strangers.items()}
+        row: dict[str, Any] = {"score": score + (" (chosen)" if score == best else "")}
+        row |= {"left-out digit": left_out[score], **judged(known, strange)}
+        rows.append({**row, "multiplications": profile if score == "profile" else answer})
     stored = x[:STORED]
-    row = judged(
-        nearest_neighbour(x_test, stored),
-        {n: nearest_neighbour(s, stored) for n, s in strangers.items()},
-    )
-    rows.append(
-        {"score": f"1-NN, {len(stored):,} images", "left-out digit": "", **row}
-        | {"multiplications": len(stored) * features}
-    )
-    report(
-        rows, chosen.json, "AUROC / share of strangers accepted where 95 % of the test digits are"
-    )
+    known = nearest_neighbour(x_test, stored)
+    strange = {name: nearest_neighbour(s, stored) for name, s in strangers.items()}
+    row = {"score": f"1-NN, {len(stored):,} images", **judged(known, strange)}
+    rows.append({**row, "multiplications": len(stored) * features})
+    note = "AUROC / share of strangers accepted where 95 % of the test images are"
+    report(rows, chosen.json, note)
 
 
 def judged(known: np.ndarray, strange: dict[str, np.ndarray]) -> dict[str, str]:

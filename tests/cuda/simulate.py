@@ -14,7 +14,7 @@ import numpy as np
 import tinyproto.kernels
 from tinyproto.kernel import registry
 
-LANES = (4, 16)
+LANES = (2, 4)
 
 
 def all_kernels() -> dict:

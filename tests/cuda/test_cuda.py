@@ -20,16 +20,21 @@ from simulate import LANES, all_kernels  # noqa: E402
 KERNELS = sorted(all_kernels())
 
 
-@pytest.fixture(scope="module")
-def simulated():
+def script(name, *arguments, **environment):
+    """What a script beside this file prints, as JSON."""
     out = subprocess.run(
-        [sys.executable, str(HERE / "simulate.py")],
-        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        [sys.executable, str(HERE / name), *arguments],
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
     )
     assert out.returncode == 0, out.stderr
     return json.loads(out.stdout)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return script("simulate.py", NUMBA_ENABLE_CUDASIM="1")
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -44,11 +49,7 @@ def built(request):
     reason = "needs numba-cuda's compiler and linker: pip install 'tinyproto[cuda-check]'"
     pytest.importorskip("cuda.core", reason=reason)
     pytest.importorskip("numba_cuda", reason=reason)
-    out = subprocess.run(
-        [sys.executable, str(HERE / "build.py"), "--json"], capture_output=True, text=True
-    )
-    assert out.returncode == 0, out.stderr
-    rows = json.loads(out.stdout)
+    rows = script("build.py", "--json")
     from build import table
 
     request.config.stash[CUDA_TABLE] = table(rows)
@@ -63,6 +64,14 @@ def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, 
         assert row["bytes"] > 0
         assert row["spilled"] == 0
         assert row["float64"] == 0
+
+
+def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
+    """All arrays "on the device", by a stand-in as strict as CuPy; kernels in the simulator."""
+    pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
+    differences = script("train.py", NUMBA_ENABLE_CUDASIM="1")
+    assert len(differences) == 6
+    assert max(differences.values()) < 1e-12, differences
 
 
 def test_every_kernel_has_an_example():

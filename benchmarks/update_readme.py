@@ -1,0 +1,100 @@
+"""Write the tables of README.md from benchmarks/results/*.json, so that no number is typed by hand.
+
+    python benchmarks/update_readme.py [--check]
+
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; NAME.json holds its rows (or, for the
+example, its metrics). --check changes nothing and fails where a table is not what the file says.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Rows as Markdown tables; rows of other columns start a new one."""
+    tables: list[tuple[list[str], list[dict[str, Any]]]] = []
+    for row in rows:
+        if not tables or tables[-1][0] != list(row):
+            tables.append((list(row), []))
+        tables[-1][1].append(row)
+    return "\n\n".join(_table(columns, some) for columns, some in tables)
+
+
+def _table(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    lines += [[_text(row[name]) for name in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+
+
+def example(metrics: dict[str, Any]) -> str:
+    """The figures that examples/mnist_ed_wta.py printed."""
+    rows = {"test accuracy": f"{metrics['clean_accuracy']:.2%}"}
+    rows |= {f"accuracy, {name}": f"{v:.1%}" for name, v in metrics["robust_accuracy"].items()}
+    rows["‖w⁺ − w⁻‖ / ‖w⁺‖"] = f"{metrics['prototype_difference']:.3f}"
+    rows["mean distance of a centre to its nearest image"] = f"{metrics['centre_distance']:.2f}"
+    rows["training, seconds"] = f"{metrics['seconds']:.0f}"
+    return markdown([{"measure": name, "value": value} for name, value in rows.items()])
+
+
+def accuracy(rows: list[dict[str, Any]]) -> str:
+    """Means over the seeds of each preset."""
+    found = []
+    for preset in dict.fromkeys(row["preset"] for row in rows):
+        some = [row for row in rows if row["preset"] == preset]
+        accuracies = [row["test accuracy %"] for row in some]
+        found.append(
+            {
+                "preset": preset,
+                "seeds": len(some),
+                "test accuracy": f"{sum(accuracies) / len(some):.2f} %",
+                "least – most": f"{min(accuracies):.2f} – {max(accuracies):.2f} %",
+                "prototypes nearest to their own class": f"{_mean(some, 'own class %'):.1f} %",
+                "‖w⁺ − w⁻‖/‖w⁺‖": f"{_mean(some, '‖w⁺ − w⁻‖/‖w⁺‖'):.3f}",
+            }
+        )
+    return markdown(found)
+
+
+def _mean(rows: list[dict[str, Any]], name: str) -> float:
+    return float(sum(row[name] for row in rows) / len(rows))
+
+
+def updated(text: str) -> str:
+    for path in sorted(RESULTS.glob("*.json")):
+        content, name = json.loads(path.read_text()), path.stem
+        if name == "mnist_ed_wta":
+            body = example(content)
+        elif name == "accuracy":
+            body = accuracy(content["rows"])
+        else:
+            body = markdown(content["rows"])
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not block.search(text):
+            raise ValueError(f"README.md has no place for {path.name}: <!-- {name} -->")
+        text = block.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)
+    return text
+
+
+def main() -> None:
+    readme = ROOT / "README.md"
+    before = readme.read_text()
+    after = updated(before)
+    if "--check" in sys.argv:
+        sys.exit("README.md is not what benchmarks/results says" if after != before else 0)
+    readme.write_text(after)
+
+
+if __name__ == "__main__":
+    main()

@@ -140,17 +140,9 @@ def main() -> None:
     chosen = options(__doc__).parse_args()
     x, y, _, _, data = mnist(chosen.data)
     rounds, few = (3, 500) if chosen.quick else (9, 2000)
-    rows = epochs(x, y, rounds, min(few, len(x)))
-    report(rows, None)
-    print()
-    starts = start(x, y, max(3, rounds // 2))
-    report(starts, None)
+    rows = epochs(x, y, rounds, min(few, len(x))) + start(x, y, max(3, rounds // 2))
     note = f"{len(x):,} images from {data.name}; medians of {rounds} rounds, contenders in turn"
-    if chosen.json:
-        print()
-        report([*rows, *starts], chosen.json, note)
-    else:
-        print(note)
+    report(rows, chosen.json, note)
 
 
 if __name__ == "__main__":

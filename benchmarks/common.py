@@ -47,18 +47,27 @@ def medians(contenders: Mapping[str, Callable[[], Any]], rounds: int) -> dict[st
 
 
 def report(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
-    """Print the rows as a table, and write them as JSON where a path is given."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_text(row.get(name, "")) for name in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for line in [columns, *cells]:
-        first, *rest = (f"{line[0]:<{widths[0]}}", *zip(line[1:], widths[1:], strict=True))
-        print("  ".join([str(first), *(f"{text:>{width}}" for text, width in rest)]))
+    """Print the rows, a table for each set of columns, and write them as JSON to a path given."""
+    tables: list[list[Row]] = []
+    for row in rows:
+        if not tables or list(tables[-1][0]) != list(row):
+            tables.append([])
+        tables[-1].append(row)
+    print("\n\n".join(_table(some) for some in tables))
     if note:
         print(note)
     if path is not None:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps({"rows": rows, "note": note}, indent=2) + "\n")
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([f"{first:<{widths[0]}}", *map(str.rjust, rest, widths[1:])])
+        for first, *rest in lines
+    )
 
 
 def _text(value: Any) -> str:

@@ -80,10 +80,11 @@ def updated(text: str) -> str:
             body = accuracy(content["rows"])
         else:
             body = markdown(content["rows"])
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not block.search(text):
+        place = re.search(rf"<!-- {name} -->\n.*?<!-- /{name} -->", text, re.DOTALL)
+        if place is None:
             raise ValueError(f"README.md has no place for {path.name}: <!-- {name} -->")
-        text = block.sub(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)
+        table = f"<!-- {name} -->\n{body}\n<!-- /{name} -->"
+        text = text[: place.start()] + table + text[place.end() :]
     return text
 
 

@@ -84,7 +84,7 @@ def formation(
         upright = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])  # a class is a column
         picture, _ = _grid(upright, rows.shape[1], classes)
         ink = np.nan_to_num(np.clip(picture / reach, 0, 1))
-        grey = Image.fromarray(np.uint8(255 - 255 * ink))
+        grey = Image.fromarray(np.uint8(255 - np.round(15 * ink) * 17))  # 16 greys: a small file
         grey = grey.resize((2 * grey.width, 2 * grey.height), Image.Resampling.NEAREST)
         canvas = Image.new("L", (grey.width, grey.height + 24), 255)
         canvas.paste(grey, (0, 24))
@@ -122,6 +122,6 @@ def _figure(columns: int, *, width: float, height: float) -> tuple[Any, Any]:
 def _save(figure: Any, path: str | Path) -> None:
     """Write the figure; it appears whole or not at all."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=90)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getvalue())

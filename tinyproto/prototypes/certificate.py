@@ -80,7 +80,7 @@ class _Linear:
 
     def __init__(self, A: np.ndarray, owner: np.ndarray, score: np.ndarray, overshoot: float):
         self.A, self.owner, self.score, self.overshoot = A, owner, score, overshoot
-        self.gram = A @ A.T
+        self.reaches: dict[tuple[int, str], np.ndarray] = {}
 
     def nearest(
         self, i: int, answer: int, low: np.ndarray, high: np.ndarray, norm: str
@@ -88,34 +88,28 @@ class _Linear:
         """The nearest polyhedron of input i, over all rivals of the class `answer`."""
         own = np.flatnonzero(self.owner == answer)
         rivals = np.flatnonzero(self.owner != answer)
+        lead = self.score[i, own] - self.score[i, rivals, None] + self.overshoot
+        # Each row alone is a plane at distance h / ‖G‖, which bounds the polyhedron from below.
+        bounds = (lead / self._reach(answer, own, rivals, norm)).max(axis=1)
         solve = self._solve_l2 if norm == "l2" else self._solve_linf
         unbounded = not np.isfinite(high).any()
-        bounds = np.array([self._bound(i, m, own, norm) for m in rivals.tolist()])
         best: Solution = (np.inf, np.zeros(self.A.shape[1]))
         for at in np.argsort(bounds, kind="stable"):
             if bounds[at] >= best[0]:
                 break
-            m = int(rivals[at])
-            G = self.A[m] - self.A[own]
-            found = solve(G, self._demand(i, m, own), low, high, unbounded, best[0])
+            G = self.A[rivals[at]] - self.A[own]
+            found = solve(G, lead[at], low, high, unbounded, best[0])
             best = min(best, found, key=lambda solution: solution[0])
         return best
 
-    def _demand(self, i: int, m: int, own: np.ndarray) -> np.ndarray:
-        """h of rival m: what each own neuron leads by, and the overshoot."""
-        return self.score[i, own] - self.score[i, m] + self.overshoot
-
-    def _bound(self, i: int, m: int, own: np.ndarray, norm: str) -> float:
-        """A lower bound on the distance to rival m: in L2 the distance without the box, from
-        inner products alone; in L∞ the largest distance to one of its rows, h / ‖G‖₁."""
-        h = self._demand(i, m, own)
-        if norm == "l2":
-            cross = self.gram[m, own]
-            Q = self.gram[m, m] - cross[:, None] - cross[None, :] + self.gram[np.ix_(own, own)]
-            multipliers = nonnegative_quadratic(Q, h)
-            return _root(h @ multipliers - 0.5 * multipliers @ Q @ multipliers)
-        reach = np.abs(self.A[m] - self.A[own]).sum(axis=1)
-        return float(np.max(h / np.maximum(reach, np.finfo(float).tiny), initial=0.0))
+    def _reach(self, answer: int, own: np.ndarray, rivals: np.ndarray, norm: str) -> np.ndarray:
+        """‖A_m − Aₖ‖ of every rival m and own neuron k, in the norm dual to the distance's."""
+        if (answer, norm) not in self.reaches:
+            order = 2 if norm == "l2" else 1
+            self.reaches[answer, norm] = np.array(
+                [np.linalg.norm(self.A[m] - self.A[own], ord=order, axis=1) for m in rivals]
+            ).clip(min=np.finfo(float).tiny)
+        return self.reaches[answer, norm]
 
     @staticmethod
     def _solve_l2(

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import numpy as np
-from common import mnist, options, report
+from common import mnist, options, own_class, report
 
 from tinyproto.data.augment import elastic
 from tinyproto.prototypes import PlusMinusEDWTA
@@ -21,14 +21,6 @@ from tinyproto.prototypes.presets import ACCURATE, AUTHORS
 
 PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
 SEEDS = {"authors": range(5), "accurate": range(3)}
-IMAGES = 10_000
-
-
-def own_class(network: PlusMinusEDWTA, x: np.ndarray, y: np.ndarray) -> float:
-    """The share of positive prototypes with a nearest image of their own class."""
-    w = network.positive_prototypes_
-    squared = (x**2).sum(axis=1)[None, :] - 2 * w @ x.T
-    return float((y[squared.argmin(axis=1)] == network.prototype_labels_).mean())
 
 
 def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
@@ -51,7 +43,8 @@ def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
         "seed": seed,
         "epochs": settings["epochs"],
         "test accuracy %": 100 * network.score(x_test, y_test),
-        "own class %": 100 * own_class(network, x[:IMAGES], y[:IMAGES]),
+        "own class %": 100
+        * own_class(network.positive_prototypes_, network.prototype_labels_, x, y),
         "‖w⁺ − w⁻‖/‖w⁺‖": float(np.linalg.norm(gap) / np.linalg.norm(network.positive_prototypes_)),
         "seconds": seconds,
     }

@@ -67,7 +67,8 @@ def main() -> None:
     stored = x[:STORED]
     known = nearest_neighbour(x_test, stored)
     strange = {name: nearest_neighbour(s, stored) for name, s in strangers.items()}
-    row = {"score": f"1-NN, {len(stored):,} images", **judged(known, strange)}
+    row = {"score": f"1-NN, {len(stored):,} images", "left-out digit": ""}
+    row |= judged(known, strange)
     rows.append({**row, "multiplications": len(stored) * features})
     note = "AUROC / share of strangers accepted where 95 % of the test images are"
     report(rows, chosen.json, note)

@@ -55,6 +55,38 @@ def test_distance_and_margin_are_their_definitions(digits, network):
     )
 
 
+def test_profile_is_its_definition(digits, network):
+    """Distances, residual, means and covariances from NumPy's own least squares and `cov`."""
+    x, y, x_test, _ = digits
+    w = network.positive_prototypes_.astype(np.float64)
+
+    def describe(images):
+        images = images.astype(np.float64)
+        distance = np.linalg.norm(images[:, None] - w, axis=2)
+        rest = np.linalg.lstsq(w.T, images.T, rcond=None)[0]
+        return np.column_stack([distance, np.log(((images.T - w.T @ rest) ** 2).sum(axis=0))])
+
+    winner = network.neuron_scores(x).argmax(axis=1)
+    right = winner // 3 == y
+    r, winner, owner = describe(x)[right], winner[right], winner[right] // 3
+    means = [
+        r[winner == k].mean(axis=0)
+        if (winner == k).sum() >= 50
+        else r[owner == k // 3].mean(axis=0)
+        for k in range(30)
+    ]
+    error = r - np.array(means)[winner]
+    expected, found = [], network.neuron_scores(x_test[:40]).argmax(axis=1)
+    for k, profile in zip(found, describe(x_test[:40]), strict=True):
+        own = error[owner == k // 3]
+        S = 0.9 * own.T @ own / len(own) + 0.1 * error.T @ error / len(error)
+        S += 1e-4 * np.trace(S) / len(S) * np.eye(len(S))
+        difference = profile - means[k]
+        expected.append(difference @ np.linalg.solve(S, difference))
+    score = Detector(network).fit(x, y).score(x_test[:40])
+    np.testing.assert_allclose(score, expected, rtol=1e-4)
+
+
 def test_profile_refuses_noise_and_keeps_digits(digits, network):
     detector = Detector(network).fit(*digits[:2])
     noise = np.random.default_rng(0).random((500, 784), np.float32)

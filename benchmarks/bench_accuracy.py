@@ -23,11 +23,13 @@ PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
 SEEDS = {"authors": range(5), "accurate": range(3)}
 
 
+def epochs_of(preset: str, chosen: Any) -> int:
+    return max(1, int(PRESETS[preset]["epochs"]) // (10 if chosen.quick else 1))
+
+
 def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
     x, y, x_test, y_test, data = mnist(chosen.data)
-    settings = dict(PRESETS[preset])
-    if chosen.quick:
-        settings["epochs"] = max(1, settings["epochs"] // 10)
+    settings = {**PRESETS[preset], "epochs": epochs_of(preset, chosen)}
 
     def bend(samples: Any, epoch: int) -> Any:
         images = samples.reshape(-1, *data.x_train.shape[1:])
@@ -59,7 +61,9 @@ def main() -> None:
         rows = json.loads(chosen.json.read_text())["rows"]
     for preset in chosen.preset:
         for seed in list(SEEDS[preset])[: 1 if chosen.quick else None]:
-            if any((row["preset"], row["seed"]) == (preset, seed) for row in rows):
+            epochs = epochs_of(preset, chosen)
+            names = (preset, seed, epochs)
+            if any((row["preset"], row["seed"], row["epochs"]) == names for row in rows):
                 continue
             rows.append(train(preset, seed, chosen))
             report(rows, chosen.json)

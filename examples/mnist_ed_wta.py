@@ -21,7 +21,7 @@ import numpy as np
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
-from tinyproto.device import DeviceError, to_host
+from tinyproto.device import DeviceError, select, to_host
 from tinyproto.evaluation import pictures
 from tinyproto.evaluation.report import table, write_metrics
 from tinyproto.kernels.random import permutation, uniform
@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--model", choices=list(MODELS), default="pm-ed-wta")
     add("--preset", choices=list(PRESETS), default="authors", help="settings to start from")
     add("--prototypes", type=int, help="neurons of each class (6; accurate: 80)")
-    add("--epochs", type=int, help="passes over the data (49; accurate: 120)")
+    add("--epochs", type=int, help="passes over the data (49; accurate: 80)")
     add("--batch", type=int, help="1 is the authors' online rule (1; accurate: 128)")
     add("--init", choices=["random", "kmeans"], help="start (random; accurate: kmeans)")
     add("--seed", type=int, default=0)
@@ -63,6 +63,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def build(options: argparse.Namespace) -> WinnerTakeAll:
     """The network of the chosen preset, with what the options change of it."""
     kind = MODELS[options.model]
+    if options.preset == "accurate" and kind is not PlusMinusEDWTA:
+        raise ValueError("--preset accurate is for --model pm-ed-wta, not " + options.model)
     network = kind(random_state=options.seed, device=options.device)
     chosen = {
         "prototypes_per_class": options.prototypes,
@@ -71,7 +73,7 @@ def build(options: argparse.Namespace) -> WinnerTakeAll:
         "init": options.init,
     }
     settings = {**PRESETS[options.preset], **{k: v for k, v in chosen.items() if v is not None}}
-    if options.init == "kmeans" and options.preset == "authors":
+    if options.init == "kmeans" and options.preset == "authors" and kind is not IPWTA:
         settings.update(beta=10.0, learning_rate=0.001, beta_learning_rate=1e-6)  # the authors'
     known = network.get_params()
     return network.set_params(**{k: v for k, v in settings.items() if k in known})
@@ -168,13 +170,15 @@ def certify(network: WinnerTakeAll, x: np.ndarray, y: np.ndarray) -> dict[str, f
 def attack(network: WinnerTakeAll, x: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], Scores]:
     """Accuracy under FGSM and PGD (L∞), and the attacked images that fooled the network."""
     victim, robust, fooling = Victim(network), {}, {}
-    label = np.searchsorted(network.classes_, y)
+    there = select(network.device)
+    images, label = there.asarray(x), there.asarray(np.searchsorted(network.classes_, y))
     right = network.predict(x) == y
     for eps in ATTACK_EPS:
-        for name, attacked in (
-            (f"fgsm {eps}", fgsm(victim, x, label, eps=eps)),
-            (f"pgd {eps}", pgd(victim, x, label, eps=eps, steps=20)),
+        for name, found in (
+            (f"fgsm {eps}", fgsm(victim, images, label, eps=eps)),
+            (f"pgd {eps}", pgd(victim, images, label, eps=eps, steps=20)),
         ):
+            attacked = to_host(found)
             holds = network.predict(attacked) == y
             robust[name] = float(holds.mean())
             fooling[name] = attacked[right & ~holds]

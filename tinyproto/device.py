@@ -68,6 +68,11 @@ def to_host(array: Array) -> np.ndarray:
     return array.get() if array_module(array) is not np else np.asarray(array)
 
 
+def move(array: Array, xp: ModuleType) -> Array:
+    """The array as `xp`'s, copied between host and device where it must be."""
+    return to_host(array) if xp is np else xp.asarray(array)
+
+
 def aligned(array: Array) -> Array:
     """A copy that starts on a cache line (64 bytes) of the host: vector loads then touch one line,
     not two. CuPy's arrays are aligned as they are."""

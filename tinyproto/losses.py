@@ -9,16 +9,19 @@ from .device import Array, array_module
 def cross_entropy(z: Array, y: Array) -> tuple[Array, Array]:
     """−log softmax(z)_y and its gradient p − 1_y.
 
-    The value is log Σ_j e^{z_j − z_y}, and −∂/∂z_y is the sum of the other shares: neither is lost
-    to rounding when p_y is close to 1, so an attack on a sure classifier still has a direction.
+    The value is (z_top − z_y) + log(1 + Σ_{j≠top} e^{z_j − z_top}), and −∂/∂z_y is the sum of the
+    other shares: neither is lost to rounding when p_y is close to 1, so an attack on a sure
+    classifier still has a direction.
     """
     xp = array_module(z)
     rows = xp.arange(len(z))
-    top = z.max(axis=1, keepdims=True)
-    share = xp.exp(z - top)
-    total = share.sum(axis=1)
-    value = (top[:, 0] - z[rows, y]) + xp.log(total)
-    dz = share / total[:, None]
+    top = z.argmax(axis=1)
+    share = xp.exp(z - z[rows, top][:, None])
+    share[rows, top] = 0
+    rest = share.sum(axis=1)
+    value = (z[rows, top] - z[rows, y]) + xp.log1p(rest)
+    share[rows, top] = 1
+    dz = share / (1 + rest)[:, None]
     dz[rows, y] = 0
     dz[rows, y] = -dz.sum(axis=1)
     return value, dz

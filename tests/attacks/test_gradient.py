@@ -21,10 +21,10 @@ class LinearModel:
         self.b = random.normal(size=classes).astype(dtype)
 
     def __call__(self, x):
-        flat = x.reshape(len(x), -1)
+        flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
         # one product an example: a flattened one may change bits with the batch
         z = np.stack([row @ self.W + self.b for row in flat]) if len(x) else flat @ self.W
-        return z, lambda dz: np.stack([self.W @ row for row in dz]).reshape(x.shape)
+        return z, lambda dz: np.array([self.W @ row for row in dz]).reshape(x.shape)
 
 
 def images(count, shape, seed, dtype=np.float32):
@@ -179,6 +179,8 @@ def test_cross_entropy_keeps_its_gradient_where_the_answer_is_sure():
         ({"norm": "l1"}, "norm must be 'linf' or 'l2', not 'l1'"),
         ({"eps": -0.1}, "eps must be 0 or more, not -0.1"),
         ({"eps": float("nan")}, "eps must be 0 or more, not nan"),
+        ({"steps": 0}, "steps and restarts must be 1 or more, not 0 and 1"),
+        ({"y": np.array([0, 3])}, "y must hold columns of z, 0 … 2, not 3"),
         ({"x": np.full((2, 5), 1.5)}, r"x must lie in \[0.0, 1.0\], not \[1.5, 1.5\]"),
         ({"y": np.zeros(3, int)}, "one label for each of the 2 examples, not 3"),
     ],
@@ -187,6 +189,17 @@ def test_bad_input_gets_one_line(change, message):
     arguments = {"x": np.full((2, 5), 0.5), "y": np.zeros(2, int), "eps": 0.1, **change}
     with pytest.raises(ValueError, match=message):
         pgd(Victim(LinearModel(5, 3)), arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_images_are_no_trouble(norm):
+    x = np.zeros((0, 2, 3), np.float32)
+    assert pgd(Victim(LinearModel(6, 3)), x, np.zeros(0, int), eps=0.1, norm=norm).shape == x.shape
+
+
+def test_cross_entropy_of_a_sure_answer_is_not_rounded_away():
+    value, _ = cross_entropy(np.array([[20.0, 0.0]], np.float32), np.array([0]))
+    np.testing.assert_allclose(value, np.log1p(np.exp(-20.0)), rtol=1e-6)
 
 
 def test_victim_needs_an_interval():

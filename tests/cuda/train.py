@@ -27,7 +27,7 @@ def results(kind, init, batch_size, where, x, y):
         victim = Victim(network, lo=-9.0, hi=9.0)
         found.append(pgd(victim, images, label, eps=0.5, steps=2, norm=norm))
     assert (where == "cuda") == isinstance(found[-1], standin.ndarray)
-    return [device.to_host(f) for f in found] + [network.predict(x)]
+    return [device.to_host(f) for f in found] + [network.predict(images)]
 
 
 if __name__ == "__main__":

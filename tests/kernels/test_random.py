@@ -80,3 +80,9 @@ def test_permutation(n, epoch):
 def test_a_name_that_does_not_fit_is_refused(name):
     with pytest.raises(ValueError, match=r"must be in \[0, 2\*\*"):
         words(1, np.arange(1), **{"seed": 0, "stream": "test", **name})
+
+
+@pytest.mark.parametrize("index", [-1, 2**32])
+def test_an_index_that_does_not_fit_is_refused(index):
+    with pytest.raises(ValueError, match="index must be in"):
+        words(1, np.array([index]), seed=0, stream="test")

@@ -2,14 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import problems
 
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
-from tinyproto.prototypes import PlusMinusEDWTA
-from tinyproto.prototypes.certificate import exact_radius, line_radius, nonnegative_quadratic
+from tinyproto.prototypes import IPWTA, PlusMinusEDWTA
+from tinyproto.prototypes.certificate import (
+    _Linear,
+    exact_radius,
+    line_radius,
+    nonnegative_quadratic,
+)
 
 BOXES = [None, (-2.0, 2.0)]
 
@@ -124,6 +129,39 @@ def test_radius_is_zero_where_the_answer_is_wrong_and_larger_in_a_box(problem):
     assert (exact_radius(network, x, wrong)[0] == 0).all()
 
 
+@settings(max_examples=300)
+@given(st.integers(1, 8), st.integers(1, 6), st.integers(0, 2**32 - 1), st.booleans())
+def test_boxed_projection_proves_itself_optimal(features, rows, seed, corners):
+    """A lower bound and a feasible δ of that length: neither could be better. Few free coordinates
+    and points on the bounds make the Newton steps' matrices singular."""
+    random = np.random.default_rng(seed)
+    G, h = random.normal(size=(rows, features)), 0.7 * random.normal(size=rows)
+    h[0] = abs(h[0])
+    x = random.random(features)
+    if corners:
+        x = np.where(random.random(features) < 0.5, random.integers(0, 2, features), x)
+    radius, delta = _Linear._solve_l2(G, h, -x, 1 - x, False, np.inf)
+    if np.isfinite(radius):
+        assert (G @ delta >= h - 1e-7).all()
+        assert ((delta >= -x) & (delta <= 1 - x)).all()
+        np.testing.assert_allclose(np.linalg.norm(delta), radius, atol=1e-7)
+    else:
+        optimize = pytest.importorskip("scipy.optimize")
+        bounds = np.stack([-x, 1 - x], axis=1)
+        assert not optimize.linprog(np.zeros(features), -G, -h, bounds=bounds).success
+
+
+def test_equal_and_contradictory_neurons_cannot_be_reached_without_a_box():
+    equal = IPWTA(1, epochs=0, dtype="float64").fit(np.eye(2), [0, 1])
+    equal.weights_[:], equal.biases_[:] = 1.0, [1.0, 0.0]
+    contradictory = IPWTA(2, epochs=0, dtype="float64").fit(np.eye(2), [0, 1])
+    contradictory.weights_[:] = [[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    contradictory.biases_[:] = [0.0, 0.0, -1.0, -1.0]
+    for network in (equal, contradictory):
+        for norm in ("l2", "linf"):
+            assert np.isinf(exact_radius(network, np.array([[0.3, 0.2]]), norm=norm)[0]).all()
+
+
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_nonnegative_quadratic_meets_its_optimality_conditions(n, seed):
     random = np.random.default_rng(seed)
@@ -183,3 +221,9 @@ def test_the_linf_radius_names_scipy_where_it_is_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="needs SciPy; install it with: pip install scipy"):
         certificate._linear_programme(np.eye(2), np.ones(2), -np.ones(2), np.ones(2))
+
+
+def test_no_inputs_have_no_radii():
+    network = PlusMinusEDWTA(1, epochs=1).fit(np.eye(2), [0, 1])
+    radius, move = exact_radius(network, np.zeros((0, 2)))
+    assert (radius.shape, move.shape) == ((0,), (0, 2))

@@ -1,5 +1,7 @@
 """Scores for strangers: their definitions, their calibration, what they reach on real digits."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -131,6 +133,28 @@ def test_other_networks(digits):
     assert Detector(inner, "margin").fit(*digits[:2]).score(digits[2]).shape == (1000,)
     with pytest.raises(ValueError, match="IPWTA has no prototypes for the score 'profile'"):
         Detector(inner)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_detector_can_be_pickled(digits, network, score):
+    detector = Detector(network, score).fit(*digits[:2])
+    again = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(again.score(digits[2][:20]), detector.score(digits[2][:20]))
+
+
+def test_neurons_that_never_win_do_not_vouch_for_strangers(digits):
+    """With more neurons than the epochs wake, a silent one falls back on its class."""
+    network = PlusMinusEDWTA(12, epochs=2).fit(*digits[:2])
+    detector = Detector(network, "both").fit(*digits[:2])
+    noise = np.random.default_rng(0).random((300, 784), np.float32)
+    assert detector.accepts(noise).mean() < 0.1
+
+
+def test_a_class_that_is_never_answered_is_named(digits):
+    x, y, _, _ = digits
+    network = PlusMinusEDWTA(2, epochs=1).fit(x, y)
+    with pytest.raises(ValueError, match="no sample of class 4 is answered rightly"):
+        Detector(network).fit(x[y != 4], y[y != 4])
 
 
 def test_wrong_use_gets_one_line(network):

@@ -219,3 +219,27 @@ def test_linear_form_gives_the_winners():
         np.testing.assert_array_equal(
             (x @ A.T + b).argmax(axis=1), network.neuron_scores(x).argmax(axis=1)
         )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fit_that_fails_leaves_no_half_fitted_network(kind):
+    x, y = blobs()
+    network = kind(2, epochs=1).fit(x, y)
+    network.set_params(init="kmeans")
+    rare = np.where(np.arange(len(y)) == 0, 9, y)
+    with pytest.raises(ValueError, match="class 9 has 1 samples, too few"):
+        network.fit(x, rare)
+    with pytest.raises(ValueError, match="not fitted yet"):
+        network.predict(x)
+    assert network.set_params(init="random").fit(x, y).score(x, y) > 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_as_a_layer_it_takes_images_of_any_shape_and_none(kind):
+    x, y = blobs(features=6)
+    network = kind(2, epochs=1).fit(x, y)
+    z, backward = network(x.reshape(-1, 2, 3))
+    np.testing.assert_array_equal(z, network.decision_function(x))
+    assert backward(np.ones_like(z)).shape == (len(x), 2, 3)
+    z, backward = network(np.zeros((0, 2, 3)))
+    assert (z.shape, backward(z).shape) == ((0, 3), (0, 2, 3))

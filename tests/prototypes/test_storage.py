@@ -35,6 +35,12 @@ def test_classes_of_any_kind_come_back_and_learning_goes_on(tmp_path, kind, name
     np.testing.assert_array_equal(again.linear()[0], network.partial_fit(x, y).linear()[0])
 
 
+def test_parameters_may_be_numpys(tmp_path):
+    network = PlusMinusEDWTA(np.int64(1), epochs=1, learning_rate=np.float32(0.5))
+    storage.save(network.fit(np.eye(2), [0, 1]), tmp_path / "model.npz")
+    assert storage.load(tmp_path / "model.npz").get_params()["learning_rate"] == 0.5
+
+
 @pytest.fixture
 def saved(tmp_path):
     network = PlusMinusEDWTA(1, epochs=1).fit(np.eye(2), [0, 1])

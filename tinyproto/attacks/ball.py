@@ -4,6 +4,8 @@ Every bound is computed in float64 and rounded inward, so that not even one unit
 of a float32 lies outside.
 """
 
+import math
+
 import numpy as np
 
 from ..device import Array, array_module
@@ -38,7 +40,7 @@ def project_l2(x: Array, moved: Array, eps: float, lo: float, hi: float) -> Arra
 def norms(delta: Array) -> Array:
     """The Euclidean norm of each example of delta (N, …), in float64: (N,)."""
     xp = array_module(delta)
-    flat = delta.reshape(len(delta), -1).astype(xp.float64)
+    flat = delta.reshape(len(delta), math.prod(delta.shape[1:])).astype(xp.float64)
     return xp.sqrt((flat**2).sum(axis=1))
 
 

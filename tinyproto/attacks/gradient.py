@@ -5,6 +5,7 @@ PGD (Madry and others, arXiv 1706.06083): many small steps, each projected back 
 In L2 the step is along ∇L / ‖∇L‖₂ instead of sign ∇L.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,8 @@ def fgsm(
     norm: str = "linf",
     loss: Loss = cross_entropy,
 ) -> Array:
-    """x (N, …) moved by one step of length eps that raises the loss of the labels y (N,).
+    """x (N, …) moved by one step of length eps that raises the loss of the labels y (N,), which are
+    columns of the scores z.
 
     An example that is already wrong is left alone. Raises ValueError as `pgd` does.
     """
@@ -56,6 +58,8 @@ def pgd(
 ) -> Array:
     """Projected gradient ascent on the loss of the labels y (N,) around x (N, …).
 
+    y: columns of the scores z, 0 … C − 1; of a fitted network's labels they are
+    `np.searchsorted(network.classes_, labels)`.
     eps: radius of the ball, in the units of x. step_size: 2.5 eps / steps unless given.
     norm: "linf" or "l2". momentum: of the step's direction, each gradient scaled to L1 norm 1
     (MI-FGSM, Dong and others, arXiv 1710.06081). early_exit: an example is no longer moved once
@@ -65,14 +69,19 @@ def pgd(
 
     Returns points in the ball and in [victim.lo, victim.hi], like x. An example that is wrong to
     begin with is left alone; one that withstands is returned as its last restart left it.
-    Raises ValueError for an unknown norm, a negative eps, or x outside the victim's bounds.
+    Raises ValueError for an unknown norm, a negative eps, no steps, labels that are no columns of
+    z, or x outside the victim's bounds.
     """
     _check(victim, x, y, eps, norm)
+    if steps < 1 or restarts < 1:
+        raise ValueError(f"steps and restarts must be 1 or more, not {steps} and {restarts}")
     xp = array_module(x)
     index = xp.arange(len(x)) if index is None else xp.asarray(index)
     step_size = 2.5 * eps / steps if step_size is None else step_size
     attacked = x.copy()
     z, _ = victim(x)
+    if len(x) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
+        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {int(y.max())}")
     standing = xp.flatnonzero(z.argmax(axis=1) == y)
     for restart in range(restarts):
         if len(standing) == 0 or eps == 0:
@@ -123,7 +132,9 @@ def _climb(
         if len(active) == 0:
             break
         if momentum:
-            flat = xp.abs(gradient).reshape(len(gradient), -1).sum(axis=1, dtype=xp.float64)
+            flat = xp.abs(gradient.reshape(len(gradient), math.prod(gradient.shape[1:]))).sum(
+                axis=1, dtype=xp.float64
+            )
             scale = xp.where(flat > 0, flat, 1.0).reshape(-1, *[1] * (gradient.ndim - 1))
             velocity = momentum * velocity + gradient / scale
             gradient = velocity

@@ -83,6 +83,10 @@ def words(
         if not 0 <= int(value) < 1 << bits:
             raise ValueError(f"{name} must be in [0, 2**{bits}), not {value!r}")
     index = xp.asarray(index, dtype=xp.int64)
+    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < 1 << 32:
+        raise ValueError(
+            f"index must be in [0, 2**32), not {int(index.min())} … {int(index.max())}"
+        )
     out = xp.empty((len(index), 4 * -(-count // 4)), dtype=xp.int64)
     counter = int(restart) << 16 | int(step)
     random_words(

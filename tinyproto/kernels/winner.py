@@ -68,9 +68,9 @@ def compete(t, T, score, first, last, negligible, residual):
         own class:      τₖ = qₖ / Σ_own q ≥ qₖ,  so the residual is ≥ 0
         other classes:  τₖ = 0,                  so the residual is −qₖ ≤ 0
 
-    Each group has a maximum of its own: Σ_own q may underflow, τ and E must not. A share q below
-    `negligible` (the precision of the dtype) adds nothing to shares that sum to one: it counts as
-    zero.
+    Each group has a maximum of its own: Σ_own q may underflow, τ and E must not. A share q of
+    another class below `negligible` (the precision of the dtype) adds nothing to shares that sum to
+    one: it counts as zero.
     """
     neurons = score.shape[0]
     top = score[first]
@@ -124,7 +124,7 @@ def squared_distances(i, t, T, x, w, out):
             out[i, k] = value
 
 
-TILE = 4  # samples that `distance_differences` takes through a row of prototypes together
+TILE = 4  # samples that `distance_differences` takes along the prototypes, written out there
 
 
 @kernel

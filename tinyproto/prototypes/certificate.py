@@ -22,6 +22,7 @@ empty polyhedron is at distance ∞.
 """
 
 import importlib.util
+import math
 
 import numpy as np
 
@@ -41,9 +42,10 @@ def exact_radius(
     hi: float | None = None,
     overshoot: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The distance of each x (N, d) to the nearest point that gets another class.
+    """The distance of each x (N, d) to the nearest point that gets another class, in float64.
 
-    y: the true labels (N,), if given: an example that is already wrong has radius 0.
+    y: the true labels (N,), of `network.classes_`, if given: an example that is already wrong has
+        radius 0.
     norm: "l2", or "linf" (which asks for SciPy's `linprog` where a neuron alone does not decide).
     lo, hi: the box of the inputs, both or neither.
     overshoot: the score by which the rival must win; above 0 it gives points beyond the boundary.
@@ -58,7 +60,8 @@ def exact_radius(
         raise ValueError(f"the box needs both lo and hi, not lo={lo!r}, hi={hi!r}")
     A, b = network.linear()
     owner = np.arange(len(b)) // network.prototypes_per_class
-    x = to_host(x).astype(np.float64).reshape(len(x), -1)
+    x = to_host(x).astype(np.float64)
+    x = x.reshape(len(x), math.prod(x.shape[1:]))
     low = np.full_like(x, -np.inf if lo is None else lo) - x
     high = np.full_like(x, np.inf if hi is None else hi) - x
     if (low > 0).any() or (high < 0).any():
@@ -120,33 +123,45 @@ class _Linear:
         unbounded: bool,
         enough: float,
     ) -> Solution:
-        """Maximise D by Newton steps on its quadratic pieces; give up once D passes `enough`."""
+        """Maximise D by Newton steps on its quadratic pieces; give up once D passes `enough`.
+
+        A piece with fewer free coordinates than rows is singular, so a step is held back by
+        ½ρ‖λ − λ₀‖²: ρ grows until D rises, and falls after each step that does. At the optimum
+        ∇D = 0 where λ > 0 and ∇D ≤ 0 elsewhere.
+        """
         farthest = np.inf if unbounded else np.sqrt((np.maximum(-low, high) ** 2).sum())
 
         def dual(at: np.ndarray) -> tuple[float, np.ndarray]:
             delta = np.clip(at @ G, low, high)
             return float(at @ (h - G @ delta) + 0.5 * delta @ delta), delta
 
-        multipliers = nonnegative_quadratic(G @ G.T, h)
+        Q = G @ G.T
+        multipliers = nonnegative_quadratic(Q, h)
         value, delta = dual(multipliers)
-        for _ in range(100):
-            if unbounded or _root(value) > min(farthest, enough):
+        if unbounded:
+            empty = _is_farkas(G, h, multipliers)
+            return (np.inf, delta * 0) if empty else (_root(value), delta)
+        scale = max(float(np.trace(Q)) / len(h), np.finfo(float).tiny)
+        damping, tolerance = 1e-9, 1e-11 * float(np.abs(h).max())
+        for _ in range(1000):
+            slope = h - G @ delta
+            done = np.abs(np.where(multipliers > 0, slope, np.maximum(slope, 0))).max() <= tolerance
+            if done or _root(value) > min(farthest * (1 + 1e-9), enough) or damping > 1e9:
                 break
             raw = multipliers @ G
             free = (raw > low) & (raw < high)
-            clipped = np.where(free, 0.0, delta)
-            target = nonnegative_quadratic(G[:, free] @ G[:, free].T, h - G @ clipped)
-            step, better, moved = 1.0, value, delta
-            while step > 1e-10:
-                candidate = multipliers + step * (target - multipliers)
-                better, moved = dual(candidate)
-                if better >= value:
-                    break
-                step /= 2
-            if better <= value * (1 + 1e-14):
-                break
-            multipliers, value, delta = candidate, better, moved
-        reachable = _root(value) <= farthest * (1 + 1e-9) and np.isfinite(value)
+            held = damping * scale
+            target = nonnegative_quadratic(
+                G[:, free] @ G[:, free].T + held * np.eye(len(h)),
+                h - G @ np.where(free, 0.0, delta) + held * multipliers,
+            )
+            better, moved = dual(target)
+            if better > value:
+                multipliers, value, delta = target, better, moved
+                damping = max(damping / 10, 1e-12)
+            else:
+                damping *= 10
+        reachable = _root(value) <= farthest * (1 + 1e-9)
         return (_root(value), delta) if reachable else (np.inf, delta * 0)
 
     @staticmethod
@@ -219,8 +234,10 @@ def _linear_programme(
         bounds=np.concatenate([np.stack([low, high], axis=1), [[0.0, np.inf]]]),
         method="highs",
     )
-    if not result.success:
+    if result.status == 2:  # infeasible
         return None
+    if not result.success:
+        raise RuntimeError(f"the linear programme of an L∞ radius failed: {result.message}")
     multipliers = np.maximum(-result.ineqlin.marginals[:rows], 0.0)
     return multipliers, np.clip(result.x[:d], low, high)
 
@@ -261,6 +278,13 @@ def nonnegative_quadratic(Q: np.ndarray, h: np.ndarray) -> np.ndarray:
             if not active.any():
                 break
     return solution
+
+
+def _is_farkas(G: np.ndarray, h: np.ndarray, multipliers: np.ndarray) -> bool:
+    """Whether λ ≥ 0 proves Gδ ≥ h empty: Gᵀλ = 0 (to rounding) while h·λ > 0."""
+    length = float(np.linalg.norm(multipliers))
+    combined = float(np.linalg.norm(multipliers @ G))
+    return bool(h @ multipliers > 0 and combined <= 1e-7 * length * np.linalg.norm(G))
 
 
 def _root(value: float) -> float:

@@ -169,14 +169,18 @@ class WinnerTakeAll(Classifier):
     def _begin(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
         """Check everything, then start the prototypes."""
         self.check_parameters()
-        for name in ("classes_", "n_features_in_"):
+        for name in ("classes_", "n_features_in_", "loss_"):
             self.__dict__.pop(name, None)
         x, label = self._check(X, y, classes)
         per_class = self.prototypes_per_class
         self.prototype_labels_ = self.classes_.repeat(per_class)
         self._beta = array_module(x).full(1, self.beta, dtype=x.dtype)
         self.n_epochs_ = 0
-        self._start(x, label)
+        try:
+            self._start(x, label)
+        except ValueError:
+            del self.classes_  # not fitted
+            raise
         return x, label
 
     def _check(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
@@ -191,7 +195,8 @@ class WinnerTakeAll(Classifier):
         self.classes_ = known
         self.n_features_in_ = X.shape[1]
         xp = devices.select(self.device)
-        return xp.asarray(X, dtype=self.dtype), xp.asarray(np.searchsorted(known, y))
+        x = devices.move(X, xp).astype(self.dtype, copy=False)
+        return x, xp.asarray(np.searchsorted(known, y))
 
     def check_parameters(self) -> None:
         for name in ("prototypes_per_class", "batch_size"):
@@ -259,7 +264,9 @@ class WinnerTakeAll(Classifier):
         """The network as a layer: class scores z (N, C) of x (N, …), and the backward pass
         dz ↦ dx. A class's score is its largest neuron's, so dx = Σ_c dz_c ∂o_{winner of c}/∂x."""
         self.check_is_fitted()
-        flat = self._xp.ascontiguousarray(x.reshape(len(x), -1), dtype=self.dtype)
+        if array_module(x) is not self._xp:
+            raise ValueError(f"x is not on the network's device, {self.device!r}; move it there")
+        flat = x.reshape(len(x), math.prod(x.shape[1:])).astype(self.dtype, order="C", copy=False)
         z, winners = self._class_scores(flat)
 
         def backward(dz: Array) -> Array:
@@ -293,14 +300,16 @@ class WinnerTakeAll(Classifier):
 
     def _class_scores(self, x: Array) -> tuple[Array, Array]:
         """The class scores (N, C), and which neuron gives each (N, C)."""
-        score = (self._gap(x) * self._beta).reshape(len(x), len(self.classes_), -1)
+        score = (self._gap(x) * self._beta).reshape(
+            len(x), len(self.classes_), self.prototypes_per_class
+        )
         first = self._xp.arange(len(self.classes_)) * self.prototypes_per_class
         return score.max(axis=2), score.argmax(axis=2) + first
 
     def _checked(self, X: Array) -> Array:
         self.check_is_fitted()
         X = check_samples(X, self.n_features_in_, type(self).__name__)
-        return self._xp.asarray(X, dtype=self.dtype)
+        return devices.move(X, self._xp).astype(self.dtype, copy=False)
 
 
 def _is_integer(value: Any, least: int) -> bool:

@@ -6,7 +6,7 @@ say more than the answer. The scores here read them; a higher score is stranger:
     distance   ‖x − w⁺‖ to the positive prototype of the winning neuron
     margin     minus the lead of the best class over the second
     both       −log P(distance as large) − log P(margin as small), among the training samples that
-               the same neuron wins (Fisher's way of adding evidence)
+               the same neuron wins and answers rightly (Fisher's way of adding evidence)
     profile    the Mahalanobis distance of the input's profile from those of the training samples
 
 The *profile* of x is its distance to every positive prototype, and the logarithm of what the best
@@ -25,6 +25,7 @@ attacker who takes the score into account gets past it at radii where the answer
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -64,7 +65,11 @@ class Detector:
 
     def fit(self, X: Array, y: Array) -> Self:
         """Calibrate on the data (N, d), labels (N,), that the network was trained on."""
-        rightly = self.network.predict(X) == np.asarray(y)
+        y = to_host(y)
+        rightly = self.network.predict(X) == y
+        for label in self.network.classes_:
+            if not (rightly & (y == label)).any():
+                raise ValueError(f"no sample of class {label} is answered rightly")
         calibrate = {"profile": _profile, "both": _both, "distance": _distance, "margin": _margin}
         self._score = calibrate[self.kind](self.network, X, rightly)
         self.threshold_ = float(np.quantile(self.score(X), 1 - self.false_rejection))
@@ -89,42 +94,57 @@ def _winners(network: WinnerTakeAll, X: Array) -> np.ndarray:
     return to_host(network.neuron_scores(X).argmax(axis=1))
 
 
-def _margin(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
-    def score(X: Array) -> np.ndarray:
-        o = to_host(network.neuron_scores(X)).astype(np.float64)
-        z = np.sort(o.reshape(len(o), len(network.classes_), -1).max(axis=2), axis=1)
-        return z[:, -2] - z[:, -1]
+def _own(neuron: np.ndarray, k: int, per_class: int) -> np.ndarray:
+    """Which samples speak for neuron k: those it wins, or, where they are few, its class wins."""
+    mine = neuron == k
+    return mine if mine.sum() >= FEWEST else neuron // per_class == k // per_class
 
-    return score
+
+def _margin(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
+    return partial(_margin_score, network)
+
+
+def _margin_score(network: WinnerTakeAll, X: Array) -> np.ndarray:
+    o = to_host(network.neuron_scores(X)).astype(np.float64)
+    per_class = network.prototypes_per_class
+    z = np.sort(o.reshape(len(o), len(network.classes_), per_class).max(axis=2), axis=1)
+    return z[:, -2] - z[:, -1]
 
 
 def _distance(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
-    w = _positive(network)
+    return partial(_distance_score, network, _positive(network))
 
-    def score(X: Array) -> np.ndarray:
-        return np.linalg.norm(to_host(X).astype(np.float64) - w[_winners(network, X)], axis=1)
 
-    return score
+def _distance_score(network: WinnerTakeAll, w: np.ndarray, X: Array) -> np.ndarray:
+    return np.linalg.norm(to_host(X).astype(np.float64) - w[_winners(network, X)], axis=1)
 
 
 def _both(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
     parts = [kind(network, X, rightly) for kind in (_distance, _margin)]
-    owner = np.where(rightly, _winners(network, X), -1)
-    values = [part(X) for part in parts]
-    neurons = range(len(network.prototype_labels_))
-    pools = [[np.sort(value[owner == k]) for k in neurons] for value in values]
+    neuron = _winners(network, X)[rightly]
+    pools = []
+    for part in parts:
+        value = part(X)[rightly]
+        pools.append(
+            [
+                np.sort(value[_own(neuron, k, network.prototypes_per_class)])
+                for k in range(len(network.prototype_labels_))
+            ]
+        )
+    return partial(_both_score, network, parts, pools)
 
-    def score(X: Array) -> np.ndarray:
-        owner, total = _winners(network, X), np.zeros(len(X))
-        for part, pool in zip(parts, pools, strict=True):
-            value = part(X)
-            for k in np.unique(owner):
-                mine = owner == k
-                larger = len(pool[k]) - np.searchsorted(pool[k], value[mine], side="left")
-                total[mine] -= np.log((larger + 1) / (len(pool[k]) + 1))
-        return total
 
-    return score
+def _both_score(
+    network: WinnerTakeAll, parts: list[Score], pools: list[list[np.ndarray]], X: Array
+) -> np.ndarray:
+    neuron, total = _winners(network, X), np.zeros(len(X))
+    for part, pool in zip(parts, pools, strict=True):
+        value = part(X)
+        for k in np.unique(neuron):
+            mine = neuron == k
+            larger = len(pool[k]) - np.searchsorted(pool[k], value[mine], side="left")
+            total[mine] -= np.log((larger + 1) / (len(pool[k]) + 1))
+    return total
 
 
 def _profile(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
@@ -134,23 +154,9 @@ def _profile(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
     eigenvalue, direction = np.linalg.eigh(w @ w.T)
     kept = eigenvalue > 1e-10 * eigenvalue[-1]
     whiten = direction[:, kept] / np.sqrt(eigenvalue[kept])
-
-    floor = 1e-6 * float((w**2).sum(axis=1).mean())
-
-    def describe(X: Array) -> np.ndarray:
-        x = to_host(X).astype(np.float64)
-        square = (x**2).sum(axis=1)
-        u = x @ w.T
-        squared = square[:, None] - 2 * u + (w**2).sum(axis=1)
-        rest = square - ((u @ whiten) ** 2).sum(axis=1)
-        return np.column_stack([np.sqrt(np.maximum(squared, 0)), np.log(np.maximum(rest, floor))])
-
     per_class = network.prototypes_per_class
-    neuron, r = _winners(network, X)[rightly], describe(X)[rightly]
-    mean = np.zeros((len(w), r.shape[1]))
-    for k in range(len(w)):
-        mine = neuron == k
-        mean[k] = r[mine if mine.sum() >= FEWEST else neuron // per_class == k // per_class].mean(0)
+    neuron, r = _winners(network, X)[rightly], _describe(w, whiten, X)[rightly]
+    mean = np.array([r[_own(neuron, k, per_class)].mean(axis=0) for k in range(len(w))])
     error = r - mean[neuron]
     everywhere = error.T @ error / len(error)
     inverse = []
@@ -158,16 +164,33 @@ def _profile(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
         own = error[neuron // per_class == c]
         S = (1 - SHRINKAGE) * own.T @ own / len(own) + SHRINKAGE * everywhere
         inverse.append(np.linalg.inv(S + RIDGE * np.trace(S) / len(S) * np.eye(len(S))))
+    return partial(_profile_score, network, w, whiten, mean, inverse)
 
-    def score(X: Array) -> np.ndarray:
-        neuron, out = _winners(network, X), np.empty(len(X))
-        error = describe(X) - mean[neuron]
-        for c in range(len(inverse)):
-            mine = neuron // per_class == c
-            out[mine] = ((error[mine] @ inverse[c]) * error[mine]).sum(axis=1)
-        return out
 
-    return score
+def _describe(w: np.ndarray, whiten: np.ndarray, X: Array) -> np.ndarray:
+    """The profiles r (N, M + 1)."""
+    x = to_host(X).astype(np.float64)
+    square, u = (x**2).sum(axis=1), x @ w.T
+    squared = square[:, None] - 2 * u + (w**2).sum(axis=1)
+    rest = square - ((u @ whiten) ** 2).sum(axis=1)
+    floor = 1e-6 * float((w**2).sum(axis=1).mean())
+    return np.column_stack([np.sqrt(np.maximum(squared, 0)), np.log(np.maximum(rest, floor))])
+
+
+def _profile_score(
+    network: WinnerTakeAll,
+    w: np.ndarray,
+    whiten: np.ndarray,
+    mean: np.ndarray,
+    inverse: list[np.ndarray],
+    X: Array,
+) -> np.ndarray:
+    neuron, out = _winners(network, X), np.empty(len(X))
+    error = _describe(w, whiten, X) - mean[neuron]
+    for c in range(len(inverse)):
+        mine = neuron // network.prototypes_per_class == c
+        out[mine] = ((error[mine] @ inverse[c]) * error[mine]).sum(axis=1)
+    return out
 
 
 def _positive(network: WinnerTakeAll) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..device import Array, to_host
+from ..device import Array, array_module, to_host
 
 
 class Classifier:
@@ -44,7 +44,7 @@ class Classifier:
 
     def score(self, X: Array, y: Array) -> float:
         """The share of samples whose predicted class is `y`."""
-        return float(np.mean(to_host(self.predict(X)) == np.asarray(y)))
+        return float(np.mean(to_host(self.predict(X)) == to_host(y)))
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
@@ -76,8 +76,8 @@ class Classifier:
             raise error(f"this {type(self).__name__} is not fitted yet; call fit first")
 
 
-def check_samples(X: Any, expected: int | None = None, owner: str = "the model") -> np.ndarray:
-    """`X` as a C-ordered (N, d) array of float32 or float64, other numbers as float64.
+def check_samples(X: Any, expected: int | None = None, owner: str = "the model") -> Array:
+    """`X` as a C-ordered (N, d) array of float32 or float64, other numbers as float64, where it is.
 
     Raises ValueError (TypeError for what is no number) in one line that names what was found:
     sparse, complex or text data, a wrong number of dimensions or features, no samples, no
@@ -85,7 +85,8 @@ def check_samples(X: Any, expected: int | None = None, owner: str = "the model")
     """
     if type(X).__module__.startswith("scipy.sparse"):
         raise TypeError(f"sparse data ({type(X).__name__}) was passed; call .toarray() on it first")
-    X = np.asarray(X)
+    xp = array_module(X)
+    X = xp.asarray(X)
     if X.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: X has dtype {X.dtype}")
     if X.dtype not in (np.float32, np.float64):
@@ -108,12 +109,12 @@ def check_samples(X: Any, expected: int | None = None, owner: str = "the model")
         raise ValueError(
             f"X has {X.shape[1]} features, but {owner} is expecting {expected} features as input"
         )
-    finite = np.isfinite(X)
-    if not finite.all():
-        sample, feature = np.argwhere(~finite)[0]
+    if not bool(xp.isfinite(X).all()):
+        X = to_host(X)
+        sample, feature = np.argwhere(~np.isfinite(X))[0]
         found = "NaN" if np.isnan(X[sample, feature]) else "infinity (inf)"
         raise ValueError(f"Input X contains {found}: sample {sample}, feature {feature}")
-    return np.ascontiguousarray(X)
+    return xp.ascontiguousarray(X)
 
 
 def check_labels(y: Any, samples: int) -> np.ndarray:
@@ -123,7 +124,7 @@ def check_labels(y: Any, samples: int) -> np.ndarray:
     """
     if y is None:
         raise ValueError("fit requires y to be passed, but the target y is None")
-    y = np.asarray(y)
+    y = to_host(y)
     if y.ndim == 2 and y.shape[1] == 1:
         exceptions = sys.modules.get("sklearn.exceptions")
         category = exceptions.DataConversionWarning if exceptions else UserWarning

@@ -19,7 +19,10 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
     arrays["classes_"] = np.asarray(network.classes_.tolist())
     metadata = {
         "kind": type(network).__name__,
-        "parameters": network.get_params(),
+        "parameters": {
+            name: value.item() if isinstance(value, np.generic) else value  # JSON knows no NumPy
+            for name, value in network.get_params().items()
+        },
         "epochs": network.n_epochs_,
     }
     state.save(path, arrays, metadata)

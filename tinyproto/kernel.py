@@ -73,14 +73,14 @@ class routine:
         self._make_cuda = cuda
         self._built: dict[Any, Any] = {}
 
-    def build(self, target: str, dtype: Any) -> Any:
+    def build(self, target: str, dtype: Any, sums: bool) -> Any:
         """The compiled device function; `dtype` is that of the reduction buffers on CUDA."""
-        key = (target, dtype)
+        key = (target, dtype, sums)
         if key not in self._built:
             function = self.function
             if target == "cuda" and self._make_cuda is not None:
                 function = self._make_cuda(dtype)
-            self._built[key] = _inline(function, target, dtype)
+            self._built[key] = _inline(function, target, dtype, sums)
         return self._built[key]
 
     def __call__(self, *arguments: Any) -> Any:
@@ -88,10 +88,10 @@ class routine:
         return self.function(*arguments)
 
 
-def _inline(function: Any, target: str, dtype: Any, inlined: bool = True) -> Any:
+def _inline(function: Any, target: str, dtype: Any, sums: bool, inlined: bool = True) -> Any:
     """Compile a body or routine, with the routines that it names built for the same target."""
     named = {
-        name: function.__globals__[name].build(target, dtype)
+        name: function.__globals__[name].build(target, dtype, sums)
         for name in function.__code__.co_names
         if isinstance(function.__globals__.get(name), routine)
     }
@@ -106,9 +106,13 @@ def _inline(function: Any, target: str, dtype: Any, inlined: bool = True) -> Any
         # numba-cuda links a function once for every path to it, and a shared buffer must be single.
         return cuda.jit(device=True, inline="always" if named and inlined else "never")(rebound)
     # Reassociation lets LLVM vectorise a sum; the order it picks is fixed when it compiles, so a
-    # row's bits do not depend on the other rows. NaN and infinity keep their meaning.
+    # row's bits do not depend on the other rows. NaN and infinity keep their meaning. A body that
+    # sums over no lanes gains nothing by it, and keeps the arithmetic as it is written: LLVM may
+    # reorder the same source differently when Numba compiles it and when it fills its cache.
     return numba.njit(
-        error_model="numpy", forceinline=True, fastmath={"reassoc", "contract", "nsz"}
+        error_model="numpy",
+        forceinline=True,
+        fastmath={"reassoc", "contract", "nsz"} if sums else False,
     )(rebound)
 
 
@@ -206,7 +210,9 @@ class kernel:
                 + f"\n return {name}"
             )
             names = {
-                "body": _inline(self.body, target, dtype, inlined=False),
+                "body": _inline(
+                    self.body, target, dtype, sums="row_sum" in code.co_names, inlined=False
+                ),
                 "prange": numba.prange,
                 "cuda": cuda,
                 "__name__": self.body.__module__,

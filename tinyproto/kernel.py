@@ -160,6 +160,7 @@ row_max = routine(_identity, cuda=_tree(max))
 
 LOOP = {
     "cpu": "for i in prange(rows):\n   body(i, 0, 1, {arguments})",
+    "thread": "for i in range(rows):\n   body(i, 0, 1, {arguments})",
     "cuda": "for i in range(cuda.blockIdx.x, rows, cuda.gridDim.x):\n"
     "   body(i, cuda.threadIdx.x, cuda.blockDim.x, {arguments})",
 }
@@ -187,6 +188,14 @@ class kernel:
         else:
             self.launch(rows, *arguments)
 
+    def alone(self, rows: int, *arguments: Any) -> None:
+        """As a call, but on the CPU in the calling thread, with Python's lock released: for work
+        that is shared out already (`threads.share`)."""
+        if device.array_module(*arguments) is np:
+            self.build("thread")(rows, *arguments)
+        else:
+            self.launch(rows, *arguments)
+
     def launch(
         self, rows: int, *arguments: Any, lanes: int = 128, blocks: int = MAX_BLOCKS
     ) -> None:
@@ -196,7 +205,7 @@ class kernel:
             built[min(rows, blocks), lanes](rows, *arguments)
 
     def build(self, target: str, dtype: Any = None) -> Any:
-        """The compiled loop over rows for `target`, "cpu" or "cuda"."""
+        """The compiled loop over rows for `target`: "cpu", "thread" (one of the CPU's) or "cuda"."""
         key = (target, dtype)
         if key not in self._built:
             _load_numba()
@@ -219,10 +228,12 @@ class kernel:
             }
             exec(compile(source, code.co_filename, "exec"), names)
             loop = names["make"](_source_stamp())
-            if target == "cpu":
-                built = numba.njit(parallel=True, error_model="numpy", cache=True)(loop)
-            else:
+            if target == "cuda":
                 built = cuda.jit(loop)
+            else:
+                built = numba.njit(
+                    parallel=target == "cpu", nogil=True, error_model="numpy", cache=True
+                )(loop)
             self._built[key] = built
         return self._built[key]
 

@@ -1,11 +1,15 @@
-"""Elastic augmentation: keyed numbers, the identity, whole shifts, and the range of values."""
+"""Augmentation: keyed numbers, the identity, plain definitions, and how often each draw occurs."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.data.augment import elastic
+from tinyproto.data.augment import crop_and_flip, elastic
+from tinyproto.kernels.random import uniform
 from tinyproto.kernels.warp import warp
+
+# Grey images, shifted and bent
 
 
 def images(count, height, width, seed=0):
@@ -56,3 +60,120 @@ def test_values_stay_in_their_range():
     out = elastic(images(50, 28, 28), seed=0, epoch=0)
     assert out.min() >= 0
     assert out.max() <= 1
+
+
+# Colour images, moved, mirrored and holed
+
+
+def colour(count, height, width, channels=3, dtype=np.float32):
+    """Random images with no zero in them: a zero in the result was put there."""
+    return np.random.default_rng(0).uniform(0.1, 1, (count, height, width, channels)).astype(dtype)
+
+
+def plainly(image, drawn, padding, flip, cutout):
+    """One image changed by the definition, from five uniform numbers in [0, 1)."""
+    height, width, _ = image.shape
+    padded = np.pad(image, [(padding, padding), (padding, padding), (0, 0)])
+    top, left = (int(u * (2 * padding + 1)) for u in drawn[:2])
+    piece = padded[top : top + height, left : left + width].copy()
+    if flip and drawn[2] >= 0.5:
+        piece = piece[:, ::-1].copy()
+    top, left = int(drawn[3] * height) - cutout // 2, int(drawn[4] * width) - cutout // 2
+    piece[max(top, 0) : max(top + cutout, 0), max(left, 0) : max(left + cutout, 0)] = 0
+    return piece
+
+
+@given(
+    shape=st.tuples(*[st.integers(low, high) for low, high in ((0, 5), (1, 7), (1, 7), (1, 4))]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    seed=st.integers(0, 2**32 - 1),
+    padding=st.integers(0, 9),
+    flip=st.booleans(),
+    cutout=st.integers(0, 9),
+)
+def test_it_pads_cuts_mirrors_and_holes(shape, dtype, seed, padding, flip, cutout):
+    x = colour(*shape, dtype)
+    options = {"padding": padding, "flip": flip, "cutout": cutout}
+    out = crop_and_flip(x, seed=seed, epoch=2, **options)
+    drawn = uniform(5, np.arange(len(x)), seed=seed, stream="crop_and_flip", epoch=2)
+    expected = [plainly(*pair, **options) for pair in zip(x, drawn, strict=True)]
+    np.testing.assert_array_equal(out, np.reshape(expected, shape))
+    assert out.dtype == dtype
+
+
+@given(st.permutations(range(9)), st.integers(1, 9), st.integers(0, 3))
+def test_an_image_is_cut_by_its_place_and_epoch_only(order, batch, epoch):
+    x = colour(9, 6, 5)
+    name = {"seed": 3, "epoch": epoch, "cutout": 3}
+    whole = crop_and_flip(x, **name)
+    order = np.array(order)
+    for start in range(0, 9, batch):
+        index = order[start : start + batch]
+        np.testing.assert_array_equal(crop_and_flip(x[index], index=index, **name), whole[index])
+
+
+def test_another_epoch_or_seed_draws_anew():
+    x = colour(100, 8, 8)
+    base = crop_and_flip(x, seed=3, epoch=0)
+    for name in ({"seed": 3, "epoch": 1}, {"seed": 4, "epoch": 0}):
+        same = (crop_and_flip(x, **name) == base).all(axis=(1, 2, 3))
+        assert same.mean() < 0.1  # by chance 1 in 162
+
+
+def test_every_place_occurs_equally_often_and_half_are_mirrored():
+    """Each pixel's value is its own number, so that the middle tells where it came from."""
+    count, side, padding = 5000, 9, 2
+    numbers = np.arange(side**2, dtype=np.float64).reshape(1, side, side, 1)
+    x = np.repeat(numbers, count, axis=0)
+    out = crop_and_flip(x, seed=0, epoch=0, padding=padding)
+    middle = out[:, 4, 4, 0].astype(int)
+    down, right = middle // side - 4, middle % side - 4
+    mirrored = out[:, 4, 5, 0] < out[:, 4, 4, 0]
+    places = np.histogram2d(down, right, bins=np.arange(-2.5, 3))[0]
+    assert places.sum() == count
+    np.testing.assert_allclose(places, count / 25, atol=5 * np.sqrt(count / 25))
+    for part in (mirrored, mirrored[(down > 0) & (right < 0)]):  # the draws know nothing
+        assert abs(part.mean() - 0.5) < 2.5 / np.sqrt(len(part))  # of one another
+
+
+def test_every_pixel_is_the_middle_of_a_hole_equally_often():
+    x = np.ones((5000, 5, 4, 3), np.float32)
+    holes = crop_and_flip(x, seed=0, epoch=0, padding=0, cutout=1) == 0
+    np.testing.assert_array_equal(holes.sum(axis=(1, 2, 3)), 3)  # one pixel, in each channel
+    np.testing.assert_allclose(holes.sum(axis=0), 250, atol=5 * np.sqrt(250))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_without_padding_and_hole_an_image_is_itself_or_its_mirror_image(flip):
+    x = colour(50, 5, 4)
+    before = x.copy()
+    out = crop_and_flip(x, seed=0, epoch=0, padding=0, flip=flip)
+    as_it_was = (out == x).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(out[~as_it_was], x[~as_it_was, :, ::-1])
+    assert (~as_it_was).any() == flip
+    assert not np.shares_memory(out, x)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_images_may_lie_in_memory_in_any_way():
+    x = colour(6, 5, 4).transpose(0, 3, 1, 2).copy().transpose(0, 2, 3, 1)[::2]
+    out = crop_and_flip(x, seed=0, epoch=0)
+    np.testing.assert_array_equal(out, crop_and_flip(x.copy(order="C"), seed=0, epoch=0))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"padding": -1}, "padding must be a whole number, 0 or more, not -1"),
+        ({"padding": 1.5}, "padding must be a whole number, 0 or more, not 1.5"),
+        ({"cutout": -2}, "cutout must be a whole number, 0 or more, not -2"),
+        ({"images": np.ones((3, 8, 8))}, "images must be (N, H, W, C), not (3, 8, 8)"),
+        ({"index": np.arange(2)}, "index must be (3,), a place for each image, not (2,)"),
+        ({"index": np.array([0, 1, -1])}, "index must be in [0, 2**32), not -1 … 1"),
+        ({"seed": -1}, "seed must be in [0, 2**32), not -1"),
+    ],
+)
+def test_wrong_arguments(change, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 — the whole message is compared
+        crop_and_flip(**{"images": colour(3, 8, 8), "seed": 0, "epoch": 0, **change})
+    assert str(caught.value) == message

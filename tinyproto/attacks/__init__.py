@@ -1,6 +1,6 @@
 """Attacks: functions of a victim, images and labels that return attacked images."""
 
-from .gradient import fgsm, pgd
+from .gradient import craft, fgsm, pgd
 from .victim import Victim
 
-__all__ = ["Victim", "fgsm", "pgd"]
+__all__ = ["Victim", "craft", "fgsm", "pgd"]

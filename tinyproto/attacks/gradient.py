@@ -99,6 +99,44 @@ def pgd(
     return attacked
 
 
+def craft(
+    victim: Victim,
+    x: Array,
+    y: Array,
+    *,
+    eps: float,
+    steps: int,
+    step_size: float,
+    norm: str = "linf",
+    loss: Loss = cross_entropy,
+    jitter: float | None = None,
+    seed: int = 0,
+    epoch: int = 0,
+    index: Array | None = None,
+) -> Array:
+    """PGD as adversarial training asks for it: every example, right or wrong, goes all its steps,
+    and no step is spent on looking at the result: `steps` forward and backward passes each.
+
+    It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size (TRADES).
+    The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
+    """
+    _check(victim, x, y, eps, norm)
+    xp = array_module(x)
+    index = xp.arange(len(x)) if index is None else xp.asarray(index)
+    region = _Region(x, eps, norm, victim)
+    if jitter is None:
+        point = region.random(index, seed=seed, epoch=epoch)
+    else:
+        size = int(np.prod(x.shape[1:]))
+        drawn = normal(size, index, stream="craft jitter", seed=seed, epoch=epoch, xp=xp)
+        moved = x + (jitter * drawn).reshape(x.shape).astype(x.dtype)
+        point = region.project(slice(None), moved)
+    for _ in range(steps):
+        z, backward = victim(point)
+        point = region.step(slice(None), point, backward(loss(z, y)[1]), step_size)
+    return point
+
+
 def _climb(
     victim: Victim,
     region: "_Region",
@@ -151,20 +189,28 @@ class _Region:
         if norm == "linf":
             self.low, self.high = ball.limits(x, eps, self.lo, self.hi)
 
-    def step(self, active: Array, point: Array, gradient: Array, size: float) -> Array:
+    def step(self, active: Any, point: Array, gradient: Array, size: float) -> Array:
         """One step of length `size` along the gradient, projected back."""
         xp = array_module(point)
         if self.norm == "linf":
-            moved = point + xp.sign(gradient).astype(point.dtype) * point.dtype.type(size)
-            return xp.clip(moved, self.low[active], self.high[active])
-        moved = point + size * ball.unit(gradient)
+            direction = xp.sign(gradient).astype(point.dtype)
+            return self.project(active, point + direction * point.dtype.type(size))
+        return self.project(active, point + size * ball.unit(gradient))
+
+    def project(self, active: Any, moved: Array) -> Array:
+        """The points of the examples `active` (places or a slice), back in the ball and the box."""
+        if self.norm == "linf":
+            xp = array_module(moved)
+            inside: Array = xp.clip(moved, self.low[active], self.high[active])
+            return inside
         return ball.project_l2(self.x[active], moved, self.eps, self.lo, self.hi)
 
-    def random(self, index: Array, *, seed: int, restart: int) -> Array:
-        """A point drawn uniformly from the ball, then clipped to the box."""
+    def random(self, index: Array, **name: int) -> Array:
+        """A point drawn uniformly from the ball, then clipped to the box. `name` are the seed,
+        restart and epoch that, with the index, name the numbers drawn."""
         x, xp = self.x, array_module(self.x)
         size = int(np.prod(x.shape[1:]))
-        options: dict[str, Any] = {"seed": seed, "restart": restart, "xp": xp}
+        options: dict[str, Any] = {"xp": xp, **name}
         if self.norm == "linf":
             drawn = uniform(size, index, stream="pgd start", **options).reshape(x.shape)
             moved = (x + self.eps * (2 * drawn - 1)).astype(x.dtype)

@@ -1,0 +1,116 @@
+"""Pooling windows of size × size pixels, `stride` apart, none of which juts out of the image."""
+
+import numpy as np
+
+from ..kernel import kernel
+
+
+@kernel
+def pool_max(i, t, T, x, stride, size, y, winner):
+    """y = the largest of each window; winner = its place a · size + b there, the first of a tie.
+
+    x (N, H, W, C), y and winner (N, height, width, C); row i = n · height + h.
+    """
+    n = i // y.shape[1]
+    h = i - n * y.shape[1]
+    for w in range(y.shape[2]):
+        for c in range(t, x.shape[3], T):
+            y[n, h, w, c] = x[n, h * stride, w * stride, c]
+            winner[n, h, w, c] = 0
+        for a in range(size):
+            for b in range(size):
+                for c in range(t, x.shape[3], T):
+                    value = x[n, h * stride + a, w * stride + b, c]
+                    if value > y[n, h, w, c]:
+                        y[n, h, w, c] = value
+                        winner[n, h, w, c] = a * size + b
+
+
+@kernel
+def unpool_max(i, t, T, dy, winner, stride, size, dx):
+    """dx = dy where a pixel won its window, summed over the windows that it won; row i = n · H + r.
+
+    The largest element alone moves with its window's value: ∂y/∂x = 1 there and 0 elsewhere.
+    """
+    n = i // dx.shape[1]
+    r = i - n * dx.shape[1]
+    for s in range(dx.shape[2]):
+        for c in range(t, dx.shape[3], T):
+            dx[n, r, s, c] = 0
+    for a in range(size):
+        reach = r - a
+        h = reach // stride
+        if reach >= 0 and h * stride == reach and h < dy.shape[1]:
+            for w in range(dy.shape[2]):
+                for b in range(size):
+                    s = w * stride + b
+                    for c in range(t, dx.shape[3], T):
+                        if winner[n, h, w, c] == a * size + b:
+                            dx[n, r, s, c] += dy[n, h, w, c]
+
+
+@kernel
+def pool_mean(i, t, T, x, stride, size, y):
+    """y = the mean of each window; shapes as in `pool_max`."""
+    n = i // y.shape[1]
+    h = i - n * y.shape[1]
+    share = x.dtype.type(1) / x.dtype.type(size * size)
+    for w in range(y.shape[2]):
+        for c in range(t, x.shape[3], T):
+            y[n, h, w, c] = 0
+        for a in range(size):
+            for b in range(size):
+                for c in range(t, x.shape[3], T):
+                    y[n, h, w, c] += x[n, h * stride + a, w * stride + b, c]
+        for c in range(t, x.shape[3], T):
+            y[n, h, w, c] *= share
+
+
+@kernel
+def unpool_mean(i, t, T, dy, stride, size, dx):
+    """dx = each window's dy / size², summed over the windows of a pixel; row i = n · H + r."""
+    n = i // dx.shape[1]
+    r = i - n * dx.shape[1]
+    share = dy.dtype.type(1) / dy.dtype.type(size * size)
+    for s in range(dx.shape[2]):
+        for c in range(t, dx.shape[3], T):
+            dx[n, r, s, c] = 0
+    for a in range(size):
+        reach = r - a
+        h = reach // stride
+        if reach >= 0 and h * stride == reach and h < dy.shape[1]:
+            for w in range(dy.shape[2]):
+                for b in range(size):
+                    s = w * stride + b
+                    for c in range(t, dx.shape[3], T):
+                        dx[n, r, s, c] += share * dy[n, h, w, c]
+
+
+def _images(random, dtype):
+    return random.normal(size=(2, 5, 4, 3)).astype(dtype)
+
+
+def _pooled(random, dtype):
+    return random.normal(size=(2, 2, 1, 3)).astype(dtype)
+
+
+@pool_max.example
+def _pool_max(random, dtype):
+    winner = np.full((2, 2, 1, 3), 9, np.uint8)
+    return 4, _images(random, dtype), 2, 3, np.zeros((2, 2, 1, 3), dtype), winner
+
+
+@unpool_max.example
+def _unpool_max(random, dtype):
+    winner = random.integers(0, 9, (2, 2, 1, 3)).astype(np.uint8)
+    return 10, _pooled(random, dtype), winner, 2, 3, np.zeros((2, 5, 4, 3), dtype)
+
+
+@pool_mean.example
+def _pool_mean(random, dtype):
+    return 4, _images(random, dtype), 2, 3, np.zeros((2, 2, 1, 3), dtype)
+
+
+@unpool_mean.example
+def _unpool_mean(random, dtype):
+    return 10, _pooled(random, dtype), 2, 3, np.zeros((2, 5, 4, 3), dtype)

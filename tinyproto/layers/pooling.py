@@ -1,0 +1,81 @@
+"""Pooling. Windows that would jut out of the image are left out, as PyTorch does."""
+
+import numpy as np
+
+from ..device import Array, array_module
+from ..kernels.channels import channel_sums
+from ..kernels.pooling import pool_max, pool_mean, unpool_max, unpool_mean
+from ..parameters import Tree
+from .base import Backward, Layer, check_input, positive_integers
+
+
+class _Pool2D(Layer):
+    def __init__(self, size: int = 2, stride: int | None = None):
+        super().__init__()
+        self.size, self.stride = size, size if stride is None else stride
+        positive_integers(type(self).__name__, size=size, stride=self.stride)
+
+    def _pooled(self, x: Array) -> tuple[int, int, int, int]:
+        """The shape of y."""
+        name = type(self).__name__
+        check_input(name, x, 4)
+        if min(x.shape[1:3]) < self.size:
+            raise ValueError(f"{name}: windows of {self.size} pixels do not fit {x.shape[1:3]}")
+        height, width = ((side - self.size) // self.stride + 1 for side in x.shape[1:3])
+        return len(x), height, width, x.shape[3]
+
+
+class MaxPool2D(_Pool2D):
+    """The largest of each window (of a tie, the first in reading order), channel by channel."""
+
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        xp = array_module(x)
+        shape = self._pooled(x)
+        x = xp.ascontiguousarray(x)
+        y, winner = xp.empty(shape, dtype=x.dtype), xp.empty(shape, dtype=np.uint8)
+        if self.size > 15:
+            winner = winner.astype(np.int32)
+        pool_max(len(x) * shape[1], x, self.stride, self.size, y, winner)
+
+        def backward(dy: Array, grads: Tree | None = None) -> Array:
+            dx = xp.empty_like(x)
+            dy = xp.ascontiguousarray(dy)
+            unpool_max(len(x) * x.shape[1], dy, winner, self.stride, self.size, dx)
+            return dx
+
+        return y, backward
+
+
+class AveragePool2D(_Pool2D):
+    """The mean of each window, channel by channel; a window's dy is shared out equally."""
+
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        xp = array_module(x)
+        shape = self._pooled(x)
+        y = xp.empty(shape, dtype=x.dtype)
+        pool_mean(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.size, y)
+
+        def backward(dy: Array, grads: Tree | None = None) -> Array:
+            dx = xp.empty(x.shape, dtype=x.dtype)
+            dy = xp.ascontiguousarray(dy)
+            unpool_mean(len(x) * x.shape[1], dy, self.stride, self.size, dx)
+            return dx
+
+        return y, backward
+
+
+class GlobalAveragePool(Layer):
+    """The mean over all pixels, (N, H, W, C) ↦ (N, C); dx is dy/(H W) at every pixel."""
+
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        xp = array_module(x)
+        check_input("GlobalAveragePool", x, 4)
+        images, height, width, channels = x.shape
+        share = x.dtype.type(1 / (height * width))
+        y = xp.empty((images, channels), dtype=x.dtype)
+        channel_sums(images, xp.ascontiguousarray(x).reshape(images, -1, channels), y)
+
+        def backward(dy: Array, grads: Tree | None = None) -> Array:
+            return xp.ascontiguousarray(xp.broadcast_to((dy * share)[:, None, None], x.shape))
+
+        return y * share, backward

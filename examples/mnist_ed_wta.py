@@ -11,8 +11,6 @@ import argparse
 import importlib.util
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from tinyproto.prototypes.competition import WinnerTakeAll
 from tinyproto.prototypes.detection import Detector, auroc, roc_curve
 from tinyproto.prototypes.equivalence import centre_distances, inner_product_to_euclidean
 from tinyproto.prototypes.presets import ACCURATE, AUTHORS
+from tinyproto.training.progress import progress
 
 MODELS = {"pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA}
 NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
@@ -79,32 +78,6 @@ def build(options: argparse.Namespace) -> WinnerTakeAll:
     return network.set_params(**{k: v for k, v in settings.items() if k in known})
 
 
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A function to call after each epoch: tqdm's bar, or a line now and then without tqdm."""
-    if importlib.util.find_spec("tqdm") is None:
-        started, done = time.perf_counter(), 0
-
-        def line(text: str) -> None:
-            nonlocal done
-            done += 1
-            if done % max(1, total // 10) == 0 or done == total:
-                elapsed = time.perf_counter() - started
-                print(f"epoch {done}/{total}, {elapsed:.0f} s: {text}", file=sys.stderr)
-
-        yield line
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="epoch", desc="training") as bar:
-
-        def advance(text: str) -> None:
-            bar.set_postfix_str(text, refresh=False)
-            bar.update()
-
-        yield advance
-
-
 def train(
     network: WinnerTakeAll, data: Dataset, x: np.ndarray, x_test: np.ndarray, bend: bool
 ) -> tuple[float, list[tuple[str, np.ndarray]]]:
@@ -117,14 +90,14 @@ def train(
         images = samples.reshape(-1, *shape)
         return elastic(images, seed=network.random_state, epoch=epoch).reshape(samples.shape)
 
-    with progress(network.epochs) as advance:
+    with progress(network.epochs, "epoch") as advance:
 
         def after_epoch(model: WinnerTakeAll, epoch: int, loss: float) -> None:
             nonlocal watching
             begun = time.perf_counter()
             accuracy = model.score(x_test, data.y_test)
             frames.append((f"epoch {epoch}: {accuracy:.1%}", readable(model, shape)))
-            advance(f"loss {loss:.4f}, test accuracy {accuracy:.2%}")
+            advance(1, f"loss {loss:.4f}, test accuracy {accuracy:.2%}")
             watching += time.perf_counter() - begun
 
         begun = time.perf_counter()

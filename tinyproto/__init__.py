@@ -3,10 +3,11 @@
 Every gradient is derived by hand and stands beside its formula. The rooms, in the order in which
 they may import one another:
 
-    device → kernel → kernels → prototypes → attacks → evaluation
+    device → kernel → kernels → losses, layers → prototypes → networks → attacks → training
+    → evaluation
 
-`data` and `state` know only `device` and `kernels`. Importing the package costs no more than
-importing NumPy: Numba is loaded by the first kernel that runs.
+`data`, `state` and `optimizers` know only `device`, `parameters` and `kernels`. To import the package
+costs no more than importing NumPy: Numba is loaded by the first kernel that runs.
 """
 
 __version__ = "0.1.0"

@@ -22,6 +22,7 @@ kernel in the CUDA simulator and build it for real architectures take them from 
 import importlib
 import inspect
 import operator
+import os
 import types
 import zlib
 from collections.abc import Callable
@@ -57,7 +58,12 @@ def _load_numba() -> None:
 
 
 def _choose_threading_layer() -> None:
-    """OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop."""
+    """OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop.
+
+    Its threads sleep between loops, unless the user's environment says otherwise: by default they
+    spin, and take the processor from the threads that then multiply matrices (`threads.share`).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         importlib.import_module("numba.np.ufunc.omppool")
     except ImportError:
@@ -205,7 +211,7 @@ class kernel:
             built[min(rows, blocks), lanes](rows, *arguments)
 
     def build(self, target: str, dtype: Any = None) -> Any:
-        """The compiled loop over rows for `target`: "cpu", "thread" (one of the CPU's) or "cuda"."""
+        """The compiled loop over rows for `target`: "cpu", "thread" (a single one) or "cuda"."""
         key = (target, dtype)
         if key not in self._built:
             _load_numba()

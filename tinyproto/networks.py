@@ -7,6 +7,7 @@ and `wide_resnet` (Zagoruyko and Komodakis, arXiv 1605.07146) are those of the p
 for CIFAR. x is (N, H, W, 3) in [0, 1]; the first layer normalizes it, so attacks work in pixels.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -112,7 +113,11 @@ def wide_resnet(
     return _network("wide_resnet", layers, classes, feature_width, own, head)
 
 
-BUILDERS = {"compact_cnn": compact_cnn, "resnet18": resnet18, "wide_resnet": wide_resnet}
+BUILDERS: dict[str, Callable[..., Network]] = {
+    "compact_cnn": compact_cnn,
+    "resnet18": resnet18,
+    "wide_resnet": wide_resnet,
+}
 
 
 def save(path: str | Path, network: Network, **metadata: Any) -> None:

@@ -78,7 +78,10 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     anything is changed.
     """
     own = flatten(params)
-    for verb, found in (("misses", set(own) - set(arrays)), ("has unknown", set(arrays) - set(own))):
+    for verb, found in (
+        ("misses", set(own) - set(arrays)),
+        ("has unknown", set(arrays) - set(own)),
+    ):
         if found:
             names = sorted(found)
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -74,6 +74,14 @@ def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
     assert max(differences.values()) < 1e-12, differences
 
 
+def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu():
+    """Two steps of every defence, Adv-DPNP among them, evaluation and PGD; every layer there is."""
+    pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
+    differences = script("train_network.py", NUMBA_ENABLE_CUDASIM="1")
+    assert set(differences) == {"standard", "pgd", "trades", "mart", "dpnp", "adv-dpnp"}
+    assert max(differences.values()) < 1e-12, differences
+
+
 def test_every_kernel_has_an_example():
     assert [name for name in KERNELS if all_kernels()[name].make_example is None] == []
 
@@ -124,3 +132,27 @@ def test_kernel_on_a_real_device_equals_the_cpu(name):
     for here, copied in zip(arguments, there, strict=True):
         if isinstance(here, np.ndarray):
             np.testing.assert_allclose(device.to_host(copied), here, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["standard", "pgd", "trades", "mart", "dpnp", "adv-dpnp"])
+def test_training_agrees_on_a_real_device(method):
+    from functools import partial
+
+    from tinyproto.networks import compact_cnn
+    from tinyproto.parameters import flatten
+    from tinyproto.training import DEFENSES, Crafting, fit
+
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 255, (24, 32, 32, 3)).astype(np.uint8), np.arange(24) % 10
+    options = {} if method in ("standard", "dpnp") else {"crafting": Crafting(steps=2)}
+    head = {"head": "prototypes"} if "dpnp" in method else {}
+    networks = []
+    for name in ("cpu", "cuda"):
+        network = compact_cnn(**head).to(device.select(name), np.float64)
+        defense = partial(DEFENSES[method], **options)
+        fit(network, defense, x, y, epochs=1, batch_size=12, shown=False)
+        networks.append(flatten(network.params))
+    for path, here in networks[0].items():
+        there = device.to_host(networks[1][path])
+        np.testing.assert_allclose(there, here, rtol=1e-7, atol=1e-9)

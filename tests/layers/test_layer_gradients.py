@@ -1,11 +1,9 @@
 """Every gradient of every layer, and of networks made of them, against finite differences."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layer_strategies import (
-    NETWORKS,
     PARTS,
     cases,
     check_input_gradient,
@@ -13,16 +11,13 @@ from layer_strategies import (
     network_cases,
 )
 
-from tinyproto import layers, parameters
-from tinyproto.layers import Conv2D
+from tinyproto import layers
 from tinyproto.layers import convolution as convolution_module
 
-WITH_PARAMETERS = [
-    name
-    for name in PARTS
-    if name.split()[0] in ("Conv2D", "Linear", "BatchNorm", "PrototypeHead", "Sequential")
-    or "Residual" in name
-]
+WITHOUT_PARAMETERS = {
+    "ReLU", "Normalize", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "Flatten"
+}  # fmt: skip
+WITH_PARAMETERS = [name for name in PARTS if name not in WITHOUT_PARAMETERS]
 COMPOSED = 5e-5  # the step in a network: less is moved across the kinks of its many ReLUs
 
 mode = pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
@@ -73,16 +68,5 @@ def test_gradients_of_a_convolution_in_several_groups(data):
 
 
 def test_every_layer_is_covered():
-    covered = {name.split()[0] for name in PARTS}
-    assert {name for name in layers.__all__ if isinstance(getattr(layers, name), type)} <= {
-        *covered,
-        "Backward",
-        "Layer",
-    }
-    assert set(NETWORKS) == {"small CNN", "small ResNet", "WRN-10-1"}
-    with_slots = [
-        name for name in layers.__all__ if name in ("Conv2D", "Linear", "BatchNorm")
-    ]
-    assert {name.split()[0] for name in WITH_PARAMETERS} > set(with_slots)
-    assert parameters.count(Conv2D(1, 1, 1).params) == 2
-    assert np.float64 == np.zeros(1).dtype.type
+    kinds = {name for name in layers.__all__ if isinstance(getattr(layers, name), type)}
+    assert kinds - {"Backward", "Layer"} == {name.split()[0] for name in PARTS} - {"PrototypeHead"}

@@ -117,10 +117,12 @@ def craft(
     """PGD as adversarial training asks for it: every example, right or wrong, goes all its steps,
     and no step is spent on looking at the result: `steps` forward and backward passes each.
 
-    It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size (TRADES).
-    The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
+    It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size, as
+    TRADES does. The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
     """
     _check(victim, x, y, eps, norm)
+    if steps < 1:
+        raise ValueError(f"steps must be 1 or more, not {steps}")
     xp = array_module(x)
     index = xp.arange(len(x)) if index is None else xp.asarray(index)
     region = _Region(x, eps, norm, victim)

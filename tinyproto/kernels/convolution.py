@@ -1,4 +1,4 @@
-"""The two halves of a convolution that are no matrix product: gathering windows, and adding them up.
+"""What of a convolution is no matrix product: gathering windows, and adding them up.
 
 A window is a K × K patch of all channels. With the windows of an image as rows of a matrix,
 

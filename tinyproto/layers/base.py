@@ -56,7 +56,9 @@ def check_input(owner: str, x: Array, dimensions: int, features: int | None = No
     """Raise ValueError unless x has so many axes and, at the last, so many features."""
     if x.ndim != dimensions or (features is not None and x.shape[-1] != features):
         form = "(N, H, W, C)" if dimensions == 4 else "(N, d)"
-        wanted = form if features is None else form.replace("C", f"{features}").replace(
-            "d", f"{features}"
+        wanted = (
+            form
+            if features is None
+            else form.replace("C", f"{features}").replace("d", f"{features}")
         )
         raise ValueError(f"{owner} expects x of shape {wanted}, not {x.shape}")

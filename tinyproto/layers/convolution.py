@@ -84,9 +84,7 @@ class Conv2D(Layer):
             def at_the_input(part: slice) -> None:
                 products = xp.matmul(dy[part], matrix.T).reshape(-1, height, width, len(matrix))
                 rows = len(products) * x.shape[1]
-                add_windows.alone(
-                    rows, products, self.stride, self.padding, self.size, dx[part]
-                )
+                add_windows.alone(rows, products, self.stride, self.padding, self.size, dx[part])
 
             _share(at_the_input, x, group)
             return dx
@@ -112,9 +110,7 @@ class Conv2D(Layer):
                 return x.reshape(len(x), height * width, -1)
             shape = (len(x), height, width, self.size**2 * x.shape[3])
             columns = array_module(x).empty(shape, dtype=dtype)
-            gather_windows.alone(
-                len(x) * height, x, self.stride, self.padding, self.size, columns
-            )
+            gather_windows.alone(len(x) * height, x, self.stride, self.padding, self.size, columns)
             return columns.reshape(len(x), height * width, -1)
 
         return windows

@@ -9,8 +9,8 @@ what the slot belongs to.
 
 - standard: cross-entropy.
 - pgd: Madry and others, arXiv 1706.06083.
-- trades: Zhang and others, arXiv 1901.08573, equation 5 (β = 6 there, as 1/λ).
-- mart: Wang and others, ICLR 2020, equation 11 (λ = 5 in their experiments).
+- trades: Zhang and others, arXiv 1901.08573 (β = 6, their 1/λ).
+- mart: Wang and others, ICLR 2020 (λ = 5).
 - dpnp, adv_dpnp: arXiv 2501.02477 and 2504.03782, reconstructed from the published description;
   the coefficients are ours.
 """
@@ -159,7 +159,8 @@ class Branch:
 def _branch(
     network: Network, x: Array, y: Array, attract: float, scale: float
 ) -> tuple[Branch, Array, Array]:
-    """CE(z, y) + λ₊ ‖h − c_y‖², times `scale`, at x: the pass, the loss, and ∂/∂C of λ₊ ‖h − c_y‖²."""
+    """CE(z, y) + λ₊ ‖h − c_y‖², times `scale`, at x: the pass, the loss, and the second term's
+    gradient at C."""
     head = _prototypes(network)
     h, features = network.features(x, train=True)
     z, backward = head(h, train=True)
@@ -189,7 +190,7 @@ def adv_dpnp(
     attract: float = 0.05,
     repel: float = 0.05,
     adversarial: float = 1.0,
-    consistent: float = 4.0,
+    consistent: float = 6.0,
     consistency: str = "kl",
     clean_statistics: bool = False,
 ) -> tuple[Array, Array]:
@@ -226,9 +227,7 @@ def adv_dpnp(
     return loss, clean.z
 
 
-def _move_prototypes(
-    network: Network, y: Array, grads: Tree, pull: Array, repel: float
-) -> Array:
+def _move_prototypes(network: Network, y: Array, grads: Tree, pull: Array, repel: float) -> Array:
     """Add what alignment and repulsion do to the prototypes; the repulsion's loss (N,)."""
     apart, push = repulsion(_prototypes(network).params["prototypes"], y)
     if "prototypes" in grads.get("head", {}):

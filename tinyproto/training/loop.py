@@ -77,7 +77,7 @@ def fit(
 
     Raises ValueError for a bad argument or another run's checkpoint, NotFinite as it says.
     """
-    if not 1 <= epochs or not 1 <= batch_size or not 1 <= every:
+    if min(epochs, batch_size, every) < 1:
         raise ValueError(
             f"epochs, batch_size, every must be 1 or more, not {epochs}, {batch_size}, {every}"
         )
@@ -89,7 +89,8 @@ def fit(
     averaged = Average(network.params, average) if average is not None else None
     steps = -(-len(x) // batch_size)
     rate = schedule(steps * epochs)
-    place, best = Place(), {}
+    place = Place()
+    best: dict[str, Array] = {}
     common = {
         "network": network.settings, "epochs": epochs, "batch_size": batch_size, "seed": seed,
         "images": len(x), "average": average, "select": select, **(settings or {}),
@@ -100,14 +101,13 @@ def fit(
     def save() -> None:
         if checkpoint:
             _check_finite(network)
-            checkpoints.save(
-                checkpoint, common, place, network.params, optimizer, averaged, best
-            )
+            checkpoints.save(checkpoint, common, place, network.params, optimizer, averaged, best)
 
     done = min((place.epoch * len(x)) + place.seen, epochs * len(x))
-    with _asked_to_stop() as asked, progress(
-        epochs * len(x), "image", done=done, shown=shown, lines=4 * epochs
-    ) as advance:
+    with (
+        _asked_to_stop() as asked,
+        progress(epochs * len(x), "image", done=done, shown=shown, lines=4 * epochs) as advance,
+    ):
         while place.epoch < epochs:
             order = permutation(len(x), seed=seed, stream="shuffle", epoch=place.epoch)
             while place.step < steps:
@@ -232,7 +232,9 @@ def _describe(place: Place) -> str:
     text = f"epoch {place.epoch + 1}, loss {place.loss / place.seen:.3f}"
     if place.history:
         last = place.history[-1]
-        text += "".join(f", {name} {last[name]:.1%}" for name in ("clean", "robust") if name in last)
+        text += "".join(
+            f", {name} {last[name]:.1%}" for name in ("clean", "robust") if name in last
+        )
     return text
 
 
@@ -259,7 +261,7 @@ def _weights(network: Network, averaged: Average | None) -> Iterator[None]:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM or Ctrl-C has come; a second Ctrl-C is not waited for."""
+    """A function that says whether SIGTERM or Ctrl-C has come; a second one is not waited for."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return

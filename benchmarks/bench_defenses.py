@@ -1,0 +1,77 @@
+"""Defences compared on CIFAR-10: the same network, images and epochs, clean and attacked accuracy.
+
+    python benchmarks/bench_defenses.py [--quick] [--runs DIR] [--json FILE]
+
+Each row is one run of examples/cifar10_adv_dpnp.py under --runs; one that was cut off goes on from
+its checkpoint when the benchmark is started again, and one that is over is only read. --quick
+trains on 1,000 images for 2 epochs.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import options, report
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
+
+
+def run(
+    method: str, out: Path, limit: int, epochs: int, steps: int, more: list[str]
+) -> dict[str, Any]:
+    """The metrics of one method, trained if it has not been."""
+    done = out / "metrics.json"
+    if not done.exists():
+        subprocess.run(
+            [
+                sys.executable, str(EXAMPLE), "--method", method, "--limit", str(limit),
+                "--epochs", str(epochs), "--attack-steps", str(steps), "--out", str(out),
+                "--resume", *more,
+            ],
+            check=True,
+        )  # fmt: skip
+    metrics: dict[str, Any] = json.loads(done.read_text())
+    return metrics
+
+
+def main() -> None:
+    parser = options(__doc__)
+    add = parser.add_argument
+    add("--runs", type=Path, default=Path("runs/defenses"), metavar="DIR")
+    add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"])
+    add("--limit", type=int, default=10_000, help="training images (10,000)")
+    add("--epochs", type=int, default=12)
+    add("--attack-steps", type=int, default=3, help="PGD steps for a training image (3)")
+    add("--evaluate", type=int, default=10_000, help="test images to attack (10,000)")
+    chosen = parser.parse_args()
+    limit, epochs, count = chosen.limit, chosen.epochs, chosen.evaluate
+    if chosen.quick:
+        limit, epochs, count = 1000, 2, 200
+    more = ["--evaluate", str(count), *(["--data", chosen.data] if chosen.data else [])]
+    rows = []
+    for method in chosen.methods:
+        out = chosen.runs / f"{method}-{limit}-{epochs}-{chosen.attack_steps}-{count}"
+        found = run(method, out, limit, epochs, chosen.attack_steps, more)
+        robust = found["robust_accuracy"]
+        rows.append(
+            {
+                "method": method,
+                "clean %": 100 * found["clean_accuracy"],
+                **{f"{name} %": 100 * value for name, value in robust.items()},
+                "compactness": found["latent"]["compactness"],
+                "least separation": found["latent"]["least separation"],
+                "training, seconds": round(found["seconds"]),
+            }
+        )
+    report(
+        rows,
+        chosen.json,
+        f"compact_cnn, {limit:,} training images, {epochs} epochs, seed 0; attacks on "
+        f"{count:,} test images; PGD-{chosen.attack_steps} in training, both at 8/255",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""What each defence adds to the gradients, against finite differences of the loss it states, and
+what it must leave alone."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from tinyproto.layers import BatchNorm, Conv2D, GlobalAveragePool, Linear, ReLU, Sequential
+from tinyproto.losses import boosted_cross_entropy, cross_entropy, kl_divergence, weighted_kl
+from tinyproto.networks import Network, compact_cnn
+from tinyproto.optimizers import SGD
+from tinyproto.parameters import convert, flatten, zeros
+from tinyproto.prototypes.deep import PrototypeHead, nearest_rival
+from tinyproto.training.defenses import (
+    DEFENSES,
+    Batch,
+    Crafting,
+    adv_dpnp,
+    dpnp,
+    mart,
+    pgd,
+    standard,
+    trades,
+)
+
+CRAFTING = Crafting(eps=0.1, steps=2, step_size=0.05)
+
+
+def small(prototypes=True, seed=0):
+    """A network of three classes with every kind of parameter, in float64, smooth but for ReLUs."""
+    random = np.random.default_rng(seed)
+    layers = Conv2D(2, 4, 3, padding=1), BatchNorm(4), ReLU(), GlobalAveragePool(), Linear(4, 3)
+    head = PrototypeHead(3, 3, radius=1.5, start="random") if prototypes else Linear(3, 3)
+    network = Network(Sequential(*layers), head)
+    for path, leaf in flatten(network.params).items():
+        if "prototypes" not in path and "running" not in path:
+            leaf[...] += random.normal(size=leaf.shape) * 0.3
+    convert(network.params, dtype=np.float64)
+    return network
+
+
+def batch(seed=0, count=5):
+    random = np.random.default_rng(seed)
+    x = random.uniform(0.2, 0.8, (count, 4, 3, 2))
+    return Batch(x, np.arange(count) % 3, np.arange(count), epoch=1, seed=3)
+
+
+def fixed(attacked):
+    """A crafting that gives the same images for any network: the loss can be differenced."""
+    return lambda network, batch, **options: attacked
+
+
+def slopes(network, defense, images, path, draw):
+    """The derivative of the mean loss along a random direction of one leaf, and the gradient's."""
+    leaf = flatten(network.params)[path]
+    direction = draw.normal(size=leaf.shape)
+    direction /= np.linalg.norm(direction)
+    grads = zeros(network.params)
+    defense(network, images, grads)
+    kept, value = leaf.copy(), {}
+    step = 1e-4
+    for k in (-2, -1, 1, 2):
+        leaf[...] = kept + k * step * direction
+        loss, _ = defense(network, images, zeros(network.params))
+        value[k] = loss.mean()
+    leaf[...] = kept
+    found = (8 * (value[1] - value[-1]) - (value[2] - value[-2])) / (12 * step)
+    return found, float((flatten(grads)[path] * direction).sum())
+
+
+LEARNED = ["features/0/weight", "features/1/scale", "features/4/weight", "features/4/bias"]
+
+
+@pytest.mark.parametrize("path", [*LEARNED, "head"])
+@pytest.mark.parametrize("name", list(DEFENSES))
+def test_gradients_are_those_of_the_loss(name, path):
+    prototypes = "dpnp" in name
+    network, images = small(prototypes), batch()
+    head = "head/prototypes" if prototypes else "head/weight"
+    path = head if path == "head" else path
+    attacked = images.x + np.random.default_rng(7).uniform(-0.1, 0.1, images.x.shape)
+    options = {"attract": 0.3, "repel": 0.2} if prototypes else {}
+    if name not in ("standard", "dpnp"):
+        options["crafting"] = fixed(attacked)
+    if name == "adv-dpnp" and path == head:
+        # The terms that hold the prototypes fixed are off: what is left moves them.
+        options |= {"adversarial": 0.0, "consistent": 0.0}
+    defense = partial(DEFENSES[name], **options)
+    for seed in range(3):
+        found, stated = slopes(network, defense, images, path, np.random.default_rng(seed))
+        assert stated == pytest.approx(found, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("consistency", ["kl", "features"])
+@pytest.mark.parametrize("path", LEARNED)
+def test_both_kinds_of_consistency(path, consistency):
+    network, images = small(), batch()
+    attacked = images.x + np.random.default_rng(7).uniform(-0.1, 0.1, images.x.shape)
+    defense = partial(adv_dpnp, crafting=fixed(attacked), consistency=consistency, consistent=2.0)
+    found, stated = slopes(network, defense, images, path, np.random.default_rng(0))
+    assert stated == pytest.approx(found, rel=1e-7, abs=1e-9)
+
+
+def test_values_are_those_of_the_formulas():
+    network, images = small(), batch()
+    attacked = np.clip(images.x + 0.05, 0, 1)
+    crafting, y = fixed(attacked), images.y
+    prototypes = network.head.params["prototypes"]
+    h, z = (f(images.x, True)[0] for f in (network.features, network))
+    h_attacked, z_attacked = (f(attacked, True)[0] for f in (network.features, network))
+    ce, ce_attacked = cross_entropy(z, y)[0], cross_entropy(z_attacked, y)[0]
+    near = ((h - prototypes[y]) ** 2).sum(axis=1)
+    near_attacked = ((h_attacked - prototypes[y]) ** 2).sum(axis=1)
+    far = ((prototypes - prototypes[nearest_rival(prototypes)]) ** 2).sum(axis=1)[y]
+    kl = kl_divergence(z, z_attacked)[0]
+    expected = {
+        partial(standard): ce,
+        partial(pgd, crafting=crafting): ce_attacked,
+        partial(trades, crafting=crafting, beta=2.0): ce + 2 * kl,
+        partial(mart, crafting=crafting, weight=3.0): boosted_cross_entropy(z_attacked, y)[0]
+        + 3 * weighted_kl(z, z_attacked, y)[0],
+        partial(dpnp, attract=0.1, repel=0.2): ce + 0.1 * near - 0.2 * far,
+        partial(
+            adv_dpnp, crafting=crafting, attract=0.1, repel=0.2, adversarial=0.7, consistent=3.0
+        ): ce + 0.1 * near - 0.2 * far + 0.7 * (ce_attacked + 0.1 * near_attacked) + 3 * kl,
+    }
+    for defense, value in expected.items():
+        loss, _ = defense(network, images, zeros(network.params))
+        np.testing.assert_allclose(loss, value, rtol=1e-12)
+
+
+def test_prototypes_learn_from_clean_images_alone_to_the_bit():
+    """Whatever the attacked images are, the prototypes' gradient is that of the clean branch."""
+    network, images = small(), batch()
+    alone = zeros(network.params)
+    dpnp(network, images, alone, attract=0.3, repel=0.2)
+    for shift in (0.0, 0.1, 0.2):
+        for consistency in ("kl", "features"):
+            grads = zeros(network.params)
+            adv_dpnp(
+                network, images, grads, crafting=fixed(images.x + shift), attract=0.3, repel=0.2,
+                adversarial=5.0, consistent=5.0, consistency=consistency,
+            )  # fmt: skip
+            ours, theirs = (g["head"]["prototypes"] for g in (grads, alone))
+            assert (ours == theirs).all()
+            moved = flatten(grads)["features/0/weight"] != flatten(alone)["features/0/weight"]
+            assert moved.any()
+
+
+def test_a_step_with_the_prototypes_slot_withheld_leaves_them_to_the_bit():
+    network, images = small(), batch()
+    before = network.head.params["prototypes"].copy()
+    grads = zeros(network.params)
+    del grads["head"]
+    adv_dpnp(network, images, grads, crafting=CRAFTING)
+    SGD().step(network.params, grads, 0.1)
+    assert (network.head.params["prototypes"] == before).all()
+
+
+@pytest.mark.parametrize(("clean_alone", "expected"), [(False, 2), (True, 1)])
+def test_which_branches_feed_the_running_averages(clean_alone, expected):
+    network, images = small(), batch()
+    grads = zeros(network.params)
+    adv_dpnp(network, images, grads, crafting=CRAFTING, clean_statistics=clean_alone)
+    slot = grads["features"]["1"]["running_mean"]
+    assert len(slot) == expected
+    if clean_alone:
+        single = zeros(network.params)
+        dpnp(network, images, single)
+        np.testing.assert_array_equal(slot[0], single["features"]["1"]["running_mean"][0])
+
+
+@pytest.mark.parametrize("name", ["pgd", "trades", "mart", "adv-dpnp"])
+def test_attacked_images_are_crafted_in_eval_mode_and_in_the_ball(name, monkeypatch):
+    network, images = small("dpnp" in name), batch()
+    seen = []
+    real = Crafting.__call__
+
+    def watch(self, network, batch, **options):
+        seen.append(real(self, network, batch, **options))
+        return seen[-1]
+
+    monkeypatch.setattr(Crafting, "__call__", watch)
+    before = {path: leaf.copy() for path, leaf in flatten(network.params).items()}
+    DEFENSES[name](network, images, zeros(network.params), crafting=CRAFTING)
+    moved = np.abs(seen[0] - images.x)
+    assert 0.01 < moved.max() <= CRAFTING.eps
+    for path, leaf in flatten(network.params).items():
+        assert (leaf == before[path]).all()
+    # The running averages decide where the attack goes: it runs in eval mode.
+    network.params["features"]["1"]["running_variance"] *= 50
+    network.params["features"]["1"]["running_mean"] += 5
+    DEFENSES[name](network, images, zeros(network.params), crafting=CRAFTING)
+    assert (seen[0] != seen[1]).any()
+
+
+def test_crafted_images_depend_on_seed_epoch_and_place_alone():
+    network, images = small(), batch(count=6)
+    whole = CRAFTING(network, images)
+    order = np.array([4, 0, 5])
+    part = Batch(images.x[order], images.y[order], images.index[order], images.epoch, images.seed)
+    np.testing.assert_array_equal(CRAFTING(network, part), whole[order])
+    for changed in ({"epoch": 2}, {"seed": 4}):
+        named = {"epoch": images.epoch, "seed": images.seed, **changed}
+        other = CRAFTING(network, Batch(images.x, images.y, images.index, **named))
+        assert (other != whole).any()
+
+
+def test_wrong_use_is_one_line():
+    with pytest.raises(ValueError, match="need a network with head='prototypes'"):
+        dpnp(small(prototypes=False), batch(), {})
+    with pytest.raises(ValueError, match="'kl' or 'features', not 'l1'"):
+        adv_dpnp(small(), batch(), {}, consistency="l1")
+
+
+def test_dpnp_learns_and_keeps_its_prototypes_on_the_sphere():
+    random = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = (random.uniform(0, 0.3, (60, 8, 8, 3)) + np.eye(3)[y][:, None, None] * 0.6).astype("f4")
+    network = compact_cnn(3, feature_width=4, head="prototypes", radius=3.0)
+    optimizer = SGD()
+    for epoch in range(15):
+        grads = zeros(network.params)
+        _, z = dpnp(network, Batch(x, y, np.arange(60), epoch), grads)
+        optimizer.step(network.params, grads, 0.05)
+        network.project()
+    assert (z.argmax(axis=1) == y).mean() > 0.9
+    lengths = np.linalg.norm(network.head.params["prototypes"], axis=1)
+    np.testing.assert_allclose(lengths, 3.0, rtol=1e-6)

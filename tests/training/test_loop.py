@@ -1,0 +1,282 @@
+"""The loop: resuming to the bit, stopping, checkpoints that are whole, choosing, refusing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyproto import state
+from tinyproto.attacks import fgsm
+from tinyproto.data.augment import crop_and_flip
+from tinyproto.layers import BatchNorm, Conv2D, GlobalAveragePool, Linear, ReLU, Sequential
+from tinyproto.networks import Network
+from tinyproto.optimizers import SGD, Adam, one_cycle
+from tinyproto.parameters import flatten
+from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.training import Crafting, NotFinite, Stopped, evaluate, fit
+from tinyproto.training.defenses import adv_dpnp, standard
+from tinyproto.training.progress import progress
+
+CRAFTING = Crafting(steps=2, step_size=4 / 255)
+
+
+def images(count=60, seed=0):
+    """Coloured noise of three classes, uint8."""
+    random = np.random.default_rng(seed)
+    y = random.integers(0, 3, count)
+    x = random.integers(0, 120, (count, 8, 8, 3)) + 100 * np.eye(3, dtype=int)[y][:, None, None]
+    return x.astype(np.uint8), y
+
+
+def tiny(seed=0):
+    layers = Conv2D(3, 6, 3, padding=1), BatchNorm(6), ReLU(), GlobalAveragePool(), Linear(6, 4)
+    network = Network(Sequential(*layers), PrototypeHead(4, 3, seed=seed), {"kind": "tiny"})
+    return network
+
+
+def train(network, checkpoint=None, resume=False, epochs=4, callback=None, **changed):
+    x, y = images()
+    options = {
+        "epochs": epochs, "batch_size": 13, "schedule": partial(one_cycle, 0.05), "average": 0.9,
+        "augment": partial(crop_and_flip, padding=1), "validation": images(20, seed=1),
+        "probe": CRAFTING, "select": "robust", "seed": 5, "checkpoint": checkpoint, "every": 2,
+        "resume": resume, "shown": False, "callback": callback,
+    }  # fmt: skip
+    return fit(network, partial(adv_dpnp, crafting=CRAFTING), x, y, **{**options, **changed})
+
+
+def bits(network):
+    return {path: leaf.tobytes() for path, leaf in flatten(network.params).items()}
+
+
+def rows(history):
+    """Less the seconds, which no two runs share."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+
+
+class Halt(Exception):
+    pass
+
+
+def halt_after(steps):
+    """A schedule that raises when so many steps are done: a run cut off without warning."""
+
+    def schedule(total):
+        rate = one_cycle(0.05, total)
+
+        def at(step):
+            if step == steps:
+                raise Halt
+            return rate(step)
+
+        return at
+
+    return schedule
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 6, 11, 19])
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_a_run_cut_off_and_resumed_equals_one_that_was_not(tmp_path, steps, kind):
+    whole = tiny()
+    expected = rows(train(whole, optimizer=kind()))
+    path = tmp_path / "checkpoint.npz"
+    with pytest.raises(Halt):
+        train(tiny(), path, schedule=halt_after(steps), optimizer=kind())
+    resumed = tiny(seed=9)  # what it starts from does not matter
+    if not path.exists():
+        assert steps < 2
+        resumed = tiny()
+    history = train(resumed, path, resume=True, optimizer=kind())
+    assert bits(resumed) == bits(whole)
+    assert rows(history) == expected
+
+
+def test_resuming_a_run_that_is_over_changes_nothing(tmp_path):
+    first, second = tiny(), tiny(seed=3)
+    history = train(first, tmp_path / "c.npz")
+    assert rows(train(second, tmp_path / "c.npz", resume=True)) == rows(history)
+    assert bits(first) == bits(second)
+
+
+def test_another_seed_gives_other_weights():
+    first, second = tiny(), tiny()
+    train(first, epochs=1)
+    train(second, epochs=1, seed=6)
+    assert bits(first) != bits(second)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_loop import bits, tiny, train
+import hashlib, json, time
+class Slow:
+    def __call__(self, network, row):
+        print(json.dumps(row["epoch"]), flush=True)
+network = tiny()
+train(network, Path(sys.argv[2]), resume=True, epochs=int(sys.argv[3]), callback=Slow())
+print(hashlib.sha256(b"".join(bits(network).values())).hexdigest())
+"""
+
+
+def start(path, epochs, **keywords):
+    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(path), str(epochs)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords)
+
+
+def test_kill_9_ten_times_in_a_row_loses_no_more_than_since_the_last_checkpoint(tmp_path):
+    """Killed at random moments; each time the file is whole and not older than before; and what is
+    reached in the end is what an uninterrupted run reaches."""
+    epochs, path = 60, tmp_path / "checkpoint.npz"
+    random, reached = np.random.default_rng(0), (-1, -1)
+    for _ in range(10):
+        process = start(path, epochs)
+        process.stdout.readline()  # an epoch is over: it has begun
+        time.sleep(random.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        _, metadata = state.load(path)  # readable, whole
+        place = metadata["place"]["epoch"], metadata["place"]["step"]
+        assert place >= reached
+        reached = place
+        assert place[1] % 2 == 0  # written every second step: no more than those are lost
+    assert reached[0] > 0
+    out, errors = start(path, epochs).communicate()
+    fresh, _ = start(tmp_path / "other.npz", epochs).communicate()
+    assert errors == b""
+    assert out.split()[-1] == fresh.split()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_asked_to_stop_writes_its_checkpoint_first(tmp_path, number):
+    path, done = tmp_path / "c.npz", []
+
+    def ask(network, row):
+        done.append(row["epoch"])
+        if len(done) == 2:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Stopped, match="stopped after epoch 2, step 1"):
+        train(tiny(), path, callback=ask, every=100)
+    place = state.load(path)[1]["place"]
+    assert (place["epoch"], place["step"]) == (2, 1)
+    whole, resumed = tiny(), tiny()
+    train(whole)
+    train(resumed, path, resume=True, every=100)
+    assert bits(whole) == bits(resumed)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    path, calls = tmp_path / "c.npz", []
+
+    def breaks(network, batch, grads):
+        loss, z = standard(network, batch, grads)
+        calls.append(1)
+        return (loss * np.nan if len(calls) == 8 else loss), z
+
+    x, y = images()
+    with pytest.raises(NotFinite, match=r"the loss is not finite \(nan\) in epoch 2"):
+        fit(tiny(), breaks, x, y, epochs=3, batch_size=13, checkpoint=path, every=1, shown=False)
+    arrays, metadata = state.load(path)
+    assert (metadata["place"]["epoch"], metadata["place"]["step"]) == (1, 2)
+    assert all(np.isfinite(a).all() for a in arrays.values())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_that_are_not_finite_are_not_written(tmp_path):
+    def explodes(network, batch, grads):
+        loss, z = standard(network, batch, grads)
+        grads["features"]["4"]["bias"][...] = np.inf
+        return loss, z
+
+    x, y = images()
+    with pytest.raises(NotFinite, match="features/4/bias is not finite"):
+        fit(
+            tiny(), explodes, x, y, epochs=1, batch_size=60, checkpoint=tmp_path / "c.npz",
+            every=1, shown=False,
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_epoch_is_chosen_on_held_out_images():
+    network, seen = tiny(), []
+    history = train(network, callback=lambda n, row: seen.append(row["robust"]), average=None)
+    assert [row["robust"] for row in history] == seen
+    chosen = evaluate(
+        network, *images(20, seed=1),
+        lambda v, x, y, index: __import__("tinyproto.attacks").attacks.pgd(
+            v, x, y, eps=CRAFTING.eps, steps=2, step_size=4 / 255, index=index
+        ),
+    )  # fmt: skip
+    assert chosen == max(seen)
+
+
+def test_evaluate_does_not_depend_on_the_batch_size():
+    x, y = images(37)
+    network = tiny()
+    train(network, epochs=2)
+    attack = lambda v, x, y, index: fgsm(v, x, y, eps=0.05)  # noqa: E731
+    found = {evaluate(network, x, y, attack, batch_size=size) for size in (1, 5, 37, 100)}
+    assert len(found) == 1
+
+
+def test_learning_lowers_the_loss_for_floats_as_for_uint8():
+    x, y = images()
+    for pixels in (x, x / np.float32(255)):
+        history = fit(tiny(), standard, pixels, y, epochs=8, batch_size=20, shown=False)
+        assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "c.npz"
+    train(tiny(), path, epochs=1)
+    with pytest.raises(ValueError, match="is of a run with seed=5, not 6; start anew or give"):
+        train(tiny(), path, epochs=1, resume=True, seed=6)
+    with pytest.raises(ValueError, match="epochs=1, not 2"):
+        train(tiny(), path, epochs=2, resume=True)
+    state.save(path, {"a": np.zeros(1)}, {})
+    with pytest.raises(ValueError, match="is no checkpoint of a training run"):
+        train(tiny(), path, epochs=1, resume=True)
+    path.write_bytes(b"half a file")
+    with pytest.raises(ValueError, match="is not a model that tinyproto saved"):
+        train(tiny(), path, epochs=1, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epochs": 0}, "epochs, batch_size, every must be 1 or more, not 0, 13, 2"),
+        ({"batch_size": 0}, "not 4, 0, 2"),
+        ({"select": "luck"}, "select must be 'clean', or 'robust' with a probe, not 'luck'"),
+        ({"probe": None}, "'robust' with a probe, not 'robust'"),
+    ],
+)
+def test_wrong_arguments_are_one_line(changed, message):
+    with pytest.raises(ValueError, match=message):
+        train(tiny(), **changed)
+
+
+def test_images_and_labels_must_go_together():
+    x, y = images()
+    with pytest.raises(ValueError, match="as many examples, 1 or more: 60 and 59"):
+        fit(tiny(), standard, x, y[:-1], epochs=1)
+
+
+def test_progress_without_tqdm_says_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with progress(100, "image", done=50) as advance:
+        for _ in range(50):
+            advance(1, "loss 1")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("100/100 image, ")
+    assert json.dumps(lines[-1]).count("loss 1") == 1

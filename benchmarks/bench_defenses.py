@@ -42,7 +42,7 @@ def main() -> None:
     add("--runs", type=Path, default=Path("runs/defenses"), metavar="DIR")
     add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"])
     add("--limit", type=int, default=10_000, help="training images (10,000)")
-    add("--epochs", type=int, default=12)
+    add("--epochs", type=int, default=10)
     add("--attack-steps", type=int, default=3, help="PGD steps for a training image (3)")
     add("--evaluate", type=int, default=10_000, help="test images to attack (10,000)")
     chosen = parser.parse_args()
@@ -60,8 +60,8 @@ def main() -> None:
                 "method": method,
                 "clean %": 100 * found["clean_accuracy"],
                 **{f"{name} %": 100 * value for name, value in robust.items()},
-                "compactness": found["latent"]["compactness"],
-                "least separation": found["latent"]["least separation"],
+                "distance to own / to nearest rival": found["latent"]["compactness"]
+                / found["latent"]["least_separation"],
                 "training, seconds": round(found["seconds"]),
             }
         )

@@ -89,15 +89,15 @@ def randomized(network: Network, random: np.random.Generator) -> Network:
 def random_network(random: np.random.Generator, x: np.ndarray) -> Network:
     """Every kind of layer, of random sizes and in random order.
 
-    Behind a bias always stands a ReLU before the next BatchNorm, which would take a constant away
-    again: the gradient would be 0, and the two sides' rounding all that could be compared.
+    No BatchNorm stands across the only way out: it would take the constant that a bias adds away
+    again, its gradient would be 0, and the two sides' rounding all that could be compared.
     """
 
     def size(low: int, high: int) -> int:
         return int(random.integers(low, high + 1))
 
     channels = x.shape[3]
-    layers: list[Layer] = [Normalize(random.uniform(0.3, 0.6, channels), random.uniform(0.2, 1, channels))]
+    layers: list[Layer] = [Normalize(*random.uniform(0.2, 1, (2, channels)).tolist())]
     blocks = ["convolution", "maximum", "average", "residual", "shortcut"]
     for kind in random.permutation(blocks):
         out = size(2, 6)
@@ -121,7 +121,7 @@ def random_network(random: np.random.Generator, x: np.ndarray) -> Network:
             layers += [pool(size(2, 3), size(1, 2))]
     layers += [Flatten() if random.random() < 0.5 else GlobalAveragePool()]
     width = Sequential(*layers)(x.astype(np.float32))[0].shape[1]
-    layers += [Linear(width, 7, bias=False), BatchNorm(7), ReLU(), Linear(7, 5)]
+    layers += [Linear(width, 7), ReLU(), Linear(7, 5, bias=random.random() < 0.5)]
     head = PrototypeHead(5, 4) if random.random() < 0.5 else Linear(5, 4)
     return Network(Sequential(*layers), head)
 
@@ -137,10 +137,13 @@ def cases(quick: bool) -> Iterator[tuple[str, Network, np.ndarray]]:
     }
     for name, (build, side) in builders.items():
         yield name, randomized(build(), random), random.random((4, side, side, 3))
+    rows = [Linear(6, 7, bias=False), BatchNorm(7), ReLU(), Flatten(), Linear(7, 5)]
+    on_rows = Network(Sequential(*rows), PrototypeHead(5, 4))
+    yield "rows, BatchNorm", randomized(on_rows, random), random.normal(size=(9, 6))
     for seed in range(3 if quick else 12):
         random = np.random.default_rng(seed)
         height, width = random.integers(28, 36, 2)
-        x = random.random((5, height, width, int(random.integers(1, 5))))
+        x = random.random((5, height, width, int(random.integers(2, 5))))
         yield f"random layers, seed {seed}", randomized(random_network(random, x), random), x
 
 
@@ -192,49 +195,7 @@ def only_running(grads: parameters.Tree) -> parameters.Tree:
     }
 
 
-# Losses, as their papers write them
-
-
-def rival_of(z: Any, y: Any) -> Any:
-    """argmax_{k≠y} z_k."""
-    return z.detach().masked_fill(F.one_hot(y, z.shape[1]).bool(), -torch.inf).argmax(1)
-
-
-def at(z: Any, y: Any) -> Any:
-    return z.gather(1, y[:, None])[:, 0]
-
-
-def kl(z: Any, w: Any) -> Any:
-    return F.kl_div(w.log_softmax(1), z.log_softmax(1), reduction="none", log_target=True).sum(1)
-
-
-def boosted(z: Any, y: Any) -> Any:
-    p = z.softmax(1)
-    return -at(p, y).log() - (1 - at(p, rival_of(z, y))).log()
-
-
-def weighted_kl(z: Any, w: Any, y: Any) -> Any:
-    return kl(z, w) * (1 - at(z.softmax(1), y))
-
-
-def dlr(z: Any, y: Any) -> Any:
-    ordered = z.sort(dim=1, descending=True)[0]
-    return -(at(z, y) - at(z, rival_of(z, y))) / (ordered[:, 0] - ordered[:, 2])
-
-
-def targeted_dlr(z: Any, y: Any, target: Any) -> Any:
-    ordered = z.sort(dim=1, descending=True)[0]
-    spread = ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3])
-    return -(at(z, y) - at(z, target)) / spread
-
-
-def align(h: Any, C: Any, y: Any) -> Any:
-    return ((h - C[y]) ** 2).sum(1)
-
-
-def repel(C: Any, y: Any) -> Any:
-    others = torch.cdist(C.detach(), C.detach()).fill_diagonal_(torch.inf)
-    return -((C[y] - C[others.argmin(1)[y]]) ** 2).sum(1)
+# Losses
 
 
 def compare_losses(quick: bool) -> Iterator[Row]:
@@ -253,31 +214,35 @@ def compare_losses(quick: bool) -> Iterator[Row]:
             lambda z: entropy(z, labels, reduction="none", label_smoothing=0.1),
             [z],
         ),
-        "KL(p ‖ q), both ends": (losses.kl_divergence(z, w), kl, [z, w]),
+        "KL(p ‖ q), both ends": (losses.kl_divergence(z, w), peer.kl, [z, w]),
         "MART's boosted cross entropy": (
             losses.boosted_cross_entropy(z, y),
-            lambda z: boosted(z, labels),
+            lambda z: peer.boosted(z, labels),
             [z],
         ),
         "MART's weighted KL, both ends": (
             losses.weighted_kl(z, w, y),
-            lambda z, w: weighted_kl(z, w, labels),
+            lambda z, w: peer.weighted_kl(z, w, labels),
             [z, w],
         ),
         "margin": (
             losses.margin(z, y),
-            lambda z: at(z, rival_of(z, labels)) - at(z, labels),
+            lambda z: peer.at(z, peer.rival_of(z, labels)) - peer.at(z, labels),
             [z],
         ),
-        "DLR": (losses.dlr(z, y), lambda z: dlr(z, labels), [z]),
+        "DLR": (losses.dlr(z, y), lambda z: peer.dlr(z, labels), [z]),
         "targeted DLR": (
             losses.targeted_dlr(z, y, target),
-            lambda z: targeted_dlr(z, labels, aim),
+            lambda z: peer.targeted_dlr(z, labels, aim),
             [z],
         ),
         "squared error": (losses.squared_error(z, w), lambda z, w: ((z - w) ** 2).sum(1), [z, w]),
-        "alignment, at h and C": (alignment(z, C, y), lambda h, C: align(h, C, labels), [z, C]),
-        "repulsion": (repulsion(C, y), lambda C: repel(C, labels), [C]),
+        "alignment, at h and C": (
+            alignment(z, C, y),
+            lambda h, C: peer.align(h, C, labels),
+            [z, C],
+        ),
+        "repulsion": (repulsion(C, y), lambda C: peer.repel(C, labels), [C]),
     }
     for name, ((value, *slopes), definition, arguments) in pairs.items():
         tensors = [torch.tensor(argument, requires_grad=True) for argument in arguments]
@@ -293,54 +258,23 @@ def compare_losses(quick: bool) -> Iterator[Row]:
 # Defences: a whole step
 
 
-def total(
-    method: str, twin: Any, x: Any, attacked: Any, y: Any, clean_statistics: bool = False, **c: Any
-) -> tuple[Any, Any]:
-    """Each example's loss and the scores, in the papers' words; autograd does the rest."""
-    entropy = partial(F.cross_entropy, reduction="none")
-    if method in ("standard", "pgd"):
-        z = twin(x if method == "standard" else attacked)
-        return entropy(z, y, label_smoothing=c.get("smoothing", 0.0)), z
-    if method == "trades":
-        z, z_attacked = twin(x), twin(attacked)
-        return entropy(z, y) + c["beta"] * kl(z, z_attacked), z
-    if method == "mart":
-        z, z_attacked = twin(x), twin(attacked)
-        return boosted(z_attacked, y) + c["weight"] * weighted_kl(z, z_attacked, y), z
-    C = twin.head.weight
-    h = twin.features(x)
-    z = h @ C.T
-    clean = entropy(z, y) + c["attract"] * align(h, C, y) + c["repel"] * repel(C, y)
-    if method == "dpnp":
-        return clean, z
-    if clean_statistics:
-        for part in twin.modules():
-            if hasattr(part, "momentum"):
-                part.momentum = 0.0
-    held, h_attacked = C.detach(), twin.features(attacked)
-    z_attacked = h_attacked @ held.T
-    adversarial = entropy(z_attacked, y) + c["attract"] * align(h_attacked, held, y)
-    if c["consistency"] == "kl":
-        consistency = kl(h @ held.T, z_attacked)
-    else:
-        consistency = ((h - h_attacked) ** 2).sum(1)
-    return clean + c["adversarial"] * adversarial + c["consistent"] * consistency, z
-
-
 def compare_defenses(quick: bool) -> Iterator[Row]:
     """The loss, all gradients, and the whole state after a step of SGD."""
     dual = {"attract": 0.3, "repel": 0.2, "adversarial": 0.7, "consistent": 2.0}
-    variants: list[tuple[str, dict[str, Any]]] = [
-        ("standard", {"smoothing": 0.1}),
-        ("pgd", {}),
-        ("trades", {"beta": 6.0}),
-        ("mart", {"weight": 5.0}),
-        ("dpnp", {"attract": 0.3, "repel": 0.2}),
-        ("adv-dpnp", {**dual, "consistency": "kl"}),
-        ("adv-dpnp", {**dual, "consistency": "features"}),
-        ("adv-dpnp", {**dual, "consistency": "kl", "clean_statistics": True}),
-    ]
-    for method, coefficients in variants:
+    variants: dict[str, tuple[str, dict[str, Any]]] = {
+        "standard": ("standard", {"smoothing": 0.1}),
+        "PGD": ("pgd", {}),
+        "TRADES": ("trades", {"beta": 6.0}),
+        "MART": ("mart", {"weight": 5.0}),
+        "DPNP": ("dpnp", {"attract": 0.3, "repel": 0.2}),
+        "Adv-DPNP, KL": ("adv-dpnp", {**dual, "consistency": "kl"}),
+        "Adv-DPNP, features": ("adv-dpnp", {**dual, "consistency": "features"}),
+        "Adv-DPNP, statistics of clean images": (
+            "adv-dpnp",
+            {**dual, "consistency": "kl", "clean_statistics": True},
+        ),
+    }
+    for name, (method, coefficients) in variants.items():
         random = np.random.default_rng(3)
         network = networks.compact_cnn(head="prototypes", feature_width=12)
         randomized(network, random)
@@ -357,7 +291,7 @@ def compare_defenses(quick: bool) -> Iterator[Row]:
         SGD().step(network.params, grads, 0.1)
         network.project()
 
-        defined, scores = total(method, twin, *tensors, **coefficients)
+        defined, scores = peer.total(method, twin, *tensors, **coefficients)
         defined.mean().backward()
         theirs = {"loss": peer.array(defined), "z": peer.array(scores)}
         theirs |= named_gradients(twin, network)
@@ -365,9 +299,8 @@ def compare_defenses(quick: bool) -> Iterator[Row]:
         torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True).step()
         with torch.no_grad():
             twin.head.weight *= 3.0 / twin.head.weight.norm(dim=1, keepdim=True)
-        words = [f"{v}".replace("True", "clean statistics") for v in coefficients.values()]
         yield compare(
-            " ".join(["a step of", method, *(word for word in words if word.isalpha() or " " in word)]),
+            f"a step of {name}",
             ours | parameters.flatten(network.params),
             theirs | peer.state(twin, network.params),
         )
@@ -401,9 +334,8 @@ def compare_attack(quick: bool) -> Iterator[Row]:
 
 def compare_optimizers(quick: bool) -> Iterator[Row]:
     """How far five steps along random gradients have moved each parameter."""
-    plain = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
     pairs: dict[str, tuple[Optimizer, Callable[..., Any], float]] = {
-        "SGD": (SGD(**plain), torch.optim.SGD, 0.0),
+        "SGD": (SGD(0.0, nesterov=False, weight_decay=0.0), torch.optim.SGD, 0.0),
         "SGD, momentum": (
             SGD(0.9, nesterov=False, weight_decay=0.0),
             partial(torch.optim.SGD, momentum=0.9),

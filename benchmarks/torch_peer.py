@@ -1,4 +1,4 @@
-"""The same network in PyTorch, and its state and gradients brought back to our tree.
+"""The same networks and losses in PyTorch, and their state and gradients brought back to our tree.
 
     twin = module(network)                       # the same function, with the same weights
     z = twin(images(x))                          # x (N, H, W, C) or (N, d), as our layers take it
@@ -7,10 +7,12 @@
 
 A twin takes PyTorch's own (N, C, H, W): `images` and `array` go there and back, and neither copies
 (an NHWC array seen as NCHW is what PyTorch calls channels_last). Its parts have our names, so our
-path features/3/scale is its features.3.weight; see `name` and `outward`.
+path features/3/scale is its features.3.weight; see `name` and `outward`. The losses are written as
+their papers define them, and autograd differentiates them.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,8 @@ from tinyproto.networks import Network
 from tinyproto.optimizers import RUNNING_MOMENTUM
 from tinyproto.parameters import is_running, leaves
 from tinyproto.prototypes.deep import PrototypeHead
+
+F = torch.nn.functional
 
 NAMES = {
     "scale": "weight",
@@ -123,7 +127,7 @@ def give_gradients(twin: Any, gradients: Mapping[str, np.ndarray]) -> None:
 
 
 def groups(twin: Any, params: Mapping[str, Any], weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters for an optimizer of PyTorch's: weights decay, as in ours, and nothing else does."""
+    """Parameters for an optimizer of PyTorch's: as in ours, weights decay and nothing else does."""
     paths = [path for path, _ in leaves(params) if not is_running(path)]
     decayed = [path for path in paths if path.rpartition("/")[2] == "weight"]
     rest = [path for path in paths if path not in decayed]
@@ -150,14 +154,16 @@ def _twin(layer: Layer) -> Any:
         case Residual():
             return _Residual(_twin(layer.body), layer.shortcut and _twin(layer.shortcut))
         case Conv2D():
+            inside, out = params["weight"].shape[2:]
             return nn.Conv2d(
-                *params["weight"].shape[2:], layer.size, stride=layer.stride,
-                padding=layer.padding, bias="bias" in params,
-            )  # fmt: skip
+                inside, out, layer.size, layer.stride, layer.padding, bias="bias" in params
+            )
         case Linear():
-            return nn.Linear(*params["weight"].shape, bias="bias" in params)
+            inside, out = params["weight"].shape
+            return nn.Linear(inside, out, bias="bias" in params)
         case PrototypeHead():
-            return nn.Linear(*params["prototypes"].T.shape, bias=False)
+            out, inside = params["prototypes"].shape
+            return nn.Linear(inside, out, bias=False)
         case BatchNorm():
             return _BatchNorm(len(params["scale"]), eps=layer.epsilon, momentum=RUNNING_MOMENTUM)
         case MaxPool2D():
@@ -211,6 +217,9 @@ class _BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
 
 
 class _Normalize(torch.nn.Module):
+    mean: Any
+    gain: Any
+
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
         gain = 1 / torch.tensor(std, dtype=torch.float64)
@@ -232,3 +241,93 @@ class _Flatten(torch.nn.Module):
 
     def forward(self, x: Any) -> Any:
         return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
+
+
+# Losses, as their papers write them
+
+
+def rival_of(z: Any, y: Any) -> Any:
+    """argmax_{k≠y} z_k."""
+    return z.detach().masked_fill(F.one_hot(y, z.shape[1]).bool(), -torch.inf).argmax(1)
+
+
+def at(z: Any, y: Any) -> Any:
+    """z_y of each example."""
+    return z.gather(1, y[:, None])[:, 0]
+
+
+def kl(z: Any, w: Any) -> Any:
+    """KL(p ‖ q)."""
+    return F.kl_div(w.log_softmax(1), z.log_softmax(1), reduction="none", log_target=True).sum(1)
+
+
+def boosted(z: Any, y: Any) -> Any:
+    """MART's boosted cross entropy, its 1 − p_r being the sum of the other shares."""
+    others = z.masked_fill(F.one_hot(rival_of(z, y), z.shape[1]).bool(), -torch.inf)
+    return -at(z.log_softmax(1), y) + z.logsumexp(1) - others.logsumexp(1)
+
+
+def weighted_kl(z: Any, w: Any, y: Any) -> Any:
+    """MART's second term."""
+    return kl(z, w) * (1 - at(z.softmax(1), y))
+
+
+def dlr(z: Any, y: Any) -> Any:
+    """Difference of logits ratio."""
+    ordered = z.sort(dim=1, descending=True)[0]
+    return -(at(z, y) - at(z, rival_of(z, y))) / (ordered[:, 0] - ordered[:, 2])
+
+
+def targeted_dlr(z: Any, y: Any, target: Any) -> Any:
+    """The same towards a class."""
+    ordered = z.sort(dim=1, descending=True)[0]
+    spread = ordered[:, 0] - 0.5 * (ordered[:, 2] + ordered[:, 3])
+    return -(at(z, y) - at(z, target)) / spread
+
+
+def align(h: Any, C: Any, y: Any) -> Any:
+    """‖h − c_y‖²."""
+    return ((h - C[y]) ** 2).sum(1)
+
+
+def repel(C: Any, y: Any) -> Any:
+    """−‖c_y − c_n(y)‖²."""
+    others = torch.cdist(C.detach(), C.detach()).fill_diagonal_(torch.inf)
+    return -((C[y] - C[others.argmin(1)[y]]) ** 2).sum(1)
+
+
+def total(
+    method: str, twin: Any, x: Any, attacked: Any, y: Any, clean_statistics: bool = False, **c: Any
+) -> tuple[Any, Any]:
+    """Each example's loss under a defence, and the scores. What a branch must not move is detached.
+
+    clean_statistics leaves the modules' running averages without momentum.
+    """
+    entropy = partial(F.cross_entropy, reduction="none")
+    if method in ("standard", "pgd"):
+        z = twin(x if method == "standard" else attacked)
+        return entropy(z, y, label_smoothing=c.get("smoothing", 0.0)), z
+    if method == "trades":
+        z, z_attacked = twin(x), twin(attacked)
+        return entropy(z, y) + c["beta"] * kl(z, z_attacked), z
+    if method == "mart":
+        z, z_attacked = twin(x), twin(attacked)
+        return boosted(z_attacked, y) + c["weight"] * weighted_kl(z, z_attacked, y), z
+    C = twin.head.weight
+    h = twin.features(x)
+    z = h @ C.T
+    clean = entropy(z, y) + c["attract"] * align(h, C, y) + c["repel"] * repel(C, y)
+    if method == "dpnp":
+        return clean, z
+    if clean_statistics:
+        for part in twin.modules():
+            if hasattr(part, "momentum"):
+                part.momentum = 0.0
+    held, h_attacked = C.detach(), twin.features(attacked)
+    z_attacked = h_attacked @ held.T
+    adversarial = entropy(z_attacked, y) + c["attract"] * align(h_attacked, held, y)
+    if c["consistency"] == "kl":
+        consistency = kl(h @ held.T, z_attacked)
+    else:
+        consistency = ((h - h_attacked) ** 2).sum(1)
+    return clean + c["adversarial"] * adversarial + c["consistent"] * consistency, z

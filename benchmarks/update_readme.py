@@ -49,6 +49,28 @@ def example(metrics: dict[str, Any]) -> str:
     return markdown([{"measure": name, "value": value} for name, value in rows.items()])
 
 
+def deep_example(metrics: dict[str, Any]) -> str:
+    """The figures that examples/cifar10_adv_dpnp.py printed."""
+    rows = {
+        f"test accuracy after {len(metrics['history'])} epochs": f"{metrics['clean_accuracy']:.2%}",
+        "training, minutes": f"{metrics['seconds'] / 60:.0f}",
+        "images a second": f"{metrics['images_per_second']:.0f}",
+    }
+    for name, value in metrics["robust_accuracy"].items():
+        rows[f"accuracy, {name} ({metrics['attacked']:,} images)"] = f"{value:.1%}"
+    return markdown([{"measure": name, "value": value} for name, value in rows.items()])
+
+
+def mutations(rows: list[dict[str, Any]]) -> str:
+    """How many mutants of each file were caught."""
+    found = []
+    for file in dict.fromkeys(row["file"] for row in rows):
+        fates = [row["fate"] for row in rows if row["file"] == file]
+        counts = {fate: fates.count(fate) for fate in ("caught", "equivalent", "survived")}
+        found.append({"file": file, "broken": len(fates), **counts})
+    return markdown(found)
+
+
 def accuracy(rows: list[dict[str, Any]]) -> str:
     """Means over the seeds of each preset."""
     found = []
@@ -79,6 +101,10 @@ def updated(text: str) -> str:
             body = example(content)
         elif name == "accuracy":
             body = accuracy(content["rows"])
+        elif name == "cifar10_standard":
+            body = deep_example(content)
+        elif name == "mutations":
+            body = mutations(content["rows"])
         else:
             body = markdown(content["rows"])
         place = re.search(rf"<!-- {name} -->\n.*?<!-- /{name} -->", text, re.DOTALL)

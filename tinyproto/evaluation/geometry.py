@@ -1,8 +1,8 @@
 """The geometry of a latent space: how near features lie to their class, how far the classes apart.
 
-NumPy on the host, in float64. Features h (N, d) and prototypes c (M, d) are in the same units, those
-of the network's feature layer. DPNP (arXiv 2501.02477) and Adv-DPNP (arXiv 2504.03782) name the two
-aims, intra-class compactness and inter-class separation; the measures of them here are ours.
+NumPy on the host, in float64. Features h (N, d) and prototypes c (M, d) are in the same units,
+those of the network's feature layer. DPNP (arXiv 2501.02477) and Adv-DPNP (arXiv 2504.03782) name
+the two aims, compactness within classes and separation between them; the measures here are ours.
 """
 
 import numpy as np
@@ -162,10 +162,11 @@ def _rows(name: str, array: np.ndarray, at_least: int = 1) -> np.ndarray:
     return rows
 
 
-def _labels(labels: np.ndarray, count: int, classes: int) -> np.ndarray:
+def _labels(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> np.ndarray:
+    """The labels as an array, if they are so many, 1 or more, of so many classes."""
     y = np.asarray(labels)
     if y.shape != (count,) or y.dtype.kind not in "iu":
-        raise ValueError(f"labels must be integers ({count},), not {y.dtype} {y.shape}")
+        raise ValueError(f"{name} must be integers ({count},), not {y.dtype} {y.shape}")
     if y.min() < 0 or y.max() >= classes:
-        raise ValueError(f"labels must be in 0..{classes - 1}, not {y.min()}..{y.max()}")
+        raise ValueError(f"{name} must be in 0..{classes - 1}, not {y.min()}..{y.max()}")
     return y

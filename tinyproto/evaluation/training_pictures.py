@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import angles, plane, simplex_angle
+from .geometry import _labels, angles, plane, simplex_angle
 from .pictures import _figure, _save
 
 ACCURACIES = {  # of a row of `fit`: the label and the colour of its curve
@@ -77,9 +77,8 @@ def attacks(
         raise ValueError(
             f"images and attacked must both be (n, H, W, 3), not {x.shape} and {moved.shape}"
         )
-    for name, classes in (("truth", truth), ("before", before), ("after", after)):
-        if np.shape(classes) != (len(x),):
-            raise ValueError(f"{name} must be ({len(x)},), not {np.shape(classes)}")
+    for name, answers in (("truth", truth), ("before", before), ("after", after)):
+        _labels(answers, len(x), len(class_names), name)
     difference = moved - x
     reach = float(np.abs(difference).max()) or eps
     rows = {
@@ -132,15 +131,14 @@ def latent(
             "there must be a prototype for each class, and two or more, not "
             f"{len(prototypes)} for {len(class_names)} classes"
         )
-    if np.shape(labels) != (len(features),):
-        raise ValueError(f"labels must be ({len(features)},), not {np.shape(labels)}")
+    y = _labels(labels, len(features), len(prototypes))
     dots, stars, share = plane(features, prototypes)
     between = angles(prototypes)
     colours = _colours(len(stars))
     few = len(stars) <= 20
-    figure, (left, right) = _figure(2, width=6.3, height=5.8)
+    figure, (left, right) = _figure(2, width=6.0, height=5.8)
 
-    left.scatter(*dots.T, s=11, c=colours[labels], alpha=0.65, linewidths=0)
+    left.scatter(*dots.T, s=11, c=colours[y], alpha=0.65, linewidths=0)
     left.scatter(
         *stars.T, s=230 if few else 60, c=colours, marker="*", edgecolors="black",
         linewidths=0.9 if few else 0.3, zorder=3,
@@ -149,7 +147,7 @@ def latent(
         _name_stars(left, stars, class_names)
     drawn = np.concatenate([dots, stars])
     low, high = drawn.min(axis=0), drawn.max(axis=0)
-    reach = 0.6 * float((high - low).max())  # a square, with room for names at its edge
+    reach = 0.66 * float((high - low).max())  # a square, with room for names at its edge
     (across, up) = (low + high) / 2
     left.set(xlim=(across - reach, across + reach), ylim=(up - reach, up + reach), aspect="equal")
     left.tick_params(labelsize=8, colors="0.5")

@@ -126,7 +126,7 @@ def fit(
                 advance(len(at), _describe(place))
                 if asked():
                     save()
-                    raise Stopped(f"stopped after epoch {place.epoch}, step {place.step}")
+                    raise Stopped(_where(place))
                 if place.step % every == 0 and place.step < steps:
                     save()
             with _weights(network, averaged):
@@ -140,6 +140,8 @@ def fit(
             place.epoch, place.step = place.epoch + 1, 0
             place.loss, place.correct, place.seen = 0.0, 0, 0
             save()
+            if asked():
+                raise Stopped(_where(place))
             if callback is not None:
                 callback(network, row)
     assign(network.params, best, "the best weights")
@@ -236,6 +238,10 @@ def _describe(place: Place) -> str:
             f", {name} {last[name]:.1%}" for name in ("clean", "robust") if name in last
         )
     return text
+
+
+def _where(place: Place) -> str:
+    return f"stopped after epoch {place.epoch}, step {place.step}"
 
 
 def _check_finite(network: Network) -> None:

@@ -1,0 +1,291 @@
+"""What the pictures of a training run show, by their figures; what is written, by its pixels."""
+
+import numpy as np
+import pytest
+
+from tinyproto.evaluation import training_pictures
+from tinyproto.evaluation.geometry import angles, plane
+from tinyproto.evaluation.training_pictures import attacks, curves, latent
+from tinyproto.prototypes.deep import PrototypeHead
+
+agg = pytest.importorskip("matplotlib.backends.backend_agg")
+Image = pytest.importorskip("PIL.Image")
+
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+EPS = 8 / 255
+
+
+def history(epochs=5, *left_out):
+    rows = [
+        {"epoch": e, "loss": 2 / e, "train": 0.1 * e, "seconds": 1.0 * e, "learning_rate": 0.1,
+         "clean": 0.12 * e, "robust": 0.06 * e}
+        for e in range(1, epochs + 1)
+    ]  # fmt: skip
+    return [{k: v for k, v in row.items() if k not in left_out} for row in rows]
+
+
+def attacked(n=6):
+    """Images and their attacked forms; the last is left alone, as one that is wrong already is."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(n, 32, 32, 3)).astype(np.float32)
+    moved = np.clip(images + EPS * rng.choice([-1, 1], size=images.shape), 0, 1)
+    moved[-1] = images[-1]
+    truth = np.arange(n) % 10
+    before, after = truth.copy(), (truth + 1) % 10
+    before[-1] = after[-1] = 9
+    after[0] = truth[0]
+    return images, moved, truth, before, after
+
+
+def space(classes=10, width=16, n=200):
+    rng = np.random.default_rng(0)
+    prototypes = PrototypeHead(width, classes).params["prototypes"]
+    labels = rng.integers(0, classes, n)
+    return prototypes[labels] + 0.3 * rng.normal(size=(n, width)), labels, prototypes
+
+
+PICTURES = {
+    "curves": lambda path: curves(path, history(), "a title"),
+    "attacks": lambda path: attacks(path, *attacked(8), NAMES, EPS, "a title"),
+    "latent": lambda path: latent(path, *space(n=500), NAMES, "a title"),
+    "one epoch": lambda path: curves(path, history(1, "clean", "robust")),
+    "one attack": lambda path: attacks(path, *attacked(1), NAMES, 0.5),
+    "two classes": lambda path: latent(path, *space(2), NAMES[:2]),
+    "fifteen classes": lambda path: latent(path, *space(15), [f"class {j}" for j in range(15)]),
+    "hundred classes": lambda path: latent(path, *space(100, 128), [str(j) for j in range(100)]),
+}
+
+each_picture = pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that would have been written."""
+    kept = []
+
+    def keep(figure, path):
+        figure.set_dpi(90)
+        figure.draw_without_rendering()  # as `savefig` does: the layout takes two passes
+        agg.FigureCanvasAgg(figure).draw()
+        kept.append(figure)
+
+    monkeypatch.setattr(training_pictures, "_save", keep)
+    return kept
+
+
+@each_picture
+def test_it_is_written_and_not_blank(draw, tmp_path):
+    draw(tmp_path / "new" / "picture.png")
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["picture.png"]
+    assert (tmp_path / "new" / "picture.png").stat().st_size < 500_000
+    with Image.open(tmp_path / "new" / "picture.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 300
+        assert max(picture.size) < 1300
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.std() > 10
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+
+
+def written(figure):
+    """The texts of a figure, without the numbers at its axes (ticks out of view have them too)."""
+    yield from figure.texts
+    for axis in figure.axes:
+        yield from (axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts)
+        yield from axis.get_legend().get_texts() if axis.get_legend() else ()
+        ticks = (*axis.get_xticklabels(), *axis.get_yticklabels())
+        yield from (tick for tick in ticks if tick.get_text()[:1].isalpha())
+
+
+@each_picture
+def test_no_text_is_cut_off_and_none_lies_on_another(draw, figures, tmp_path):
+    draw(tmp_path / "picture.png")
+    page = figures[0].bbox.padded(1)
+    texts = [text for text in written(figures[0]) if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts]
+    for text, box in zip(texts, boxes, strict=True):
+        assert page.x0 <= box.x0 <= box.x1 <= page.x1, text
+        assert page.y0 <= box.y0 <= box.y1 <= page.y1, text
+    upright = [
+        (text.get_text(), box.shrunk(0.95, 0.8))
+        for text, box in zip(texts, boxes, strict=True)
+        if text.get_rotation() in (0, 90)
+    ]
+    crossing = [
+        (one, other)
+        for k, (one, box) in enumerate(upright)
+        for other, beside in upright[:k]
+        if box.overlaps(beside)
+    ]
+    assert crossing == []
+
+
+@each_picture
+def test_nothing_is_left_behind_when_matplotlib_raises(draw, tmp_path, monkeypatch):
+    def fail(self, file, **options):
+        file.write(b"half a picture")
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    (tmp_path / "picture.png").write_bytes(b"an earlier one")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        draw(tmp_path / "picture.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["picture.png"]
+    assert (tmp_path / "picture.png").read_bytes() == b"an earlier one"
+
+
+def test_a_write_that_fails_leaves_the_earlier_picture(tmp_path, monkeypatch):
+    def fail(self, content):
+        with open(self, "wb") as file:
+            file.write(content[:100])
+        raise OSError("no space left on device")
+
+    (tmp_path / "curves.png").write_text("an earlier one")
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(OSError, match="no space left"):
+        curves(tmp_path / "curves.png", history())
+    assert [p.name for p in tmp_path.iterdir()] == ["curves.png"]
+    assert (tmp_path / "curves.png").read_text() == "an earlier one"
+
+
+def test_the_curves_are_the_history(figures, tmp_path):
+    rows = history()
+    curves(tmp_path / "curves.png", rows, "a title")
+    left, right = figures[0].axes
+    np.testing.assert_array_equal(
+        left.lines[0].get_xydata(), [(r["epoch"], r["loss"]) for r in rows]
+    )
+    for line, key in zip(right.lines, ("train", "clean", "robust"), strict=True):
+        np.testing.assert_allclose(
+            line.get_xydata(), [(r["epoch"], 100 * r[key]) for r in rows], rtol=1e-12
+        )
+    words = [text.get_text() for text in right.get_legend().get_texts()]
+    assert words == [
+        "training images, as learned from: 50.0% at the end",
+        "held out, clean: 60.0% at the end",
+        "held out, attacked: 30.0% at the end",
+    ]
+    assert figures[0].get_suptitle() == "a title"
+    assert max(right.get_yticks()) <= 100
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 200])
+def test_epochs_are_counted_in_whole_numbers_and_nothing_is_outside(epochs, figures, tmp_path):
+    rows = [{**row, "train": 1.0, "clean": 1.0, "robust": 0.0} for row in history(epochs)]
+    curves(tmp_path / "curves.png", rows)
+    for axis in figures[0].axes:
+        assert all(float(tick).is_integer() for tick in axis.get_xticks())
+    right = figures[0].axes[1]
+    low, high = right.get_ylim()
+    assert low <= 0
+    assert high >= 100
+    assert 100 in right.get_yticks()
+
+
+def test_what_was_not_measured_has_no_curve(figures, tmp_path):
+    curves(tmp_path / "curves.png", history(5, "robust"))
+    assert len(figures[0].axes[1].lines) == 2
+    with pytest.raises(ValueError, match="a row for one epoch or more"):
+        curves(tmp_path / "curves.png", [])
+
+
+def test_attacks_show_the_images_the_answers_and_the_scale(figures, tmp_path):
+    images, moved, truth, before, after = attacked(6)
+    attacks(tmp_path / "attacks.png", images, moved, truth, before, after, NAMES, EPS)
+    axes = np.array(figures[0].axes).reshape(3, 6)
+    shown = np.array([[axis.images[0].get_array() for axis in line] for line in axes])
+    np.testing.assert_allclose(shown[0], images, atol=1e-7)
+    np.testing.assert_allclose(shown[2], moved, atol=1e-7)
+    difference = moved.astype(np.float64) - images
+    np.testing.assert_allclose(shown[1], 0.5 + difference / (2 * EPS), atol=1e-5)
+    assert shown[1].max() == pytest.approx(1)  # full contrast
+    np.testing.assert_array_equal(shown[1, -1], 0.5)  # left alone: grey
+    assert axes[1, 0].get_ylabel() == "difference\n× 15.9\n(grey is 0)"
+    assert axes[2, 0].get_ylabel() == "attacked\nε = 8/255"
+    assert [axis.get_title() for axis in axes[0]] == [NAMES[c] for c in truth]
+    for line, answers in ((axes[0], before), (axes[2], after)):
+        assert [axis.get_xlabel() for axis in line] == [NAMES[c] for c in answers]
+        red = [axis.xaxis.label.get_color() == "tab:red" for axis in line]
+        assert red == list(answers != truth)
+
+
+def test_an_attack_that_does_nothing_is_grey_and_its_scale_that_of_the_radius(figures, tmp_path):
+    images, _, truth, before, _ = attacked(2)
+    attacks(tmp_path / "attacks.png", images, images, truth, before, before, NAMES, 0.25)
+    axes = figures[0].axes
+    np.testing.assert_array_equal(axes[2].images[0].get_array(), np.full((32, 32, 3), 0.5))
+    assert axes[2].get_ylabel() == "difference\n× 2\n(grey is 0)"
+    assert axes[4].get_ylabel() == "attacked\nε = 0.25"
+
+
+def test_attacks_that_do_not_belong_together_get_one_line(tmp_path):
+    images, moved, truth, before, after = attacked(3)
+    path = tmp_path / "attacks.png"
+    with pytest.raises(ValueError, match=r"must both be \(n, H, W, 3\)"):
+        attacks(path, images, moved[:2], truth, before, after, NAMES, EPS)
+    with pytest.raises(ValueError, match=r"must both be \(n, H, W, 3\)"):
+        attacks(path, images[:0], moved[:0], truth[:0], before[:0], after[:0], NAMES, EPS)
+    with pytest.raises(ValueError, match=r"before must be integers \(3,\), not int64 \(2,\)"):
+        attacks(path, images, moved, truth, before[:2], after, NAMES, EPS)
+    with pytest.raises(ValueError, match=r"after must be in 0\.\.2, not 0\.\.9"):
+        attacks(path, images, moved, truth, truth, after, NAMES[:3], EPS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_latent_shows_the_plane_the_names_and_the_angles(figures, tmp_path):
+    features, labels, prototypes = space(10)
+    latent(tmp_path / "latent.png", features, labels, prototypes, NAMES)
+    left, right = figures[0].axes[:2]
+    flat, stars, share = plane(features, prototypes)
+    dots, shapes = left.collections
+    np.testing.assert_allclose(dots.get_offsets(), flat)
+    np.testing.assert_allclose(shapes.get_offsets(), stars)
+    colours = shapes.get_facecolors()
+    assert len(np.unique(colours, axis=0)) == 10
+    np.testing.assert_array_equal(dots.get_facecolors()[:, :3], colours[labels, :3])
+    assert [text.get_text() for text in left.texts] == list(NAMES)
+    assert f"{share:.0%}" in left.get_xlabel()
+    low, high = np.array([left.get_xlim(), left.get_ylim()]).T
+    assert ((flat > low) & (flat < high)).all()
+
+    between, off = angles(prototypes), ~np.eye(10, dtype=bool)
+    drawn = right.images[0].get_array()
+    np.testing.assert_allclose(drawn[off], between[off])
+    assert np.ma.getmaskarray(drawn).sum() == 10 or np.isnan(drawn).sum() == 10  # the diagonal
+    assert [text.get_text() for text in right.texts] == ["96"] * 90
+    assert "arccos(−1/9) = 96.4°" in right.get_xlabel()
+    assert [label.get_text() for label in right.get_yticklabels()] == list(NAMES)
+
+
+def test_a_smaller_angle_is_red_and_a_larger_one_blue(figures, tmp_path):
+    features, labels, prototypes = space(3, 3)
+    prototypes = np.array([[1, 0, 0], [1, 0.5, 0], [-1, 0.5, 0]])  # 27°, 153° and 127°, not 120°
+    latent(tmp_path / "latent.png", features, labels, prototypes, NAMES[:3])
+    picture = figures[0].axes[1].images[0]
+    near, far, regular = picture.to_rgba(np.array([[26.6, 153.4, 120.0]]))[0, :, :3]
+    assert near[0] > near[2]
+    assert far[2] > far[0]
+    assert np.ptp(regular) < 0.02
+
+
+def test_many_classes_have_hues_and_no_names(figures, tmp_path):
+    latent(tmp_path / "latent.png", *space(100, 128), [f"class {j}" for j in range(100)])
+    left, right = figures[0].axes[:2]
+    assert not left.texts
+    assert not right.texts
+    assert len(np.unique(left.collections[1].get_facecolors(), axis=0)) == 100
+    assert "class 1" not in [label.get_text() for label in right.get_yticklabels()]
+
+
+def test_latent_shapes_that_do_not_belong_together_get_one_line(tmp_path):
+    features, labels, prototypes = space(10)
+    path = tmp_path / "latent.png"
+    with pytest.raises(ValueError, match="a prototype for each class, .* not 10 for 9 classes"):
+        latent(path, features, labels, prototypes, NAMES[:9])
+    with pytest.raises(ValueError, match=r"labels must be integers \(200,\), not int64 \(199,\)"):
+        latent(path, features, labels[:-1], prototypes, NAMES)
+    with pytest.raises(ValueError, match=r"labels must be in 0\.\.9, not 1\.\.10"):
+        latent(path, features, np.arange(200) % 10 + 1, prototypes, NAMES)
+    with pytest.raises(ValueError, match=r"prototypes must be \(M, 16\)"):
+        latent(path, features, labels, prototypes[:, :5], NAMES)
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # strategies.py
 
-from data_files import make_arrays, write  # noqa: E402, F401
+from data_files import make_arrays, write  # noqa: F401
 
 settings.register_profile("tinyproto", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("tinyproto")

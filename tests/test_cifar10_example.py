@@ -1,4 +1,4 @@
-"""examples/cifar10_adv_dpnp.py as its user runs it: files, keys, resuming, data sets, wrong input."""
+"""The CIFAR-10 example as its user runs it: files, keys, resuming, data sets, wrong input."""
 
 import json
 import signal

@@ -255,7 +255,6 @@ def test_a_network_of_ones_own():
     assert list(parameters.flatten(network.params)) == paths
 
 
-@pytest.mark.xfail(strict=True, reason="JSON knows no integers of NumPy")
 def test_sizes_may_be_integers_of_numpy(tmp_path):
     """As the number of classes is where labels are counted: y.max() + 1."""
     network = networks.compact_cnn(np.int64(5), feature_width=np.int32(6), seed=np.int64(2))
@@ -263,7 +262,6 @@ def test_sizes_may_be_integers_of_numpy(tmp_path):
     same_networks(networks.load(tmp_path / "model.npz"), network)
 
 
-@pytest.mark.xfail(strict=True, reason="load rounds to float32")
 def test_float64_is_saved_and_loaded_to_the_bit(tmp_path):
     network = randomize(SMALL["compact_cnn"](), np.random.default_rng(0), np.float64)
     network.params["head"]["bias"][...] = 1 / 3

@@ -6,8 +6,8 @@ they may import one another:
     device → kernel → kernels → losses, layers → prototypes → networks → attacks → training
     → evaluation
 
-`data`, `state` and `optimizers` know only `device`, `parameters` and `kernels`. To import the package
-costs no more than importing NumPy: Numba is loaded by the first kernel that runs.
+`data`, `state` and `optimizers` know only `device`, `parameters` and `kernels`. To import the
+package costs no more than importing NumPy: Numba is loaded by the first kernel that runs.
 """
 
 __version__ = "0.1.0"

@@ -122,7 +122,11 @@ BUILDERS: dict[str, Callable[..., Network]] = {
 
 def save(path: str | Path, network: Network, **metadata: Any) -> None:
     """Write a network that a builder here made; `load` gives it back."""
-    about = {"network": network.settings, **metadata}
+    settings = {  # JSON knows no numbers of NumPy
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in network.settings.items()
+    }
+    about = {"network": settings, **metadata}
     state.save(path, parameters.flatten(network.params), about)
 
 
@@ -131,6 +135,8 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     missing or of another shape, by name."""
     arrays, metadata = state.load(path)
     network = rebuild(metadata.get("network"), str(path))
+    if any(array.dtype == np.float64 for array in arrays.values()):
+        network.to(dtype=np.float64)
     parameters.assign(network.params, arrays, str(path))
     return network.to(xp)
 

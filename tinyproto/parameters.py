@@ -91,6 +91,8 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
             raise ValueError(
                 f"{source}: {path} has shape {arrays[path].shape}, expected {leaf.shape}"
             )
+        if arrays[path].dtype.kind not in "fiu":
+            raise ValueError(f"{source}: {path} holds no real numbers, but {arrays[path].dtype}")
     for path, leaf in own.items():
         leaf[...] = move(arrays[path], array_module(leaf)).astype(leaf.dtype)
 

@@ -21,7 +21,7 @@ def pool_max(i, t, T, x, stride, size, y, winner):
             for b in range(size):
                 for c in range(t, x.shape[3], T):
                     value = x[n, h * stride + a, w * stride + b, c]
-                    if value > y[n, h, w, c]:
+                    if value > y[n, h, w, c] or value != value:  # a NaN stays one
                         y[n, h, w, c] = value
                         winner[n, h, w, c] = a * size + b
 

@@ -5,8 +5,9 @@
     dx = backward(dy, grads)     # also adds the parameters' gradients into grads
 
 No tape, and nothing is left on the layer: it can be called twice, and each `backward` keeps its own
-memory and can be called again. `grads` is a tree like `layer.params` (`parameters.zeros`); a slot
-that is not in it is not computed, which freezes that parameter. Images are NHWC.
+memory and can be called again. What went in and came out is kept, not copied: leave both as they
+are until the backward pass is done. `grads` is a tree like `layer.params` (`parameters.zeros`); a
+slot that is not in it is not computed, which freezes that parameter. Images are NHWC.
 """
 
 from .base import Backward, Layer, initialize

@@ -53,7 +53,10 @@ def positive_integers(owner: str, **values: Any) -> None:
 
 
 def check_input(owner: str, x: Array, dimensions: int, features: int | None = None) -> None:
-    """Raise ValueError unless x has so many axes and, at the last, so many features."""
+    """Raise ValueError unless x is of floating-point numbers, has so many axes and, at the last,
+    so many features."""
+    if x.dtype.kind != "f":
+        raise ValueError(f"{owner} expects floating-point numbers, not {x.dtype}")
     if x.ndim != dimensions or (features is not None and x.shape[-1] != features):
         form = "(N, H, W, C)" if dimensions == 4 else "(N, d)"
         wanted = (

@@ -37,6 +37,8 @@ class BatchNorm(Layer):
 
     def __init__(self, channels: int, *, epsilon: float = 1e-5):
         positive_integers("BatchNorm", channels=channels)
+        if not epsilon > 0:
+            raise ValueError(f"BatchNorm: epsilon must be above 0, not {epsilon!r}")
         self.epsilon = epsilon
         self.params = {
             "scale": np.ones(channels, dtype=np.float32),
@@ -61,7 +63,9 @@ class BatchNorm(Layer):
 
         if train:
             if m < 2:
-                raise ValueError("BatchNorm in train mode needs 2 values a channel or more, not 1")
+                raise ValueError(
+                    f"BatchNorm in train mode needs 2 values a channel or more, not {m}"
+                )
             total = per_image()
             channel_sums(images, flat, total)
             mean = (over_images(total) / m).astype(x.dtype)

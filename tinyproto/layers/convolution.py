@@ -89,7 +89,7 @@ class Conv2D(Layer):
             _share(at_the_input, x, group)
             return dx
 
-        return y.reshape(len(x), height, width, -1), backward
+        return y.reshape(len(x), height, width, y.shape[2]), backward
 
     def _reach(self, pixels: int) -> int:
         """How many windows stand along `pixels`."""

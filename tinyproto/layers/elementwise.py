@@ -1,5 +1,6 @@
 """Layers that act on each number by itself."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ class ReLU(Layer):
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
-        flat = xp.ascontiguousarray(x).reshape(len(x), -1)
+        flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
         y = xp.empty_like(flat)
         rectify(len(flat), flat, y)
 

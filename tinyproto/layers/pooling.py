@@ -24,6 +24,12 @@ class _Pool2D(Layer):
         height, width = ((side - self.size) // self.stride + 1 for side in x.shape[1:3])
         return len(x), height, width, x.shape[3]
 
+    def _checked(self, dy: Array, shape: tuple[int, ...]) -> Array:
+        """dy, contiguous. The kernels look at no bounds: another shape must not get to them."""
+        if dy.shape != shape:
+            raise ValueError(f"{type(self).__name__} expects dy of shape {shape}, not {dy.shape}")
+        return array_module(dy).ascontiguousarray(dy)
+
 
 class MaxPool2D(_Pool2D):
     """The largest of each window (of a tie, the first in reading order), channel by channel."""
@@ -39,7 +45,7 @@ class MaxPool2D(_Pool2D):
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = xp.empty_like(x)
-            dy = xp.ascontiguousarray(dy)
+            dy = self._checked(dy, shape)
             unpool_max(len(x) * x.shape[1], dy, winner, self.stride, self.size, dx)
             return dx
 
@@ -57,7 +63,7 @@ class AveragePool2D(_Pool2D):
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = xp.empty(x.shape, dtype=x.dtype)
-            dy = xp.ascontiguousarray(dy)
+            dy = self._checked(dy, shape)
             unpool_mean(len(x) * x.shape[1], dy, self.stride, self.size, dx)
             return dx
 
@@ -73,7 +79,8 @@ class GlobalAveragePool(Layer):
         images, height, width, channels = x.shape
         share = x.dtype.type(1 / (height * width))
         y = xp.empty((images, channels), dtype=x.dtype)
-        channel_sums(images, xp.ascontiguousarray(x).reshape(images, -1, channels), y)
+        flat = xp.ascontiguousarray(x).reshape(images, height * width, channels)
+        channel_sums(images, flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             return xp.ascontiguousarray(xp.broadcast_to((dy * share)[:, None, None], x.shape))

@@ -37,7 +37,7 @@ class PrototypeHead(Layer):
         positive_integers("PrototypeHead", features=features, classes=classes)
         if classes < 2:
             raise ValueError(f"PrototypeHead: classes must be 2 or more, not {classes}")
-        if not radius > 0:
+        if not 0 < radius < np.inf:
             raise ValueError(f"PrototypeHead: radius must be above 0, not {radius!r}")
         if start not in ("simplex", "random"):
             raise ValueError(f"PrototypeHead: start must be 'simplex' or 'random', not {start!r}")

@@ -62,7 +62,6 @@ def main() -> None:
                 **{f"{name} %": 100 * value for name, value in robust.items()},
                 "distance to own / to nearest rival": found["latent"]["compactness"]
                 / found["latent"]["least_separation"],
-                "training, seconds": round(found["seconds"]),
             }
         )
     report(

@@ -71,6 +71,26 @@ def mutations(rows: list[dict[str, Any]]) -> str:
     return markdown(found)
 
 
+def gradients(rows: list[dict[str, Any]]) -> str:
+    """The worst of each kind of comparison."""
+    kinds = {
+        "networks and random layers: scores, input and parameter gradients": (" eval", " train"),
+        "a whole step of a defence": ("a step of",),
+        "SGD and Adam, five steps": ("SGD", "Adam"),
+        "losses, at all their arguments; PGD": ("",),
+    }
+    worst: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for row in rows:
+        kind = next(k for k, marks in kinds.items() if any(m in row["what"] for m in marks))
+        worst[kind].append(row["largest relative error"])
+    return markdown(
+        [
+            {"what": kind, "comparisons": len(found), "largest relative error": f"{max(found):.1e}"}
+            for kind, found in worst.items()
+        ]
+    )
+
+
 def accuracy(rows: list[dict[str, Any]]) -> str:
     """Means over the seeds of each preset."""
     found = []
@@ -103,6 +123,8 @@ def updated(text: str) -> str:
             body = accuracy(content["rows"])
         elif name == "cifar10_standard":
             body = deep_example(content)
+        elif name == "gradients":
+            body = gradients(content["rows"])
         elif name == "mutations":
             body = mutations(content["rows"])
         else:

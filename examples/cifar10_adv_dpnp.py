@@ -240,8 +240,8 @@ def run(options: argparse.Namespace) -> None:
         f"{data.source}"
     )
     history, learned = train(options, network, data)
-    settings = {**{k: v for k, v in vars(options).items() if k not in COEFFICIENTS}, **own}
-    settings["out"] = str(options.out)
+    places = {"out", "data", "resume", *COEFFICIENTS}
+    settings = {**{k: v for k, v in vars(options).items() if k not in places}, **own}
     networks.save(options.out / "model.npz", network, dataset=data.name, method=options.method)
 
     accuracy = evaluate(network, data.x_test, data.y_test)

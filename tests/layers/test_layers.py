@@ -1,9 +1,11 @@
 """What a layer gives against its definition, and what it must leave alone."""
 
+import math
 import os
 import subprocess
 import sys
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from tinyproto.layers import (
     Sequential,
     initialize,
 )
+from tinyproto.layers import convolution as convolution_module
 
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -177,6 +180,42 @@ def test_groups_of_images_are_those_images():
     apart = [gradients(layer, layer(x[[i]])[1], dy[[i]])[1] for i in range(7)]
     for name, value in together.items():
         np.testing.assert_allclose(value, sum(a[name] for a in apart), rtol=1e-10, atol=1e-11)
+
+
+@precision
+@pytest.mark.parametrize("shape", [(200, 12, 9, 4), (3, 64, 60, 16), (700, 2, 2, 64)])
+def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeypatch):
+    """Those of one image at least; for the weights' gradient, GROUP_ROWS of them at least."""
+    made = []
+
+    def watched(rows, x, *options):
+        made.append(options[-1])
+        gather(rows, x, *options)
+
+    gather = convolution_module.gather_windows.alone
+    monkeypatch.setattr(convolution_module, "gather_windows", SimpleNamespace(alone=watched))
+    layer = Conv2D(shape[3], 2, 3, padding=1)
+    parameters.convert(layer.params, dtype=dtype)
+    rows = shape[1] * shape[2]
+    of_an_image = rows * shape[3] * 9 * np.dtype(dtype).itemsize
+    group = max(1, convolution_module.GROUP_BYTES // of_an_image)
+    y, backward = layer(np.zeros(shape, dtype))
+    assert max(columns.nbytes for columns in made) == group * of_an_image
+    assert sum(map(len, made)) == len(y)
+    made.clear()
+    gradients(layer, backward, y)
+    least = math.ceil(convolution_module.GROUP_ROWS / rows)
+    assert max(map(len, made)) == max(group, least)
+    assert sum(map(len, made)) == len(y)
+
+
+def test_on_a_device_all_images_are_worked_on_at_once(monkeypatch):
+    """With no groups; an empty batch is no work."""
+    monkeypatch.setattr(convolution_module, "array_module", lambda x: "a device's")
+    seen = []
+    for count in (5, 0, 1):
+        convolution_module._share(seen.append, np.zeros((count, 2)), 2)
+    assert seen == [slice(0, 5), slice(0, 1)]
 
 
 @precision
@@ -495,6 +534,12 @@ def test_weights_start_with_variance_two_over_fan_in():
         assert abs(weight.mean()) < 4 * weight.std() / np.sqrt(weight.size)
         assert weight.var() == pytest.approx(2 / fan_in, rel=5 / np.sqrt(weight.size))
         assert (layer.params["bias"] == 0).all()
+
+
+@pytest.mark.parametrize("build", [lambda: Conv2D(2, 3, 3), lambda: Linear(4, 5)])
+def test_a_new_layer_starts_as_seed_0_draws_it(build):
+    same_trees(build().params, initialize(build(), 0).params)
+    assert not (build().params["weight"] == initialize(build(), 1).params["weight"]).any()
 
 
 def test_weights_are_drawn_by_seed_and_path():

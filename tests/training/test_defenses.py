@@ -1,6 +1,8 @@
 """What each defence adds to the gradients, against finite differences of the loss it states, and
 what it must leave alone."""
 
+import inspect
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -205,6 +207,35 @@ def test_crafted_images_depend_on_seed_epoch_and_place_alone():
         named = {"epoch": images.epoch, "seed": images.seed, **changed}
         other = CRAFTING(network, Batch(images.x, images.y, images.index, **named))
         assert (other != whole).any()
+
+
+MADRY = Crafting(eps=8 / 255, steps=10, step_size=2 / 255, norm="linf")
+OURS = {"attract": 0.05, "repel": 0.05}
+USUAL = {
+    "standard": {"smoothing": 0.0},
+    "pgd": {"crafting": MADRY},
+    "trades": {"crafting": MADRY, "beta": 6.0, "jitter": 0.001},
+    "mart": {"crafting": MADRY, "weight": 5.0},
+    "dpnp": OURS,
+    "adv-dpnp": {
+        **OURS, "crafting": MADRY, "adversarial": 1.0, "consistent": 6.0, "consistency": "kl",
+        "clean_statistics": False,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(DEFENSES))
+def test_what_is_not_said_is_as_usual(name):
+    """The papers' coefficients, and those of the attack that all of them train with."""
+    parameters = inspect.signature(DEFENSES[name]).parameters.values()
+    said = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert said == USUAL[name]
+    assert Crafting() == MADRY
+
+
+def test_a_batch_is_of_the_first_epoch_and_seed_unless_said():
+    images = batch()
+    assert Batch(images.x, images.y, images.index) == replace(images, epoch=0, seed=0)
 
 
 def test_wrong_use_is_one_line():

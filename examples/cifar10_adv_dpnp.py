@@ -61,7 +61,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0)
     add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--out", type=Path, default=Path("runs/cifar10_adv_dpnp"), metavar="DIR")
-    add("--batch", type=int, default=128)
+    add("--batch", type=int, help="images a step (128; with fewer than 5,000 in all, 32)")
     add("--learning-rate", type=float, default=0.1, help="the peak of one cycle (0.1)")
     add("--attack-steps", type=int, default=5, help="PGD steps for a training image (5)")
     add("--features", type=int, default=64, help="width of the feature layer (64)")
@@ -120,10 +120,8 @@ def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.nd
     return np.sort(order[held:][:limit]), np.sort(order[:held])
 
 
-def train(
-    options: argparse.Namespace, network: Network, data: Dataset
-) -> tuple[list[dict[str, float]], int]:
-    """Fit with checkpoints; the rows of its epochs, and how many images it learned from."""
+def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[dict[str, float]]:
+    """Fit with checkpoints; the rows of its epochs."""
     learned, held = split(options, data)
     own = coefficients(options)
     crafting = Crafting(EPS, options.attack_steps, STEP_SIZE)
@@ -154,7 +152,7 @@ def train(
         resume=options.resume,
         settings=settings,
     )
-    return history, len(learned)
+    return history
 
 
 def attack(network: Network, data: Dataset, count: int, seed: int) -> dict[str, float]:
@@ -233,13 +231,15 @@ def run(options: argparse.Namespace) -> None:
     select(options.device)
     data = load(options.dataset, options.data)
     network = build(options, data)
-    split(options, data)
+    learned, _ = split(options, data)
+    if options.batch is None:
+        options.batch = 128 if len(learned) >= 5000 else 32
     options.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{data.name}: {len(data.x_train)} training and {len(data.x_test)} test images from "
         f"{data.source}"
     )
-    history, learned = train(options, network, data)
+    history = train(options, network, data)
     places = {"out", "data", "resume", *COEFFICIENTS}
     settings = {**{k: v for k, v in vars(options).items() if k not in places}, **own}
     networks.save(options.out / "model.npz", network, dataset=data.name, method=options.method)
@@ -251,7 +251,7 @@ def run(options: argparse.Namespace) -> None:
     shape = draw(options.out, network, data, history, title)
 
     seconds = history[-1]["seconds"]
-    speed = options.epochs * learned / max(seconds, 1e-9)
+    speed = options.epochs * len(learned) / max(seconds, 1e-9)
     write_metrics(
         options.out / "metrics.json",
         data=data,
@@ -262,7 +262,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         device=options.device,
         settings=settings,
-        trained_on=learned,
+        trained_on=len(learned),
         attacked=count,
         history=history,
         latent=shape,

@@ -24,6 +24,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -379,9 +380,11 @@ class Workshop:
             [*command, "-p", "mutants_plugin", *chosen], cwd=self.folder, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         ) as process:  # fmt: skip
-            try:
-                output, _ = process.communicate(timeout=limit)
-            except subprocess.TimeoutExpired:
+            for _ in range(int(limit)):  # seconds, of which a pause of all counts for one
+                with suppress(subprocess.TimeoutExpired):
+                    output, _ = process.communicate(timeout=1)
+                    break
+            else:
                 os.killpg(process.pid, signal.SIGKILL)  # its own session: nobody else's
                 return "time limit"
         if process.returncode == 99:

@@ -66,8 +66,9 @@ def f(x: "1 + 2", y: float = 0.5, *, axis: bool = True) -> "3 - 4":
     z: "8 + 9" = (x - y) * w.T
     z += max(z, 2)
     if axis and not x:
-        return g(-z, y.shape[0], axis=1)
+        return g(-z, y.shape[0], axis=1).reshape(-1)
     return z[i, :] if z else x**2
+def unused(x=1, *, y=2): ...
 def refuses(x=1):
     """2 - 3"""
     for y in x[4]:
@@ -77,20 +78,23 @@ def refuses(x=1):
 '''
 CHANGES = {
     "sign": {"z: \"8 + 9\" = (x [- -> +] y) * w.T", "z [+ -> -]= max(z, 2)",
-             "return g([- -> ]z, y.shape[0], axis=1)"},
+             "return g([- -> ]z, y.shape[0], axis=1).reshape(-1)",
+             "return g(-z, y.shape[0], axis=1).reshape([- -> ]1)"},
     "term": {'z: "8 + 9" = ([x - y -> x]) * w.T', 'z: "8 + 9" = ([x - y -> -y]) * w.T',
              "[z += max(z, 2) -> pass]"},
     "factor": {'z: "8 + 9" = [(x - y) * w.T -> (x - y)]', 'z: "8 + 9" = [(x - y) * w.T -> w.T]',
                "return z[i, :] if z else [x**2 -> x]"},
-    "axis": {'z: "8 + 9" = (x - y) * w[.T -> ]', "return g(-z, y.shape[[0 -> 1]], axis=1)",
-             "return g(-z, y.shape[0], axis=[1 -> 0])", "return z[[i, : -> :, i]] if z else x**2"},
+    "axis": {'z: "8 + 9" = (x - y) * w[.T -> ]',
+             "return g(-z, y.shape[[0 -> 1]], axis=1).reshape(-1)",
+             "return g(-z, y.shape[0], axis=[1 -> 0]).reshape(-1)",
+             "return z[[i, : -> :, i]] if z else x**2"},
     "mask": {"if axis [and -> or] not x:", "if axis and [not x -> x]:",
              "return z[i, :] if [z -> not z] else x**2"},
     "constant": {'def f(x: "1 + 2", y: float = [0.5 -> 1.0], *, axis: bool = True) -> "3 - 4":',
                  'def f(x: "1 + 2", y: float = 0.5, *, axis: bool = [True -> False]) -> "3 - 4":',
                  "z += max(z, [2 -> 1])", "return z[i, :] if z else x**[2 -> 1]",
-                 "return g(-z, y.shape[0], axis=[1 -> 2])"},
-    "arguments": {"return g([-z, y.shape[0] -> y.shape[0], -z], axis=1)"},
+                 "return g(-z, y.shape[0], axis=[1 -> 2]).reshape(-1)"},
+    "arguments": {"return g([-z, y.shape[0] -> y.shape[0], -z], axis=1).reshape(-1)"},
 }  # fmt: skip
 
 

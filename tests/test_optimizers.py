@@ -403,6 +403,20 @@ def test_average_by_hand():
     np.testing.assert_allclose(average.weights["weight"], expected["weight"], rtol=1e-14)
 
 
+def test_the_start_of_an_average_is_forgotten_by_the_number_of_updates():
+    """d = 1/10, 2/11, 3/12, … as long as that is below the decay."""
+    params, at = {"weight": np.array([5.0])}, 5.0
+    average = Average(params, decay=0.35)
+    for t in range(8):
+        params["weight"][0] = t**2
+        average.update(params)
+        d = min(0.35, (1 + t) / (10 + t))
+        at = d * at + (1 - d) * t**2
+        np.testing.assert_allclose(average.weights["weight"], [at], rtol=1e-13)
+        assert average.arrays()["updates"] == t + 1
+    assert 7 / 16 > 0.35 > 4 / 13  # both were the least
+
+
 def test_averages_that_do_not_fit():
     average = Average(tree())
     average.update(tree(seed=1))

@@ -649,6 +649,17 @@ def test_constant_channels_do_no_harm(data):
     assert (grads["running_variance"][0] == 0).all()
 
 
+def test_a_large_mean_costs_the_variance_no_digits():
+    """Σ (x − μ)², not Σ x² − m μ², of which float32 would keep nothing here."""
+    x = (1e4 + np.random.default_rng(0).normal(size=(4, 5, 6, 3))).astype(np.float32)
+    layer = BatchNorm(3)
+    y, backward = layer(x, train=True)
+    _, grads = gradients(layer, backward, y)
+    exact = x.astype(np.float64).var(axis=(0, 1, 2), ddof=1)
+    np.testing.assert_allclose(grads["running_variance"][0], exact, rtol=1e-5)
+    np.testing.assert_allclose(y.std(axis=(0, 1, 2)), 1, rtol=1e-4)
+
+
 def test_small_networks_are_what_they_stand_for():
     assert small_cnn()(np.zeros((2, 9, 8, 3), np.float32))[0].shape == (2, 3)
     assert small_resnet("linear")(np.zeros((2, 9, 8, 3), np.float32))[0].shape == (2, 3)

@@ -197,6 +197,31 @@ def test_attacked_images_are_crafted_in_eval_mode_and_in_the_ball(name, monkeypa
     assert (seen[0] != seen[1]).any()
 
 
+@pytest.mark.parametrize("name", ["pgd", "trades", "mart", "adv-dpnp"])
+def test_attacked_images_are_worse_with_every_step_and_than_any_drawn(name, monkeypatch):
+    """By what the attack is to raise: the divergence for TRADES, else the cross-entropy."""
+    network, images, seen = small("dpnp" in name), batch(count=30), []
+    real = Crafting.__call__
+    monkeypatch.setattr(
+        Crafting, "__call__", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1]
+    )
+    for steps in (1, 2):
+        crafting = Crafting(eps=0.1, steps=steps, step_size=0.05)
+        DEFENSES[name](network, images, zeros(network.params), crafting=crafting)
+    z, _ = network(images.x)
+
+    def raised(x):
+        at_x, _ = network(x)
+        loss = kl_divergence(z, at_x) if name == "trades" else cross_entropy(at_x, images.y)
+        return loss[0].mean()
+
+    once, twice = map(raised, seen)
+    random = np.random.default_rng(0)
+    corners = [random.choice([-0.1, 0.1], images.x.shape) for _ in range(50)]
+    assert twice > once > raised(images.x)
+    assert twice > max(raised(images.x + corner) for corner in corners)
+
+
 def test_crafted_images_depend_on_seed_epoch_and_place_alone():
     network, images = small(), batch(count=6)
     whole = CRAFTING(network, images)

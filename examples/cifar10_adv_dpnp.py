@@ -21,7 +21,7 @@ from tinyproto import networks
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
-from tinyproto.device import DeviceError, move, select, to_host
+from tinyproto.device import DeviceError, array_module, move, select, to_host
 from tinyproto.evaluation.geometry import class_means, compactness
 from tinyproto.evaluation.report import table, write_metrics
 from tinyproto.kernels.random import permutation
@@ -175,8 +175,7 @@ def attack(network: Network, data: Dataset, count: int, seed: int) -> dict[str, 
 
 def look(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, d) and answers (N,) of images, on the host."""
-    xp = select("cpu") if isinstance(_weights(network), np.ndarray) else select("cuda")
-    h, _ = network.features(move(images, xp))
+    h, _ = network.features(move(images, array_module(_weights(network))))
     z, _ = network.head(h)
     return to_host(h), to_host(z.argmax(axis=1))
 
@@ -209,7 +208,7 @@ def draw(
     pictures.curves(out / "curves.png", history, title)
     pictures.latent(out / "latent.png", features, labels, vectors, data.class_names, title)
     images, truth = x[:SHOWN], data.y_test[:SHOWN]
-    xp = select("cpu") if isinstance(_weights(network), np.ndarray) else select("cuda")
+    xp = array_module(_weights(network))
     there = pgd(
         Victim(network), move(images, xp), move(truth, xp), eps=EPS, steps=20, step_size=STEP_SIZE
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_examples import environment
+from test_examples import environment, without_optional_packages
 
 from tinyproto import networks
 
@@ -125,15 +125,7 @@ def test_the_other_data_sets_in_their_authors_formats(tmp_path, write, make_arra
 
 
 def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_path):
-    (tmp_path / "hide").mkdir()
-    (tmp_path / "hide" / "sitecustomize.py").write_text(
-        "import importlib.util, sys\n"
-        "hidden = {'matplotlib', 'PIL', 'tqdm', 'scipy', 'sklearn'}\n"
-        "real = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda n, p=None: None if n in hidden else real(n, p)\n"
-        "sys.modules.update(dict.fromkeys(hidden))\n"
-    )
-    code, _, errors = run(tmp_path, "--epochs", "1", PYTHONPATH=str(tmp_path / "hide"))
+    code, _, errors = run(tmp_path, "--epochs", "1", PYTHONPATH=without_optional_packages(tmp_path))
     assert code == 0, errors
     assert "to draw them: pip install matplotlib" in errors
     assert "image, " in errors  # the lines instead of a bar

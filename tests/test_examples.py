@@ -24,6 +24,19 @@ def environment(tmp_path, **more):
     return {**kept, **nowhere, **more}
 
 
+def without_optional_packages(tmp_path):
+    """A PYTHONPATH on which none of the optional packages can be found."""
+    (tmp_path / "hide").mkdir()
+    (tmp_path / "hide" / "sitecustomize.py").write_text(
+        "import importlib.util, sys\n"
+        "hidden = {'matplotlib', 'PIL', 'tqdm', 'scipy', 'sklearn'}\n"
+        "real = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda n, p=None: None if n in hidden else real(n, p)\n"
+        "sys.modules.update(dict.fromkeys(hidden))\n"
+    )
+    return str(tmp_path / "hide")
+
+
 def run(tmp_path, *arguments, **more):
     return subprocess.run(
         [sys.executable, str(EXAMPLE), "--out", str(tmp_path / "out"), *arguments],
@@ -73,15 +86,7 @@ def test_the_accurate_preset_runs(tmp_path):
 
 
 def test_without_optional_packages_it_trains_and_says_what_is_left_out(tmp_path):
-    (tmp_path / "hide").mkdir()
-    (tmp_path / "hide" / "sitecustomize.py").write_text(
-        "import importlib.util, sys\n"
-        "hidden = {'matplotlib', 'PIL', 'tqdm', 'scipy', 'sklearn'}\n"
-        "real = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda n, p=None: None if n in hidden else real(n, p)\n"
-        "sys.modules.update(dict.fromkeys(hidden))\n"
-    )
-    out = run(tmp_path, "--epochs", "1", PYTHONPATH=str(tmp_path / "hide"))
+    out = run(tmp_path, "--epochs", "1", PYTHONPATH=without_optional_packages(tmp_path))
     assert out.returncode == 0, out.stderr
     assert "to draw them: pip install matplotlib pillow" in out.stderr
     assert "the exact L∞ radius needs SciPy; install it with: pip install scipy" in out.stderr

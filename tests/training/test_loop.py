@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tinyproto import state
-from tinyproto.attacks import fgsm
+from tinyproto.attacks import fgsm, pgd
 from tinyproto.data.augment import crop_and_flip
 from tinyproto.layers import BatchNorm, Conv2D, GlobalAveragePool, Linear, ReLU, Sequential
 from tinyproto.networks import Network
@@ -213,7 +213,7 @@ def test_the_best_epoch_is_chosen_on_held_out_images():
     assert [row["robust"] for row in history] == seen
     chosen = evaluate(
         network, *images(20, seed=1),
-        lambda v, x, y, index: __import__("tinyproto.attacks").attacks.pgd(
+        lambda v, x, y, index: pgd(
             v, x, y, eps=CRAFTING.eps, steps=2, step_size=4 / 255, index=index
         ),
     )  # fmt: skip

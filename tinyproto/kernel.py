@@ -9,9 +9,10 @@ A kernel is written once, as the work of lane `t` of `T` on row `i`:
 
     scale(x.shape[0], x, factor)
 
-On the CPU it becomes a `prange` loop over the rows with a single lane (t = 0, T = 1: the compiler
-folds both away and vectorises the inner loop). On CUDA a block takes a row and its threads are the
-lanes. A row writes only what it owns, so the results are the same bits for any number of threads.
+On the CPU each worker loops over its part of the rows with a single lane (t = 0, T = 1: the
+compiler folds both away and vectorises the inner loop). On CUDA a block takes a row and its threads
+are the lanes. A row writes only what it owns, so the results are the same bits for any number of
+threads.
 
 Lanes meet through three primitives, which on the CPU are nothing or the identity: `sync()`,
 `row_sum(value)` and `row_max(value)`. Parts that several bodies share are marked `@routine`.
@@ -19,19 +20,14 @@ A kernel names arguments that are good to try it on (`@scale.example`); the chec
 kernel in the CUDA simulator and build it for real architectures take them from there.
 """
 
-import importlib
-import inspect
 import operator
-import os
 import types
-import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import device
+from . import device, host
 
 MAX_LANES = 256  # threads of a block, a power of two; the size of a reduction's shared buffer
 MAX_BLOCKS = 65535
@@ -47,28 +43,13 @@ def _load_numba() -> None:
     """Import Numba on first use: `import tinyproto` stays as cheap as `import numpy`."""
     global numba, cuda
     if numba is None:
-        import numba as numba_
+        numba = host.load_numba()
         from numba import cuda as cuda_
 
-        numba, cuda = numba_, cuda_
-        _choose_threading_layer()
+        cuda = cuda_
         # CuPy and Numba share the legacy default stream; without this every launch would wait
         # on the host for the stream that an array names.
         numba.config.CUDA_ARRAY_INTERFACE_SYNC = False
-
-
-def _choose_threading_layer() -> None:
-    """OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop.
-
-    Its threads sleep between loops, unless the user's environment says otherwise: by default they
-    spin, and take the processor from the threads that then multiply matrices (`threads.share`).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        importlib.import_module("numba.np.ufunc.omppool")
-    except ImportError:
-        return
-    numba.config.THREADING_LAYER = "omp"
 
 
 class routine:
@@ -165,7 +146,6 @@ row_sum = routine(_identity, cuda=_tree(operator.add))
 row_max = routine(_identity, cuda=_tree(max))
 
 LOOP = {
-    "cpu": "for i in prange(rows):\n   body(i, 0, 1, {arguments})",
     "thread": "for i in range(rows):\n   body(i, 0, 1, {arguments})",
     "cuda": "for i in range(cuda.blockIdx.x, rows, cuda.gridDim.x):\n"
     "   body(i, cuda.threadIdx.x, cuda.blockDim.x, {arguments})",
@@ -189,10 +169,32 @@ class kernel:
         return make
 
     def __call__(self, rows: int, *arguments: Any) -> None:
-        if device.array_module(*arguments) is np:
-            self.build("cpu")(rows, *arguments)
-        else:
+        if device.array_module(*arguments) is not np:
             self.launch(rows, *arguments)
+        elif any(isinstance(a, np.ndarray) and not a.flags.c_contiguous for a in arguments):
+            self.build("thread")(rows, *arguments)
+        else:
+            arguments = (rows, *arguments)
+            kinds = tuple(map(host.kind, arguments))
+            built = self._built.get(kinds) or self._build_on_host(kinds)
+            host.run(built, min(rows, host.workers()), arguments)
+
+    def _build_on_host(self, kinds: tuple[Any, ...]) -> Any:
+        """The loop over one worker's rows, for arguments of these kinds; see `host`."""
+        _load_numba()
+        names = host.argument_names(self.body)[3:]
+        call = (
+            "for i in range(rows * worker // workers, rows * (worker + 1) // workers):\n   "
+            f"body(i, 0, 1, {', '.join(names)})"
+        )
+        body = self._inlined("cpu", None)
+        built = host.compile_for(self.body, body, call, ["rows", *names], kinds)
+        self._built[kinds] = built
+        return built
+
+    def _inlined(self, target: str, dtype: Any) -> Any:
+        sums = "row_sum" in self.body.__code__.co_names
+        return _inline(self.body, target, dtype, sums, inlined=False)
 
     def alone(self, rows: int, *arguments: Any) -> None:
         """As a call, but on the CPU in the calling thread, with Python's lock released: for work
@@ -211,12 +213,12 @@ class kernel:
             built[min(rows, blocks), lanes](rows, *arguments)
 
     def build(self, target: str, dtype: Any = None) -> Any:
-        """The compiled loop over rows for `target`: "cpu", "thread" (a single one) or "cuda"."""
+        """The compiled loop over rows for `target`: "thread" (the calling one) or "cuda"."""
         key = (target, dtype)
         if key not in self._built:
             _load_numba()
             code = self.body.__code__
-            arguments = ", ".join(list(inspect.signature(self.body).parameters)[3:])
+            arguments = ", ".join(host.argument_names(self.body)[3:])
             name = f"{self.__name__}_{target}"
             source = (
                 "\n" * (code.co_firstlineno - 1)  # so that errors point at the body
@@ -225,21 +227,16 @@ class kernel:
                 + f"\n return {name}"
             )
             names = {
-                "body": _inline(
-                    self.body, target, dtype, sums="row_sum" in code.co_names, inlined=False
-                ),
-                "prange": numba.prange,
+                "body": self._inlined(target, dtype),
                 "cuda": cuda,
                 "__name__": self.body.__module__,
             }
             exec(compile(source, code.co_filename, "exec"), names)
-            loop = names["make"](_source_stamp())
+            loop = names["make"](host.source_stamp())
             if target == "cuda":
                 built = cuda.jit(loop)
             else:
-                built = numba.njit(
-                    parallel=target == "cpu", nogil=True, error_model="numpy", cache=True
-                )(loop)
+                built = numba.njit(nogil=True, error_model="numpy", cache=True)(loop)
             self._built[key] = built
         return self._built[key]
 
@@ -272,20 +269,3 @@ def reduction_dtype(arguments: tuple[Any, ...]) -> Any:
         if found is not None and np.dtype(found).kind == "f":
             return np.float64 if np.dtype(found) == np.float64 else np.float32
     return np.float32
-
-
-def _source_stamp() -> int:
-    """A number that changes when any source that a kernel can be built from changes.
-
-    Numba's cache looks only at the file of the outermost function; as a closure variable the stamp
-    becomes part of the key, and an edited routine in another file is seen.
-    """
-    global _stamp
-    if _stamp is None:
-        here = Path(__file__)
-        files = [here, *sorted((here.parent / "kernels").glob("*.py"))]
-        _stamp = zlib.crc32(b"".join(file.read_bytes() for file in files))
-    return _stamp
-
-
-_stamp: int | None = None

@@ -29,7 +29,7 @@ from tinyproto.layers import (
     Sequential,
     initialize,
 )
-from tinyproto.layers import convolution as convolution_module
+from tinyproto.layers import windows as windows_module
 
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -192,29 +192,29 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
         made.append(options[-1])
         gather(rows, x, *options)
 
-    gather = convolution_module.gather_windows.alone
-    monkeypatch.setattr(convolution_module, "gather_windows", SimpleNamespace(alone=watched))
+    gather = windows_module.gather_windows.alone
+    monkeypatch.setattr(windows_module, "gather_windows", SimpleNamespace(alone=watched))
     layer = Conv2D(shape[3], 2, 3, padding=1)
     parameters.convert(layer.params, dtype=dtype)
     rows = shape[1] * shape[2]
     of_an_image = rows * shape[3] * 9 * np.dtype(dtype).itemsize
-    group = max(1, convolution_module.GROUP_BYTES // of_an_image)
+    group = max(1, windows_module.GROUP_BYTES // of_an_image)
     y, backward = layer(np.zeros(shape, dtype))
     assert max(columns.nbytes for columns in made) == group * of_an_image
     assert sum(map(len, made)) == len(y)
     made.clear()
     gradients(layer, backward, y)
-    least = math.ceil(convolution_module.GROUP_ROWS / rows)
+    least = math.ceil(windows_module.GROUP_ROWS / rows)
     assert max(map(len, made)) == max(group, least)
     assert sum(map(len, made)) == len(y)
 
 
 def test_on_a_device_all_images_are_worked_on_at_once(monkeypatch):
     """With no groups; an empty batch is no work."""
-    monkeypatch.setattr(convolution_module, "array_module", lambda x: "a device's")
+    monkeypatch.setattr(windows_module, "array_module", lambda x: "a device's")
     seen = []
     for count in (5, 0, 1):
-        convolution_module._share(seen.append, np.zeros((count, 2)), 2)
+        windows_module._share(seen.append, np.zeros((count, 2)), 2)
     assert seen == [slice(0, 5), slice(0, 1)]
 
 

@@ -21,41 +21,77 @@ def channel_sums(i, t, T, x, total):
 
 
 @kernel
-def channel_products(i, t, T, x, centre, dy, product, total):
-    """product[i] = Σ_p (x[i, p] − centre) dy[i, p] and total[i] = Σ_p dy[i, p]."""
+def channel_moments(i, t, T, x, mean, squares):
+    """mean[i] = Σ_p x[i, p] / P and squares[i] = Σ_p (x[i, p] − mean[i])².
+
+    One image after the other, so the second sum finds it in the cache.
+    """
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for c in range(t, x.shape[2], T):
+        mean[i, c] = 0
+        squares[i, c] = 0
+    for p in range(x.shape[1]):
+        for c in range(t, x.shape[2], T):
+            mean[i, c] += x[i, p, c]
+    for c in range(t, x.shape[2], T):
+        mean[i, c] *= share
+    for p in range(x.shape[1]):
+        for c in range(t, x.shape[2], T):
+            squares[i, c] += (x[i, p, c] - mean[i, c]) * (x[i, p, c] - mean[i, c])
+
+
+@kernel
+def channel_affine(i, t, T, x, centre, gain, offset, floor, y):
+    """y = max(gain (x − centre) + offset, floor), channel by channel; a NaN stays one."""
+    for p in range(x.shape[1]):
+        for c in range(t, x.shape[2], T):
+            value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
+            y[i, p, c] = floor if value < floor else value
+
+
+@kernel
+def channel_gradient(i, t, T, x, centre, gain, offset, floor, dy, dx):
+    """The backward pass of `channel_affine`: dx = gain dy, 0 where the floor was taken."""
+    zero = x.dtype.type(0)
+    for p in range(x.shape[1]):
+        for c in range(t, x.shape[2], T):
+            value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
+            dx[i, p, c] = zero if value <= floor else gain[c] * dy[i, p, c]
+
+
+@kernel
+def channel_products(i, t, T, x, centre, gain, offset, floor, dy, product, total):
+    """product[i] = Σ_p (x[i, p] − centre) dy[i, p] and total[i] = Σ_p dy[i, p], where dy counts as
+    0 where `channel_affine` took the floor."""
+    zero = x.dtype.type(0)
     for c in range(t, x.shape[2], T):
         product[i, c] = 0
         total[i, c] = 0
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
-            product[i, c] += (x[i, p, c] - centre[c]) * dy[i, p, c]
-            total[i, c] += dy[i, p, c]
+            apart = x[i, p, c] - centre[c]
+            gradient = zero if gain[c] * apart + offset[c] <= floor else dy[i, p, c]
+            product[i, c] += apart * gradient
+            total[i, c] += gradient
 
 
 @kernel
-def channel_squares(i, t, T, x, centre, total):
-    """total[i] = Σ_p (x[i, p] − centre)²."""
-    for c in range(t, x.shape[2], T):
-        total[i, c] = 0
+def channel_combine(i, t, T, x, centre, gain, offset, floor, dy, slope, shift, dx):
+    """dx = gain dy + slope (x − centre) + shift, with dy as in `channel_products`."""
+    zero = x.dtype.type(0)
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
-            total[i, c] += (x[i, p, c] - centre[c]) * (x[i, p, c] - centre[c])
+            apart = x[i, p, c] - centre[c]
+            gradient = zero if gain[c] * apart + offset[c] <= floor else dy[i, p, c]
+            dx[i, p, c] = gain[c] * gradient + slope[c] * apart + shift[c]
 
 
 @kernel
-def channel_affine(i, t, T, x, centre, gain, offset, y):
-    """y = gain (x − centre) + offset, channel by channel."""
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
-            y[i, p, c] = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
-
-
-@kernel
-def channel_combine(i, t, T, dy, gain, x, centre, slope, offset, dx):
-    """dx = gain dy + slope (x − centre) + offset, channel by channel."""
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
-            dx[i, p, c] = gain[c] * dy[i, p, c] + slope[c] * (x[i, p, c] - centre[c]) + offset[c]
+def channel_spread(i, t, T, dy, share, dx):
+    """dx[i, p] = share · dy[i], for every pixel."""
+    for p in range(dx.shape[1]):
+        for c in range(t, dx.shape[2], T):
+            dx[i, p, c] = share * dy[i, c]
 
 
 @kernel
@@ -83,26 +119,41 @@ def _channel_sums(random, dtype):
     return 3, *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 4), dtype)
 
 
-@channel_products.example
-def _channel_products(random, dtype):
-    inputs = _draw(random, dtype, (3, 5, 4), 4, (3, 5, 4))
-    return 3, *inputs, np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
+@channel_moments.example
+def _channel_moments(random, dtype):
+    return 3, *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
 
 
-@channel_squares.example
-def _channel_squares(random, dtype):
-    return 3, *_draw(random, dtype, (3, 5, 4), 4), np.zeros((3, 4), dtype)
+def _affine(random, dtype):
+    """x, centre, gain, offset and a floor that half of the values lie under."""
+    return [*_draw(random, dtype, (3, 5, 4), 4, 4, 4), dtype(0)]
 
 
 @channel_affine.example
 def _channel_affine(random, dtype):
-    return 3, *_draw(random, dtype, (3, 5, 4), 4, 4, 4), np.zeros((3, 5, 4), dtype)
+    return 3, *_affine(random, dtype), np.zeros((3, 5, 4), dtype)
+
+
+@channel_gradient.example
+def _channel_gradient(random, dtype):
+    return 3, *_affine(random, dtype), *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 5, 4), dtype)
+
+
+@channel_products.example
+def _channel_products(random, dtype):
+    inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4))]
+    return 3, *inputs, np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
 
 
 @channel_combine.example
 def _channel_combine(random, dtype):
-    inputs = _draw(random, dtype, (3, 5, 4), 4, (3, 5, 4), 4, 4, 4)
+    inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4), 4, 4)]
     return 3, *inputs, np.zeros((3, 5, 4), dtype)
+
+
+@channel_spread.example
+def _channel_spread(random, dtype):
+    return 3, *_draw(random, dtype, (3, 4)), dtype(0.2), np.zeros((3, 5, 4), dtype)
 
 
 @rectify.example

@@ -16,6 +16,7 @@ from .containers import Residual, Sequential
 from .convolution import Conv2D
 from .dense import Flatten, Linear
 from .elementwise import Normalize, ReLU
+from .fold import fold
 from .pooling import AveragePool2D, GlobalAveragePool, MaxPool2D
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "ReLU",
     "Residual",
     "Sequential",
+    "fold",
     "initialize",
 ]

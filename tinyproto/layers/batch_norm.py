@@ -15,13 +15,14 @@ import math
 
 import numpy as np
 
+from .. import workspace
 from ..device import Array, array_module
 from ..kernels.channels import (
     channel_affine,
     channel_combine,
+    channel_gradient,
+    channel_moments,
     channel_products,
-    channel_squares,
-    channel_sums,
 )
 from ..parameters import Tree
 from .base import Backward, Layer, check_input, positive_integers
@@ -48,57 +49,69 @@ class BatchNorm(Layer):
         }
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        xp, scale = array_module(x), self.params["scale"]
+        return self._pass(x, train, floor=-math.inf)
+
+    def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        """max(y, 0): the layer and a ReLU after it. dy counts as 0 where y is not above 0, which
+        the backward pass sees by computing y again: cheaper than fetching it."""
+        return self._pass(x, train, floor=0.0)
+
+    def _pass(self, x: Array, train: bool, floor: float) -> tuple[Array, Backward]:
+        xp, scale, shift = array_module(x), self.params["scale"], self.params["shift"]
         check_input("BatchNorm", x, 2 if x.ndim == 2 else 4, len(scale))
         images, channels = len(x), x.shape[-1]
-        pixels = math.prod(x.shape[1:-1])
-        m = images * pixels
-        flat = xp.ascontiguousarray(x).reshape(images, pixels, channels)
-
-        def per_image() -> Array:
-            return xp.empty((images, channels), dtype=x.dtype)
-
-        def over_images(total: Array) -> Array:
-            return total.sum(axis=0, dtype=np.float64)
-
+        flat = xp.ascontiguousarray(x).reshape(images, math.prod(x.shape[1:-1]), channels)
+        m = images * flat.shape[1]
         if train:
-            if m < 2:
-                raise ValueError(
-                    f"BatchNorm in train mode needs 2 values a channel or more, not {m}"
-                )
-            total = per_image()
-            channel_sums(images, flat, total)
-            mean = (over_images(total) / m).astype(x.dtype)
-            channel_squares(images, flat, mean, total)
-            variance = (over_images(total) / m).astype(x.dtype)
+            mean, variance = _moments(flat)
         else:
             mean, variance = self.params["running_mean"], self.params["running_variance"]
         inverse = 1 / xp.sqrt(variance + x.dtype.type(self.epsilon))
-        gain = scale * inverse
-        y = xp.empty_like(flat)
-        channel_affine(images, flat, mean, gain, self.params["shift"], y)
+        affine = (flat, mean, scale * inverse, shift, x.dtype.type(floor))
+        y = workspace.like(flat)
+        channel_affine(images, *affine, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dy = xp.ascontiguousarray(dy).reshape(flat.shape)
-            dx = xp.empty_like(flat)
+            dx = workspace.like(flat)
             if train or grads:
-                product, total = per_image(), per_image()
-                channel_products(images, flat, mean, dy, product, total)
-                d_scale = (over_images(product) * inverse).astype(x.dtype)
-                d_shift = over_images(total).astype(x.dtype)
+                product, total = (xp.empty((images, channels), dtype=x.dtype) for _ in "dd")
+                channel_products(images, *affine, dy, product, total)
+                d_scale = (_over_images(product) * inverse).astype(x.dtype)
+                d_shift = _over_images(total).astype(x.dtype)
             if grads:
                 for name, value in (("scale", d_scale), ("shift", d_shift)):
                     if name in grads:
                         grads[name] += value
             if not train:
-                channel_affine(images, dy, mean * 0, gain, mean * 0, dx)
+                channel_gradient(images, *affine, dy, dx)
                 return dx.reshape(x.shape)
             if grads and "running_mean" in grads:
                 grads["running_mean"].append(mean)
             if grads and "running_variance" in grads:
                 grads["running_variance"].append(variance * x.dtype.type(m / (m - 1)))
+            gain = affine[2]
             slope, offset = -gain * inverse * d_scale / m, -gain * d_shift / m
-            channel_combine(images, dy, gain, flat, mean, slope, offset, dx)
+            channel_combine(images, *affine, dy, slope, offset, dx)
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backward
+
+
+def _moments(x: Array) -> tuple[Array, Array]:
+    """Mean and variance of each channel of x (N, P, C), from those of the images (Chan and others,
+    1979): Σ (x − μ)² = Σ_n (Σ_p (x − μ_n)² + P (μ_n − μ)²)."""
+    xp, (images, pixels, channels) = array_module(x), x.shape
+    m = images * pixels
+    if m < 2:
+        raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {m}")
+    means, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in "ms")
+    channel_moments(images, x, means, squares)
+    means = means.astype(np.float64)
+    mean = means.mean(axis=0)
+    variance = (_over_images(squares) + pixels * ((means - mean) ** 2).sum(axis=0)) / m
+    return mean.astype(x.dtype), variance.astype(x.dtype)
+
+
+def _over_images(total: Array) -> Array:
+    return total.sum(axis=0, dtype=np.float64)

@@ -3,10 +3,13 @@
 from ..device import Array
 from ..parameters import Tree
 from .base import Backward, Layer
+from .elementwise import ReLU
 
 
 class Sequential(Layer):
     """One layer after another; the gradient goes back through them in turn.
+
+    A layer that can take the ReLU after it into its own pass (`rectified`) does.
 
     The parameters of the third layer are `params["2"]`, if it has any.
     """
@@ -16,14 +19,20 @@ class Sequential(Layer):
         self.params = {str(i): layer.params for i, layer in enumerate(layers) if layer.params}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        passes: list[Backward] = []
-        for layer in self.layers:
-            x, backward = layer(x, train)
-            passes.append(backward)
+        passes: list[tuple[str, Backward]] = []
+        fused = False
+        for i, layer in enumerate(self.layers):
+            if fused:  # this ReLU was part of the layer before
+                fused = False
+                continue
+            after = self.layers[i + 1] if i + 1 < len(self.layers) else None
+            fused = isinstance(after, ReLU) and hasattr(layer, "rectified")
+            x, backward = layer.rectified(x, train) if fused else layer(x, train)
+            passes.append((str(i), backward))
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
-            for i, backward in reversed(list(enumerate(passes))):
-                dy = backward(dy, grads.get(str(i)) if grads else None)
+            for name, backward in reversed(passes):
+                dy = backward(dy, grads.get(name) if grads else None)
             return dy
 
         return x, backward_all

@@ -1,26 +1,34 @@
-"""Convolution, as a product with the windows of the image.
+"""Convolution, and which of three modules computes it.
 
-With rows of windows X (see `kernels.convolution`) and the weights as a matrix, for each image
-
-    y = X W + b        dX = dy Wᵀ        dW = Xᵀ dy        db = Σ dy
-
-and dx adds dX up where the windows were. The windows of a group of images are made, used and
-forgotten: they hold size² times what the images hold. dW is summed over fixed groups in order, so
-its bits do not depend on the number of threads.
+`windows` is plain and works for all; `kernels.direct` and `kernels.winograd` are made for float32
+on the CPU. Each has `forward`, `input_gradient` and `weight_gradient`.
 """
 
-from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 
 from ..device import Array, array_module
-from ..kernels.convolution import add_windows, gather_windows
 from ..parameters import Tree
-from ..threads import share
+from . import windows
 from .base import Backward, Layer, check_input, initialize, positive_integers
 
-GROUP_BYTES = 1_200_000  # of windows: about a core's second-level cache
-GROUP_ROWS = 1024  # windows in a product that makes a part of dW, at least
+LEAST_CHANNELS = 16
+"""Where fewer channels go in, Winograd's transforms cost more than its products save."""
+
+
+def way(x: Array, weight: Array, stride: int, padding: int, channels: int) -> ModuleType:
+    """The module that computes a pass which sums over so many channels.
+
+    Depends on no batch size: the same image gives the same bits in any batch.
+    """
+    if array_module(x) is not np or x.dtype != np.float32 or weight.dtype != np.float32:
+        return windows
+    from ..kernels import direct, winograd  # these import Numba
+
+    if len(weight) == 3 and stride == 1 and padding <= 2 and channels >= LEAST_CHANNELS:
+        return winograd
+    return direct
 
 
 class Conv2D(Layer):
@@ -57,39 +65,36 @@ class Conv2D(Layer):
         initialize(self, seed=0)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        return self._pass(x, rectified=False)
+
+    def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        """max(y, 0): the layer and a ReLU after it, in one pass over y."""
+        return self._pass(x, rectified=True)
+
+    def _pass(self, x: Array, rectified: bool) -> tuple[Array, Backward]:
         xp, weight, bias = array_module(x), self.params["weight"], self.params.get("bias")
         check_input("Conv2D", x, 4, weight.shape[2])
         x = xp.ascontiguousarray(x)
-        height, width = (self._reach(pixels) for pixels in x.shape[1:3])
-        matrix = weight.reshape(-1, weight.shape[3])
-        windows = self._windows(x.dtype, height, width)
-        group = max(1, GROUP_BYTES // (height * width * len(matrix) * x.dtype.itemsize))
-        y = xp.empty((len(x), height * width, weight.shape[3]), dtype=x.dtype)
-
-        def forward(part: slice) -> None:
-            xp.matmul(windows(x[part]), matrix, out=y[part])
-            if bias is not None:
-                y[part] += bias
-
-        _share(forward, x, group)
+        shape = (len(x), *(self._reach(pixels) for pixels in x.shape[1:3]), weight.shape[3])
+        form = (self.stride, self.padding)
+        forward = way(x, weight, *form, channels=weight.shape[2]).forward
+        y = forward(x, weight, bias, *form, shape, rectified)
+        gate = y if rectified else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dy = dy.reshape(y.shape)
-            if grads and "weight" in grads:
-                grads["weight"] += self._weight_gradient(x, dy, windows, group)
-            if grads and "bias" in grads:
-                grads["bias"] += dy.sum(axis=1).sum(axis=0)
-            dx = xp.empty(x.shape, dtype=x.dtype)
-
-            def at_the_input(part: slice) -> None:
-                products = xp.matmul(dy[part], matrix.T).reshape(-1, height, width, len(matrix))
-                rows = len(products) * x.shape[1]
-                add_windows.alone(rows, products, self.stride, self.padding, self.size, dx[part])
-
-            _share(at_the_input, x, group)
+            dy = xp.ascontiguousarray(dy).reshape(shape)
+            if grads and ("weight" in grads or "bias" in grads):
+                channels = min(weight.shape[2:])
+                weight_gradient = way(x, weight, *form, channels=channels).weight_gradient
+                gradients = weight_gradient(x, dy, weight, *form, gate)
+                for name, gradient in zip(("weight", "bias"), gradients, strict=True):
+                    if name in grads:
+                        grads[name] += gradient
+            input_gradient = way(dy, weight, *form, channels=weight.shape[3]).input_gradient
+            dx: Array = input_gradient(dy, weight, *form, x.shape, gate)
             return dx
 
-        return y.reshape(len(x), height, width, y.shape[2]), backward
+        return y, backward
 
     def _reach(self, pixels: int) -> int:
         """How many windows stand along `pixels`."""
@@ -100,43 +105,3 @@ class Conv2D(Layer):
                 f"with padding {self.padding}"
             )
         return room // self.stride + 1
-
-    def _windows(self, dtype: np.dtype, height: int, width: int) -> Callable[[Array], Array]:
-        """A function: images (n, H, W, C) ↦ their windows (n, height · width, size² C)."""
-        alone = self.size == 1 and self.stride == 1 and self.padding == 0
-
-        def windows(x: Array) -> Array:
-            if alone:
-                return x.reshape(len(x), height * width, -1)
-            shape = (len(x), height, width, self.size**2 * x.shape[3])
-            columns = array_module(x).empty(shape, dtype=dtype)
-            gather_windows.alone(len(x) * height, x, self.stride, self.padding, self.size, columns)
-            return columns.reshape(len(x), height * width, -1)
-
-        return windows
-
-    def _weight_gradient(
-        self, x: Array, dy: Array, windows: Callable[[Array], Array], group: int
-    ) -> Array:
-        """Σ over the images of Xᵀ dy, like the weights."""
-        xp, shape = array_module(x), self.params["weight"].shape
-        group = max(group, -(-GROUP_ROWS // dy.shape[1])) if xp is np else max(1, len(x))
-        groups = -(-len(x) // group)
-        parts = xp.empty((groups, shape[0] * shape[1] * shape[2], shape[3]), dtype=x.dtype)
-
-        def work(part: slice) -> None:
-            columns = windows(x[part])
-            columns = columns.reshape(-1, columns.shape[2])
-            product = columns.T @ dy[part].reshape(len(columns), -1)
-            parts[part.start // group] = product
-
-        _share(work, x, group)
-        return parts.sum(axis=0).reshape(shape)
-
-
-def _share(work: Callable[[slice], None], x: Array, group: int) -> None:
-    """On the CPU in groups of images, on a device all at once."""
-    if array_module(x) is np:
-        share(work, len(x), group)
-    elif len(x):
-        work(slice(0, len(x)))

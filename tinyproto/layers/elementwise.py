@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .. import workspace
 from ..device import Array, array_module
-from ..kernels.channels import rectify, rectify_backward
+from ..kernels.channels import channel_affine, rectify, rectify_backward
 from ..parameters import Tree
 from .base import Backward, Layer, check_input
 
@@ -17,11 +18,11 @@ class ReLU(Layer):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
         flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
-        y = xp.empty_like(flat)
+        y = workspace.like(flat)
         rectify(len(flat), flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = xp.empty_like(y)
+            dx = workspace.like(y)
             rectify_backward(len(y), y, xp.ascontiguousarray(dy).reshape(y.shape), dx)
             return dx.reshape(x.shape)
 
@@ -43,8 +44,15 @@ class Normalize(Layer):
         if x.shape[-1] != len(self.mean):
             raise ValueError(f"Normalize expects {len(self.mean)} channels, not {x.shape[-1]}")
         gain = xp.asarray(1 / np.asarray(self.std), dtype=x.dtype)
+        mean = xp.asarray(self.mean, dtype=x.dtype)
+
+        def affine(x: Array, centre: Array) -> Array:
+            flat = xp.ascontiguousarray(x).reshape(len(x), -1, x.shape[-1])
+            y = workspace.like(flat)
+            channel_affine(len(x), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
+            return y.reshape(x.shape)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            return dy * gain
+            return affine(dy, 0 * mean)
 
-        return (x - xp.asarray(self.mean, dtype=x.dtype)) * gain, backward
+        return affine(x, mean), backward

@@ -28,7 +28,7 @@ from ..losses import (
     squared_error,
     weighted_kl,
 )
-from ..networks import Network
+from ..networks import Network, fold
 from ..parameters import Tree, without_running
 from ..prototypes.deep import PrototypeHead, alignment, repulsion
 
@@ -59,7 +59,7 @@ class Crafting:
     def __call__(self, network: Network, batch: Batch, **options: Any) -> Array:
         """x′ for every image of the batch (options: loss, jitter)."""
         return craft(
-            Victim(network), batch.x, batch.y, eps=self.eps, steps=self.steps,
+            Victim(fold(network)), batch.x, batch.y, eps=self.eps, steps=self.steps,
             step_size=self.step_size, norm=self.norm, seed=batch.seed, epoch=batch.epoch,
             index=batch.index, **options,
         )  # fmt: skip

@@ -1,0 +1,47 @@
+r"""3 × 3 convolutions with a quarter of the multiplications (Winograd; Lavin and Gray, 1509.09308).
+
+**One row.** Four outputs of a filter with three taps, y_i = Σ_j g_j d_{i+j}, take 12 products when
+they are computed one by one. Six are enough. Read the taps as a polynomial g(t) = g₀ + g₁t + g₂t²,
+and four numbers e as e(t) = e₀ + e₁t + e₂t² + e₃t³: their product has degree 5, so it is known from
+its values at six points, and a value of a product is a product of values:
+
+    (g e)(p) = g(p) e(p)        p = 0, 1, −1, 2, −2, ∞        (∞: the leading coefficients)
+
+With G (6 × 3) and A (6 × 4) the matrices that evaluate at these points (A's row p is 1, p, p², p³),
+and C (6 × 6) the one that interpolates, g e = C [(G g) ⊙ (A e)]. This is bilinear. Fix g and read
+the map e ↦ g e the other way round (its transpose turns "spread each e_i over six outputs" into
+"gather each output from six numbers"): the filter appears, on six numbers d, with B = C,
+
+    y = Aᵀ [(G g) ⊙ (Bᵀ d)].
+
+Scaling a row of B and dividing the same row of G by it changes nothing, so the fractions are put
+into G, which meets only the weights; Bᵀ and Aᵀ hold small integers.
+
+**An image.** Apply this to the rows and then to the columns of a tile of 6 × 6 pixels: 4 × 4
+outputs from 6 · 6 = 36 products, instead of 16 · 9 = 144. With channels, each of the 36 products
+becomes a sum over them: 36 matrix products, tiles × in times in × out, all the multiplications
+that are left,
+
+    V = Bᵀ d B      U = G g Gᵀ      M_f = V_f U_f  (f = 1 … 36)      y = Aᵀ M A.
+
+**Backwards.** dx is the same convolution of dy with the weights turned by 180°, in and out
+exchanged, and 2 − P pixels of padding for P. dW, by the chain rule through the formula above,
+
+    dM = A dy Aᵀ        dU_f = V_fᵀ dM_f        dW = Gᵀ dU G,
+
+summed over tiles. A's row of the point 1 is 1, 1, 1, 1: dM at (1, 1) is the sum of dy over a tile,
+and so the gradient of the bias.
+
+**Where the accuracy goes.** Bᵀ takes differences of pixels up to 5 times their size, Aᵀ weighs
+products by up to 8: what cancels leaves its rounding behind. In float32 an output is off by about
+1e-6 of the largest, some three times as much as by direct sums; an infinity spoils the whole of its
+tile. (More points save more products, but the next, ±1/2, cost a digit.)
+
+`transforms` holds the five matrices, `tiles` takes images apart and puts them together,
+`convolve` and `weights` are the two passes.
+"""
+
+from .convolve import forward, input_gradient
+from .weights import weight_gradient
+
+__all__ = ["forward", "input_gradient", "weight_gradient"]

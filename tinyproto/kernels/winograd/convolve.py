@@ -1,0 +1,179 @@
+"""y = max(x * W + bias, floor): the forward pass, and the input's gradient.
+
+A worker takes groups of strips in turn. The transformed tiles of a group and their products stay in
+its core's second-level cache; the transformed weights go by, once for each group.
+"""
+
+import numpy as np
+
+from ...host import host_kernel, workers
+from ...workspace import empty
+from ..tile import PANEL, product
+from ..vector import BYTES, WIDTH, address, load, splat, store
+from .tiles import compiled, read_image, write_tile
+from .transforms import transform_weights
+
+CACHE_BYTES = 768 * 1024
+"""Of tiles in a group, at most: what is left of a core's second-level cache beside the weights."""
+
+LEAST_TILES = 32
+"""In a group, so that the weights go by for something."""
+
+LINE = 64
+"""Bytes between two planes of frequencies, or they would all fall into the same cache sets."""
+
+
+def vectors(channels: int) -> int:
+    """Channels, filled up to whole vectors."""
+    return -(-channels // WIDTH) * WIDTH
+
+
+def forward(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: int,
+    padding: int,
+    shape: tuple[int, ...],
+    rectified: bool,
+) -> np.ndarray:
+    """y, of that shape, of x (N, H, W, in), float32, contiguous. weight (3, 3, in, out), bias
+    (out,), stride 1; rectified: max(y, 0)."""
+    return _run(x, None, weight, False, bias, padding, shape, rectified)
+
+
+def input_gradient(
+    dy: np.ndarray,
+    weight: np.ndarray,
+    stride: int,
+    padding: int,
+    shape: tuple[int, ...],
+    gate: np.ndarray | None,
+) -> np.ndarray:
+    """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
+    return _run(dy, gate, weight, True, None, 2 - padding, shape, False)
+
+
+def _run(
+    x: np.ndarray,
+    gate: np.ndarray | None,
+    weight: np.ndarray,
+    transposed: bool,
+    bias: np.ndarray | None,
+    padding: int,
+    shape: tuple[int, ...],
+    rectified: bool,
+) -> np.ndarray:
+    """Choose the groups and go. transposed: with the weights turned by 180°, in and out
+    exchanged."""
+    images, channels, out = len(x), x.shape[3], shape[3]
+    y = empty(shape)
+    if y.size == 0:
+        return y
+    panels = -(-out // PANEL)
+    transformed = empty((36, panels, channels, PANEL))
+    threads = workers()
+    _transform_weights(weight, transposed, transformed, empty((threads, 54 * WIDTH)))
+    down, across = -(-y.shape[1] // 4), -(-y.shape[2] // 4)
+    fitting = CACHE_BYTES // (36 * 4 * (vectors(channels) + vectors(out)))
+    strips = max(1, min(max(fitting, LEAST_TILES) // across, -(-images * down // threads)))
+    tiles = strips * across
+    room = 6 * (4 * across + 2) * vectors(channels)
+    room += 36 * (tiles * (vectors(channels) + vectors(out)) + 2 * LINE // 4)
+    _convolve(
+        x,
+        _nothing if gate is None else gate,
+        transformed,
+        np.zeros(out, dtype=np.float32) if bias is None else bias,
+        np.float32(0 if rectified else -np.inf),
+        padding,
+        strips,
+        y,
+        empty((threads, room)),
+    )
+    return y
+
+
+_nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
+
+
+@host_kernel
+def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, y, scratch):
+    images, _, _, channels = x.shape
+    out = y.shape[3]
+    down, across = (y.shape[1] + 3) // 4, (y.shape[2] + 3) // 4
+    row_in = (channels + WIDTH - 1) // WIDTH * BYTES
+    row_out = (out + WIDTH - 1) // WIDTH * BYTES
+    plane_in, plane_out = strips * across * row_in + LINE, strips * across * row_out + LINE
+    strip = address(scratch[worker])
+    tiles = strip + 6 * (4 * across + 2) * row_in
+    products = tiles + 36 * plane_in
+    every = images * down
+    for start in range(worker * strips, every, workers * strips):
+        count = min(strips, every - start)
+        for z in range(count):
+            n, i = divmod(start + z, down)
+            here = tiles + z * across * row_in
+            read_image(
+                x, gate, n, 4 * i - padding, -padding, across, 0, channels,
+                strip, here, plane_in, row_in,
+            )  # fmt: skip
+        _multiply(count * across, tiles, plane_in, row_in, weights, products, plane_out, row_out)
+        for z in range(count):
+            n, i = divmod(start + z, down)
+            for t in range(across):
+                here = products + (z * across + t) * row_out
+                write_tile(here, plane_out, bias, floor, n, 4 * i, 4 * t, y)
+
+
+@compiled
+def _multiply(tiles, v, plane_v, row_v, weights, m, plane_m, row_m):
+    """M_f = V_f U_f of every frequency f; weights U (36, panels, in, PANEL)."""
+    _, panels, channels, _ = weights.shape
+    for f in range(36):
+        for p in range(panels):
+            u = address(weights) + (f * panels + p) * channels * PANEL * 4
+            product(
+                tiles, row_m // 4 - p * PANEL, v + f * plane_v, row_v, 1, 0, channels, 4,
+                u, 0, PANEL * 4, m + f * plane_m + p * PANEL * 4, row_m,
+            )  # fmt: skip
+
+
+@host_kernel
+def _transform_weights(worker, workers, weight, transposed, transformed, scratch):
+    """U = G g Gᵀ, in panels of PANEL outputs."""
+    zero = splat(np.float32(0))
+    _, panels, channels, _ = transformed.shape
+    out = weight.shape[2] if transposed else weight.shape[3]
+    taps = scratch[worker]
+    grown = address(taps) + 9 * BYTES
+    plane = panels * channels * PANEL * 4
+    for pair in range(worker, panels * channels * (PANEL // WIDTH), workers):
+        group, k = divmod(pair, channels)
+        first = group * WIDTH
+        filled = min(WIDTH, out - first)
+        for a in range(3):
+            for b in range(3):
+                at = (3 * a + b) * WIDTH
+                for c in range(filled):
+                    if transposed:
+                        taps[at + c] = weight[2 - a, 2 - b, first + c, k]
+                    else:
+                        taps[at + c] = weight[a, b, k, first + c]
+                for c in range(max(0, filled), WIDTH):
+                    taps[at + c] = 0
+        at = address(taps)
+        for b in range(3):
+            column = at + b * BYTES
+            u = transform_weights(
+                load(column), load(column + 3 * BYTES), load(column + 6 * BYTES), zero
+            )
+            for i, value in enumerate(u):
+                store(value, grown + (3 * i + b) * BYTES)
+        panel, place = divmod(first, PANEL)
+        to = address(transformed) + ((panel * channels + k) * PANEL + place) * 4
+        for i in range(6):
+            row = grown + 3 * i * BYTES
+            u = transform_weights(load(row), load(row + BYTES), load(row + 2 * BYTES), zero)
+            for j, value in enumerate(u):
+                store(value, to + (6 * i + j) * plane)

@@ -1,0 +1,172 @@
+"""dW = Σ xᵀ * dy and db = Σ dy, by the chain rule through the tiles.
+
+The tiles of a batch are split into chunks that depend on the shapes alone; a chunk is summed by one
+worker, in the order of its tiles, and the chunks are added in theirs: the bits do not depend on the
+number of threads.
+"""
+
+import numpy as np
+
+from ...host import host_kernel, workers
+from ...workspace import empty
+from ..tile import PANEL, add_product, product
+from ..vector import BYTES, WIDTH, address, load, splat, store
+from .convolve import CACHE_BYTES, LINE, vectors
+from .tiles import compiled, read_gradient, read_image
+from .transforms import gather_weights
+
+CHUNKS, CHUNK_TILES = 16, 128
+"""Chunks at most, and tiles in one at least: each has 36 · in · out sums of its own."""
+
+PART = 128
+"""Channels of x that a worker takes where there are fewer than four chunks."""
+
+LEAST_TILES = 64
+"""In a group: dU goes by once for each."""
+
+SUM = 7
+"""The frequency at which dM is the sum of dy over a tile: (1, 1)."""
+
+
+def weight_gradient(
+    x: np.ndarray,
+    dy: np.ndarray,
+    weight: np.ndarray,
+    stride: int,
+    padding: int,
+    gate: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """dW (3, 3, in, out) and db (out,) from x (N, H, W, in) and dy (N, height, width, out),
+    float32, contiguous, stride 1; with a gate (like dy), dy counts only where it is above 0."""
+    channels, out = x.shape[3], dy.shape[3]
+    gradient, bias = empty(weight.shape), np.zeros(out, dtype=np.float32)
+    if dy.size == 0:
+        return np.zeros_like(weight), bias
+    down, across = -(-dy.shape[1] // 4), -(-dy.shape[2] // 4)
+    strips = len(x) * down
+    chunks = max(1, min(CHUNKS, strips * across // CHUNK_TILES, strips))
+    part = vectors(channels) if chunks >= 4 else min(PART, vectors(channels))
+    fitting = CACHE_BYTES // (36 * 4 * (part + vectors(out)))
+    group = max(1, min(max(fitting, LEAST_TILES) // across, -(-strips // chunks)))
+    room = 6 * (4 * across + 2) * max(part, vectors(out))
+    room += 36 * (group * across * (part + vectors(out)) + 2 * LINE // 4)
+    sums = empty((chunks, 36, channels, vectors(out)))
+    sums_of_dy = empty((chunks, vectors(out)))
+    threads = workers()
+    _sum_products(
+        x,
+        dy,
+        _nothing if gate is None else gate,
+        padding,
+        part,
+        group,
+        sums,
+        sums_of_dy,
+        empty((threads, room)),
+    )
+    _gather(sums, gradient, empty((threads, 54 * WIDTH)))
+    for chunk in sums_of_dy:
+        bias += chunk[:out]
+    return gradient, bias
+
+
+_nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
+
+
+@host_kernel
+def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums_of_dy, scratch):
+    """sums[chunk] = dU = Σ V_fᵀ dM_f, for the channels of each part in turn."""
+    images, height, width, out = dy.shape
+    channels = x.shape[3]
+    down, across = (height + 3) // 4, (width + 3) // 4
+    chunks, parts = len(sums), (channels + part - 1) // part
+    row_v, row_m = part * 4, (out + WIDTH - 1) // WIDTH * BYTES
+    plane_v, plane_m = group * across * row_v + LINE, group * across * row_m + LINE
+    strip = address(scratch[worker])
+    v = strip + 6 * (4 * across + 2) * max(row_v, row_m)
+    m = v + 36 * plane_v
+    for item in range(worker, chunks * parts, workers):
+        chunk, p = divmod(item, parts)
+        first, last = p * part, min(channels, (p + 1) * part)
+        begin, end = images * down * chunk // chunks, images * down * (chunk + 1) // chunks
+        for start in range(begin, end, group):
+            count = min(group, end - start)
+            for z in range(count):
+                n, r = divmod(start + z, down)
+                at = z * across
+                read_image(
+                    x, gate[:0], n, 4 * r - padding, -padding, across, first, last,
+                    strip, v + at * row_v, plane_v, row_v,
+                )  # fmt: skip
+                read_gradient(dy, gate, n, 4 * r, across, strip, m + at * row_m, plane_m, row_m)
+            _multiply(
+                count * across, first, last, start > begin,
+                v, plane_v, row_v, m, plane_m, row_m, sums[chunk],
+            )  # fmt: skip
+            if first == 0:
+                _sum_tiles(
+                    count * across, start > begin, m + SUM * plane_m, row_m, sums_of_dy[chunk]
+                )
+
+
+@compiled
+def _multiply(tiles, first, last, add, v, plane_v, row_v, m, plane_m, row_m, sums):
+    """sums[f] (+)= V_fᵀ dM_f, its rows first … last − 1."""
+    for f in range(36):
+        for start in range(0, row_m // 4, PANEL):
+            columns = row_m // 4 - start
+            a, b = v + f * plane_v, m + f * plane_m + start * 4
+            c = address(sums) + (f * sums.shape[1] + first) * row_m + start * 4
+            if add:
+                add_product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
+            else:
+                product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
+
+
+@compiled
+def _sum_tiles(tiles, add, m, row_m, total):
+    """total (+)= Σ_q dM[1, 1; q]."""
+    for c in range(0, row_m, BYTES):
+        place = address(total) + c
+        value = load(place) if add else splat(np.float32(0))
+        for q in range(tiles):
+            value = value + load(m + q * row_m + c)
+        store(value, place)
+
+
+@host_kernel
+def _gather(worker, workers, sums, weight, scratch):
+    """dW = Gᵀ dU G, where dU is the sum of the chunks."""
+    zero = splat(np.float32(0))
+    _, _, channels, out = weight.shape
+    chunks, row = len(sums), sums.shape[3]
+    plane, chunk = channels * row * 4, 36 * channels * row * 4
+    rows = address(scratch[worker])
+    total = rows + 18 * BYTES
+    place = scratch[worker, 18 * WIDTH :]
+    for k in range(worker, channels, workers):
+        for c in range(0, out, WIDTH):
+            at = address(sums) + (k * row + c) * 4
+            for f in range(36):
+                value = load(at + f * plane)
+                for n in range(1, chunks):
+                    value = value + load(at + f * plane + n * chunk)
+                store(value, total + f * BYTES)
+            for j in range(6):
+                u = total + j * BYTES
+                taps = gather_weights(
+                    load(u), load(u + 6 * BYTES), load(u + 12 * BYTES), load(u + 18 * BYTES),
+                    load(u + 24 * BYTES), load(u + 30 * BYTES), zero,
+                )  # fmt: skip
+                for a, value in enumerate(taps):
+                    store(value, rows + (6 * a + j) * BYTES)
+            for a in range(3):
+                u = rows + 6 * a * BYTES
+                taps = gather_weights(
+                    load(u), load(u + BYTES), load(u + 2 * BYTES), load(u + 3 * BYTES),
+                    load(u + 4 * BYTES), load(u + 5 * BYTES), zero,
+                )  # fmt: skip
+                for b, value in enumerate(taps):
+                    store(value, total)
+                    for i in range(min(WIDTH, out - c)):
+                        weight[a, b, k, c + i] = place[i]

@@ -9,9 +9,9 @@ import numpy as np
 from ...host import host_kernel, workers
 from ...workspace import empty
 from ..tile import PANEL, product
-from ..vector import BYTES, WIDTH, address, load, splat, store
-from .tiles import compiled, read_image, write_tile
-from .transforms import transform_weights
+from ..vector import BYTES, WIDTH, address, load, store
+from .tiles import compiled, read_image, some, write_tile
+from .transforms import store_six, transform_weights
 
 CACHE_BYTES = 768 * 1024
 """Of tiles in a group, at most: what is left of a core's second-level cache beside the weights."""
@@ -71,15 +71,20 @@ def _run(
     if y.size == 0:
         return y
     panels = -(-out // PANEL)
-    transformed = empty((36, panels, channels, PANEL))
+    transformed = empty((36, panels * channels * PANEL + LINE // 4))
     threads = workers()
-    _transform_weights(weight, transposed, transformed, empty((threads, 54 * WIDTH)))
+    _transform_weights(
+        weight, transposed, transformed, np.zeros((threads, 27 * WIDTH), dtype=np.float32)
+    )
     down, across = -(-y.shape[1] // 4), -(-y.shape[2] // 4)
     fitting = CACHE_BYTES // (36 * 4 * (vectors(channels) + vectors(out)))
-    strips = max(1, min(max(fitting, LEAST_TILES) // across, -(-images * down // threads)))
-    tiles = strips * across
+    strips = max(1, max(fitting, LEAST_TILES) // across)
+    groups = -(-images * down // strips)
+    parts = min(panels, max(1, threads // groups))
+    turns = -(-groups * parts // threads)  # of each worker; shared out evenly
+    strips = -(-images * down // max(1, turns * threads // parts))
     room = 6 * (4 * across + 2) * vectors(channels)
-    room += 36 * (tiles * (vectors(channels) + vectors(out)) + 2 * LINE // 4)
+    room += 36 * (strips * across * (vectors(channels) + vectors(out)) + 2 * LINE // 4)
     _convolve(
         x,
         _nothing if gate is None else gate,
@@ -88,6 +93,7 @@ def _run(
         np.float32(0 if rectified else -np.inf),
         padding,
         strips,
+        -(-panels // parts) * PANEL,
         y,
         empty((threads, room)),
     )
@@ -98,19 +104,23 @@ _nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
 
 
 @host_kernel
-def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, y, scratch):
+def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, part, y, scratch):
+    """Items of work are groups of `strips` strips, and in them `part` channels of y."""
     images, _, _, channels = x.shape
     out = y.shape[3]
+    parts = (out + part - 1) // part
     down, across = (y.shape[1] + 3) // 4, (y.shape[2] + 3) // 4
     row_in = (channels + WIDTH - 1) // WIDTH * BYTES
-    row_out = (out + WIDTH - 1) // WIDTH * BYTES
+    row_out = (min(out, part) + WIDTH - 1) // WIDTH * BYTES
     plane_in, plane_out = strips * across * row_in + LINE, strips * across * row_out + LINE
     strip = address(scratch[worker])
     tiles = strip + 6 * (4 * across + 2) * row_in
     products = tiles + 36 * plane_in
-    every = images * down
-    for start in range(worker * strips, every, workers * strips):
-        count = min(strips, every - start)
+    groups = (images * down + strips - 1) // strips
+    for item in range(worker, groups * parts, workers):
+        group, i = divmod(item, parts)
+        first, start = i * part, group * strips
+        last, count = min(out, first + part), min(strips, images * down - start)
         for z in range(count):
             n, i = divmod(start + z, down)
             here = tiles + z * across * row_in
@@ -118,62 +128,55 @@ def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, y
                 x, gate, n, 4 * i - padding, -padding, across, 0, channels,
                 strip, here, plane_in, row_in,
             )  # fmt: skip
-        _multiply(count * across, tiles, plane_in, row_in, weights, products, plane_out, row_out)
+        _multiply(
+            count * across, tiles, plane_in, row_in, weights, channels, first, last,
+            products, plane_out, row_out,
+        )  # fmt: skip
         for z in range(count):
             n, i = divmod(start + z, down)
             for t in range(across):
                 here = products + (z * across + t) * row_out
-                write_tile(here, plane_out, bias, floor, n, 4 * i, 4 * t, y)
+                write_tile(here, plane_out, bias, floor, n, 4 * i, 4 * t, first, last, y)
 
 
 @compiled
-def _multiply(tiles, v, plane_v, row_v, weights, m, plane_m, row_m):
-    """M_f = V_f U_f of every frequency f; weights U (36, panels, in, PANEL)."""
-    _, panels, channels, _ = weights.shape
+def _multiply(tiles, v, plane_v, row_v, weights, channels, first, last, m, plane_m, row_m):
+    """M_f = V_f U_f of every frequency f, for the outputs first … last − 1."""
     for f in range(36):
-        for p in range(panels):
-            u = address(weights) + (f * panels + p) * channels * PANEL * 4
+        u = address(weights) + f * weights.shape[1] * 4
+        for n in range(first, last, PANEL):
             product(
-                tiles, row_m // 4 - p * PANEL, v + f * plane_v, row_v, 1, 0, channels, 4,
-                u, 0, PANEL * 4, m + f * plane_m + p * PANEL * 4, row_m,
+                tiles, last - n, v + f * plane_v, row_v, 1, 0, channels, 4,
+                u + n * channels * 4, 0, PANEL * 4, m + f * plane_m + (n - first) * 4, row_m,
             )  # fmt: skip
 
 
 @host_kernel
 def _transform_weights(worker, workers, weight, transposed, transformed, scratch):
-    """U = G g Gᵀ, in panels of PANEL outputs."""
-    zero = splat(np.float32(0))
-    _, panels, channels, _ = transformed.shape
-    out = weight.shape[2] if transposed else weight.shape[3]
-    taps = scratch[worker]
-    grown = address(taps) + 9 * BYTES
-    plane = panels * channels * PANEL * 4
-    for pair in range(worker, panels * channels * (PANEL // WIDTH), workers):
-        group, k = divmod(pair, channels)
-        first = group * WIDTH
-        filled = min(WIDTH, out - first)
+    """U = G g Gᵀ: a row for each frequency, panels of PANEL outputs, a row for each input."""
+    out, channels = weight.shape[2:] if transposed else (weight.shape[3], weight.shape[2])
+    taps, turned = address(scratch[worker]), scratch[worker]
+    plane = transformed.shape[1] * 4
+    for pair in range(worker, (out + WIDTH - 1) // WIDTH * channels, workers):
+        vector, k = divmod(pair, channels)
+        first = vector * WIDTH
         for a in range(3):
             for b in range(3):
-                at = (3 * a + b) * WIDTH
-                for c in range(filled):
-                    if transposed:
-                        taps[at + c] = weight[2 - a, 2 - b, first + c, k]
-                    else:
-                        taps[at + c] = weight[a, b, k, first + c]
-                for c in range(max(0, filled), WIDTH):
-                    taps[at + c] = 0
-        at = address(taps)
+                tap = 3 * a + b
+                if transposed:
+                    for c in range(min(WIDTH, out - first)):
+                        turned[tap * WIDTH + c] = weight[2 - a, 2 - b, first + c, k]
+                else:
+                    place = address(weight) + ((tap * channels + k) * out + first) * 4
+                    store(some(place, out - first), taps + tap * BYTES)
+        half = taps + 9 * BYTES
         for b in range(3):
-            column = at + b * BYTES
-            u = transform_weights(
-                load(column), load(column + 3 * BYTES), load(column + 6 * BYTES), zero
-            )
-            for i, value in enumerate(u):
-                store(value, grown + (3 * i + b) * BYTES)
+            column = taps + b * BYTES
+            g = load(column), load(column + 3 * BYTES), load(column + 6 * BYTES)
+            store_six(transform_weights(g[0], g[1], g[2]), half + b * BYTES, 3 * BYTES)
         panel, place = divmod(first, PANEL)
         to = address(transformed) + ((panel * channels + k) * PANEL + place) * 4
         for i in range(6):
-            row = grown + 3 * i * BYTES
-            u = transform_weights(load(row), load(row + BYTES), load(row + 2 * BYTES), zero)
-            for j, value in enumerate(u):
-                store(value, to + (6 * i + j) * plane)
+            row = half + 3 * i * BYTES
+            g = load(row), load(row + BYTES), load(row + 2 * BYTES)
+            store_six(transform_weights(g[0], g[1], g[2]), to + 6 * i * plane, plane)

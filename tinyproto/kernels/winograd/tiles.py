@@ -23,7 +23,15 @@ from ..vector import (
     store_first,
     where_positive,
 )
-from .transforms import gather_outputs, inline, spread_gradient, transform_image
+from .transforms import (
+    gather_outputs,
+    inline,
+    load_four,
+    load_six,
+    spread_gradient,
+    store_six,
+    transform_image,
+)
 
 compiled = numba.njit(nogil=True, error_model="numpy")
 
@@ -55,7 +63,7 @@ def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, p
     strip_plane = columns * pixels
     for s in range(columns):
         for c in range(first, last, WIDTH):
-            column = transform_image(
+            column = (
                 pixel(x, gate, n, top, left + s, c),
                 pixel(x, gate, n, top + 1, left + s, c),
                 pixel(x, gate, n, top + 2, left + s, c),
@@ -63,32 +71,12 @@ def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, p
                 pixel(x, gate, n, top + 4, left + s, c),
                 pixel(x, gate, n, top + 5, left + s, c),
             )
-            place = strip + s * pixels + (c - first) * 4
-            store(column[0], place)
-            store(column[1], place + strip_plane)
-            store(column[2], place + 2 * strip_plane)
-            store(column[3], place + 3 * strip_plane)
-            store(column[4], place + 4 * strip_plane)
-            store(column[5], place + 5 * strip_plane)
+            store_six(transform_image(column), strip + s * pixels + (c - first) * 4, strip_plane)
     for t in range(tiles_across):
         for i in range(6):
+            at, place = strip + i * strip_plane + 4 * t * pixels, tiles + 6 * i * plane + t * row
             for c in range(0, pixels, BYTES):
-                at = strip + i * strip_plane + 4 * t * pixels + c
-                values = transform_image(
-                    load(at),
-                    load(at + pixels),
-                    load(at + 2 * pixels),
-                    load(at + 3 * pixels),
-                    load(at + 4 * pixels),
-                    load(at + 5 * pixels),
-                )
-                place = tiles + 6 * i * plane + t * row + c
-                store(values[0], place)
-                store(values[1], place + plane)
-                store(values[2], place + 2 * plane)
-                store(values[3], place + 3 * plane)
-                store(values[4], place + 4 * plane)
-                store(values[5], place + 5 * plane)
+                store_six(transform_image(load_six(at + c, pixels)), place + c, plane)
 
 
 @compiled
@@ -99,55 +87,31 @@ def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row):
     strip_plane = columns * pixels
     for s in range(columns):
         for c in range(0, channels, WIDTH):
-            column = spread_gradient(
+            column = (
                 pixel(dy, gate, n, top, s, c),
                 pixel(dy, gate, n, top + 1, s, c),
                 pixel(dy, gate, n, top + 2, s, c),
                 pixel(dy, gate, n, top + 3, s, c),
             )
-            place = strip + s * pixels + c * 4
-            store(column[0], place)
-            store(column[1], place + strip_plane)
-            store(column[2], place + 2 * strip_plane)
-            store(column[3], place + 3 * strip_plane)
-            store(column[4], place + 4 * strip_plane)
-            store(column[5], place + 5 * strip_plane)
+            store_six(spread_gradient(column), strip + s * pixels + c * 4, strip_plane)
     for t in range(tiles_across):
         for i in range(6):
+            at, place = strip + i * strip_plane + 4 * t * pixels, tiles + 6 * i * plane + t * row
             for c in range(0, pixels, BYTES):
-                at = strip + i * strip_plane + 4 * t * pixels + c
-                values = spread_gradient(
-                    load(at), load(at + pixels), load(at + 2 * pixels), load(at + 3 * pixels)
-                )
-                place = tiles + 6 * i * plane + t * row + c
-                store(values[0], place)
-                store(values[1], place + plane)
-                store(values[2], place + 2 * plane)
-                store(values[3], place + 3 * plane)
-                store(values[4], place + 4 * plane)
-                store(values[5], place + 5 * plane)
+                store_six(spread_gradient(load_four(at + c, pixels)), place + c, plane)
 
 
 @inline
-def transformed_column(at, plane):
-    """Aᵀ of one column of a tile; `at` is the frequency at its top."""
-    return gather_outputs(
-        load(at),
-        load(at + 6 * plane),
-        load(at + 12 * plane),
-        load(at + 18 * plane),
-        load(at + 24 * plane),
-        load(at + 30 * plane),
-    )
-
-
-@inline
-def put(value, place, channels, floor):
-    value = at_least(value, floor)
+def store_some(value, place, channels):
     if channels >= WIDTH:
         store(value, place)
     else:
         store_first(value, place, channels)
+
+
+@inline
+def put(value, place, channels, floor):
+    store_some(at_least(value, floor), place, channels)
 
 
 @inline
@@ -163,30 +127,31 @@ def write_row(row, bias, floor, place, pixel, columns, channels):
 
 
 @compiled
-def write_tile(tile, plane, bias, floor, n, top, left, y):
-    """y of a tile = max(Aᵀ M A + bias, floor), where it lies in the image."""
+def write_tile(tile, plane, bias, floor, n, top, left, first, last, y):
+    """Channels first … last − 1 of a tile's y = max(Aᵀ M A + bias, floor), as far as it lies in the
+    image."""
     _, height, width, channels = y.shape
     pixel = channels * 4
     rows, columns = height - top, width - left
     floor = splat(floor)
-    for c in range(0, channels, WIDTH):
-        at, left_over = tile + c * 4, channels - c
-        m0 = transformed_column(at, plane)
-        m1 = transformed_column(at + plane, plane)
-        m2 = transformed_column(at + 2 * plane, plane)
-        m3 = transformed_column(at + 3 * plane, plane)
-        m4 = transformed_column(at + 4 * plane, plane)
-        m5 = transformed_column(at + 5 * plane, plane)
+    for c in range(first, last, WIDTH):
+        at, left_over = tile + (c - first) * 4, channels - c
+        m0 = gather_outputs(load_six(at, 6 * plane))
+        m1 = gather_outputs(load_six(at + plane, 6 * plane))
+        m2 = gather_outputs(load_six(at + 2 * plane, 6 * plane))
+        m3 = gather_outputs(load_six(at + 3 * plane, 6 * plane))
+        m4 = gather_outputs(load_six(at + 4 * plane, 6 * plane))
+        m5 = gather_outputs(load_six(at + 5 * plane, 6 * plane))
         offset = some(address(bias) + c * 4, left_over)
         place = address(y) + (((n * height + top) * width + left) * channels + c) * 4
-        row = gather_outputs(m0[0], m1[0], m2[0], m3[0], m4[0], m5[0])
+        row = gather_outputs((m0[0], m1[0], m2[0], m3[0], m4[0], m5[0]))
         write_row(row, offset, floor, place, pixel, columns, left_over)
         if rows > 1:
-            row = gather_outputs(m0[1], m1[1], m2[1], m3[1], m4[1], m5[1])
+            row = gather_outputs((m0[1], m1[1], m2[1], m3[1], m4[1], m5[1]))
             write_row(row, offset, floor, place + width * pixel, pixel, columns, left_over)
         if rows > 2:
-            row = gather_outputs(m0[2], m1[2], m2[2], m3[2], m4[2], m5[2])
+            row = gather_outputs((m0[2], m1[2], m2[2], m3[2], m4[2], m5[2]))
             write_row(row, offset, floor, place + 2 * width * pixel, pixel, columns, left_over)
         if rows > 3:
-            row = gather_outputs(m0[3], m1[3], m2[3], m3[3], m4[3], m5[3])
+            row = gather_outputs((m0[3], m1[3], m2[3], m3[3], m4[3], m5[3]))
             write_row(row, offset, floor, place + 3 * width * pixel, pixel, columns, left_over)

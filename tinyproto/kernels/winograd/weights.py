@@ -12,8 +12,8 @@ from ...workspace import empty
 from ..tile import PANEL, add_product, product
 from ..vector import BYTES, WIDTH, address, load, splat, store
 from .convolve import CACHE_BYTES, LINE, vectors
-from .tiles import compiled, read_gradient, read_image
-from .transforms import gather_weights
+from .tiles import compiled, read_gradient, read_image, store_some
+from .transforms import gather_weights, load_six
 
 CHUNKS, CHUNK_TILES = 16, 128
 """Chunks at most, and tiles in one at least: each has 36 · in · out sums of its own."""
@@ -50,7 +50,7 @@ def weight_gradient(
     group = max(1, min(max(fitting, LEAST_TILES) // across, -(-strips // chunks)))
     room = 6 * (4 * across + 2) * max(part, vectors(out))
     room += 36 * (group * across * (part + vectors(out)) + 2 * LINE // 4)
-    sums = empty((chunks, 36, channels, vectors(out)))
+    sums = empty((chunks, 36, channels * vectors(out) + LINE // 4))
     sums_of_dy = empty((chunks, vectors(out)))
     threads = workers()
     _sum_products(
@@ -116,7 +116,7 @@ def _multiply(tiles, first, last, add, v, plane_v, row_v, m, plane_m, row_m, sum
         for start in range(0, row_m // 4, PANEL):
             columns = row_m // 4 - start
             a, b = v + f * plane_v, m + f * plane_m + start * 4
-            c = address(sums) + (f * sums.shape[1] + first) * row_m + start * 4
+            c = address(sums) + f * sums.shape[1] * 4 + first * row_m + start * 4
             if add:
                 add_product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
             else:
@@ -137,36 +137,27 @@ def _sum_tiles(tiles, add, m, row_m, total):
 @host_kernel
 def _gather(worker, workers, sums, weight, scratch):
     """dW = Gᵀ dU G, where dU is the sum of the chunks."""
-    zero = splat(np.float32(0))
     _, _, channels, out = weight.shape
-    chunks, row = len(sums), sums.shape[3]
-    plane, chunk = channels * row * 4, 36 * channels * row * 4
-    rows = address(scratch[worker])
-    total = rows + 18 * BYTES
-    place = scratch[worker, 18 * WIDTH :]
+    row = (out + WIDTH - 1) // WIDTH * WIDTH
+    plane, chunk = sums.shape[2] * 4, 36 * sums.shape[2] * 4
+    total = address(scratch[worker])
+    half = total + 36 * BYTES
     for k in range(worker, channels, workers):
         for c in range(0, out, WIDTH):
             at = address(sums) + (k * row + c) * 4
             for f in range(36):
                 value = load(at + f * plane)
-                for n in range(1, chunks):
+                for n in range(1, len(sums)):
                     value = value + load(at + f * plane + n * chunk)
                 store(value, total + f * BYTES)
             for j in range(6):
-                u = total + j * BYTES
-                taps = gather_weights(
-                    load(u), load(u + 6 * BYTES), load(u + 12 * BYTES), load(u + 18 * BYTES),
-                    load(u + 24 * BYTES), load(u + 30 * BYTES), zero,
-                )  # fmt: skip
-                for a, value in enumerate(taps):
-                    store(value, rows + (6 * a + j) * BYTES)
+                taps = gather_weights(load_six(total + j * BYTES, 6 * BYTES))
+                store(taps[0], half + j * BYTES)
+                store(taps[1], half + (6 + j) * BYTES)
+                store(taps[2], half + (12 + j) * BYTES)
             for a in range(3):
-                u = rows + 6 * a * BYTES
-                taps = gather_weights(
-                    load(u), load(u + BYTES), load(u + 2 * BYTES), load(u + 3 * BYTES),
-                    load(u + 4 * BYTES), load(u + 5 * BYTES), zero,
-                )  # fmt: skip
-                for b, value in enumerate(taps):
-                    store(value, total)
-                    for i in range(min(WIDTH, out - c)):
-                        weight[a, b, k, c + i] = place[i]
+                taps = gather_weights(load_six(half + 6 * a * BYTES, BYTES))
+                to = address(weight) + ((3 * a * channels + k) * out + c) * 4
+                store_some(taps[0], to, out - c)
+                store_some(taps[1], to + channels * out * 4, out - c)
+                store_some(taps[2], to + 2 * channels * out * 4, out - c)

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class host_kernel:
             body = numba.njit(nogil=True, error_model="numpy", forceinline=True)(self.body)
             names = argument_names(self.body)[2:]
             call = f"body(worker, workers, {', '.join(names)})"
-            compiled = compile_for(self.body, body, call, names, kinds)
+            compiled = compile_for(self.body, {"body": body}, call, names, kinds)
             self._compiled[kinds] = compiled
         run(compiled, workers(), arguments)
 
@@ -112,10 +112,15 @@ def argument_names(function: Callable[..., Any]) -> list[str]:
 
 
 def compile_for(
-    source: Callable[..., None], body: Any, call: str, names: Sequence[str], kinds: Sequence[Kind]
+    source: Callable[..., None],
+    scope: Mapping[str, Any],
+    call: str,
+    names: Sequence[str],
+    kinds: Sequence[Kind],
 ) -> Any:
     """The C function (worker, workers, slots) that takes arguments of these names and kinds from
-    the slots and makes the `call`; their form for `struct`. `body` is the compiled `source`."""
+    the slots and makes the `call`; their form for `struct`. `scope` holds what the call
+    names, `source` is where it comes from."""
     lines, form = [], ""
     for name, kind in zip(names, kinds, strict=True):
         place = len(form)
@@ -139,7 +144,7 @@ def compile_for(
     from . import slots
 
     scope = {
-        "body": body,
+        **scope,
         "array": slots.array,
         "integer": slots.integer,
         "number": slots.number,

@@ -20,6 +20,7 @@ A kernel names arguments that are good to try it on (`@scale.example`); the chec
 kernel in the CUDA simulator and build it for real architectures take them from there.
 """
 
+import importlib
 import operator
 import types
 from collections.abc import Callable
@@ -160,6 +161,9 @@ class kernel:
         self.__name__ = body.__name__
         self.__doc__ = body.__doc__
         self._built: dict[Any, Any] = {}
+        self.in_vectors: str | None = None
+        """A module with a function of the same name in vector code (float32, on the CPU): called as
+        fast(i, *arguments), it does row i and returns True, or leaves it to the body."""
         self.make_example: Callable[[np.random.Generator, Any], tuple[Any, ...]] | None = None
         registry[self.__name__] = self
 
@@ -183,12 +187,13 @@ class kernel:
         """The loop over one worker's rows, for arguments of these kinds; see `host`."""
         _load_numba()
         names = host.argument_names(self.body)[3:]
-        call = (
-            "for i in range(rows * worker // workers, rows * (worker + 1) // workers):\n   "
-            f"body(i, 0, 1, {', '.join(names)})"
-        )
-        body = self._inlined("cpu", None)
-        built = host.compile_for(self.body, body, call, ["rows", *names], kinds)
+        loop = "for i in range(rows * worker // workers, rows * (worker + 1) // workers):\n   "
+        scope = {"body": self._inlined("cpu", None)}
+        if self.in_vectors and _all_float32(kinds):
+            scope["fast"] = getattr(importlib.import_module(self.in_vectors), self.__name__)
+            loop += f"if not fast(i, {', '.join(names)}):\n    "
+        call = f"{loop}body(i, 0, 1, {', '.join(names)})"
+        built = host.compile_for(self.body, scope, call, ["rows", *names], kinds)
         self._built[kinds] = built
         return built
 
@@ -260,6 +265,12 @@ class kernel:
                 cc=capability,
                 output=output,
             )[0]
+
+
+def _all_float32(kinds: tuple[Any, ...]) -> bool:
+    """Whether all floating-point arrays are of float32."""
+    dtypes = [kind[0] for kind in kinds if isinstance(kind, tuple)]
+    return all(dtype == np.float32 for dtype in dtypes if dtype.kind == "f")
 
 
 def reduction_dtype(arguments: tuple[Any, ...]) -> Any:

@@ -110,6 +110,13 @@ def rectify_backward(i, t, T, y, dy, dx):
         dx[i, j] = dy[i, j] if y[i, j] > zero else zero
 
 
+for _kernel in (
+    channel_sums, channel_moments, channel_affine, channel_gradient, channel_products,
+    channel_combine,
+):  # fmt: skip
+    _kernel.in_vectors = f"{__package__}.vector_channels"
+
+
 def _draw(random, dtype, *shapes):
     return [random.normal(size=shape).astype(dtype) for shape in shapes]
 

@@ -86,6 +86,10 @@ def unpool_mean(i, t, T, dy, stride, size, dx):
                         dx[n, r, s, c] += share * dy[n, h, w, c]
 
 
+for _kernel in (pool_max, unpool_max):
+    _kernel.in_vectors = f"{__package__}.vector_pooling"
+
+
 def _images(random, dtype):
     return random.normal(size=(2, 5, 4, 3)).astype(dtype)
 

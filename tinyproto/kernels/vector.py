@@ -12,6 +12,7 @@ import operator
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -33,7 +34,7 @@ def _width() -> int:
 WIDTH = _width()
 BYTES = 4 * WIDTH
 
-FLOAT, INT, LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+FLOAT, INT, LANE, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
 VECTOR = ir.VectorType(FLOAT, WIDTH)
 
 
@@ -160,25 +161,60 @@ def splat(context, scalar):
 
 @intrinsic
 def fma(context, a, x, c):
-    """a x + c, with the number a and the vectors x and c."""
+    """a x + c, where a is a number or a vector, x and c are vectors."""
 
     def emit(context, builder, signature, arguments):
         a, x, c = arguments
-        return emit_fma(builder, emit_splat(builder, a), x, c)
+        if signature.args[0] is not vector:
+            a = emit_splat(builder, a)
+        return emit_fma(builder, a, x, c)
 
-    return vector(types.float32, vector, vector), emit
+    return vector(a if a is vector else types.float32, vector, vector), emit
 
 
-@intrinsic
-def where_positive(context, gate, value):
+def _where(comparison: str, ordered: bool) -> Any:
+    """The intrinsic (x, y, value, other) ↦ value where x compares with y so, else other."""
+
+    @intrinsic
+    def where(context, x, y, value, other):
+        def emit(context, builder, signature, arguments):
+            x, y, value, other = arguments
+            compare = builder.fcmp_ordered if ordered else builder.fcmp_unordered
+            return builder.select(compare(comparison, x, y), value, other)
+
+        return vector(vector, vector, vector, vector), emit
+
+    return where
+
+
+_where_greater, _where_equal = _where(">", True), _where("==", True)
+_where_not_at_most = _where(">", False)
+inline = numba.njit(forceinline=True)
+
+
+@inline
+def where_positive(gate, value):
     """value where gate > 0, else 0: a ReLU's backward pass."""
+    zero = splat(np.float32(0))
+    return _where_greater(gate, zero, value, zero)
 
-    def emit(context, builder, signature, arguments):
-        gate, value = arguments
-        zero = ir.Constant(VECTOR, None)
-        return builder.select(builder.fcmp_ordered(">", gate, zero), value, zero)
 
-    return vector(vector, vector), emit
+@inline
+def where_above(gate, floor, value):
+    """value, and 0 where gate ≤ floor."""
+    return _where_not_at_most(gate, floor, value, splat(np.float32(0)))
+
+
+@inline
+def where_greater(x, y, value, other):
+    """value where x > y or x is NaN, else other."""
+    return _where_greater(x, y, value, _where_equal(x, x, other, value))
+
+
+@inline
+def where_equal(x, y, value):
+    """value where x = y, else 0."""
+    return _where_equal(x, y, value, splat(np.float32(0)))
 
 
 @intrinsic
@@ -190,6 +226,31 @@ def at_least(context, value, floor):
         return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
 
     return vector(vector, vector), emit
+
+
+@intrinsic
+def load_bytes(context, address):
+    """WIDTH unsigned bytes as numbers."""
+
+    def emit(context, builder, signature, arguments):
+        value = builder.load(pointer(builder, arguments[0], ir.VectorType(BYTE, WIDTH)))
+        value.align = 1
+        return builder.uitofp(value, VECTOR)
+
+    return vector(types.int64), emit
+
+
+@intrinsic
+def store_bytes(context, value, address):
+    """Numbers from 0 to 255 as unsigned bytes."""
+
+    def emit(context, builder, signature, arguments):
+        value, place = arguments
+        value = builder.fptoui(value, ir.VectorType(BYTE, WIDTH))
+        builder.store(value, pointer(builder, place, value.type)).align = 1
+        return context.get_dummy_value()
+
+    return types.void(vector, types.int64), emit
 
 
 def _operator(function: Any, name: str) -> None:

@@ -1,0 +1,116 @@
+"""The kernels of `channels` in vector code: float32, on the CPU, channels in whole vectors.
+
+Each does row i and returns whether it did: with a channel count that leaves a vector unfilled it
+does not, and the plain body does. A channel's parameters and sums stay in registers while the
+pixels go by.
+"""
+
+import numba
+import numpy as np
+
+from .vector import BYTES, WIDTH, address, at_least, fma, load, splat, store, where_above
+
+compiled = numba.njit(nogil=True, error_model="numpy")
+ZERO = np.float32(0)
+
+
+@compiled
+def channel_sums(i, x, total):
+    pixels, channels = x.shape[1:]
+    if channels % WIDTH:
+        return False
+    for c in range(0, channels * 4, BYTES):
+        sums = splat(ZERO)
+        at = address(x) + i * pixels * channels * 4 + c
+        for p in range(pixels):
+            sums = sums + load(at + p * channels * 4)
+        store(sums, address(total) + i * channels * 4 + c)
+    return True
+
+
+@compiled
+def channel_moments(i, x, mean, squares):
+    pixels, channels = x.shape[1:]
+    if channels % WIDTH:
+        return False
+    share, zero = np.float32(1 / pixels), splat(ZERO)
+    for c in range(0, channels * 4, BYTES):
+        at = address(x) + i * pixels * channels * 4 + c
+        sums = zero
+        for p in range(pixels):
+            sums = sums + load(at + p * channels * 4)
+        centre = fma(share, sums, zero)
+        sums = zero
+        for p in range(pixels):
+            apart = load(at + p * channels * 4) - centre
+            sums = fma(apart, apart, sums)
+        store(centre, address(mean) + i * channels * 4 + c)
+        store(sums, address(squares) + i * channels * 4 + c)
+    return True
+
+
+@compiled
+def channel_affine(i, x, centre, gain, offset, floor, y):
+    pixels, channels = x.shape[1:]
+    if channels % WIDTH:
+        return False
+    least = splat(floor)
+    for c in range(0, channels * 4, BYTES):
+        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        first = i * pixels * channels * 4 + c
+        for at in range(first, first + pixels * channels * 4, channels * 4):
+            value = fma(g, load(address(x) + at) - m, o)
+            store(at_least(value, least), address(y) + at)
+    return True
+
+
+@compiled
+def channel_gradient(i, x, centre, gain, offset, floor, dy, dx):
+    pixels, channels = x.shape[1:]
+    if channels % WIDTH:
+        return False
+    least, zero = splat(floor), splat(ZERO)
+    for c in range(0, channels * 4, BYTES):
+        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        first = i * pixels * channels * 4 + c
+        for at in range(first, first + pixels * channels * 4, channels * 4):
+            value = fma(g, load(address(x) + at) - m, o)
+            gradient = fma(g, load(address(dy) + at), zero)
+            store(where_above(value, least, gradient), address(dx) + at)
+    return True
+
+
+@compiled
+def channel_products(i, x, centre, gain, offset, floor, dy, product, total):
+    pixels, channels = x.shape[1:]
+    if channels % WIDTH:
+        return False
+    least = splat(floor)
+    for c in range(0, channels * 4, BYTES):
+        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        products, sums = splat(ZERO), splat(ZERO)
+        first = i * pixels * channels * 4 + c
+        for at in range(first, first + pixels * channels * 4, channels * 4):
+            apart = load(address(x) + at) - m
+            gradient = where_above(fma(g, apart, o), least, load(address(dy) + at))
+            products, sums = fma(apart, gradient, products), sums + gradient
+        store(products, address(product) + i * channels * 4 + c)
+        store(sums, address(total) + i * channels * 4 + c)
+    return True
+
+
+@compiled
+def channel_combine(i, x, centre, gain, offset, floor, dy, slope, shift, dx):
+    pixels, channels = x.shape[1:]
+    if channels % WIDTH:
+        return False
+    least = splat(floor)
+    for c in range(0, channels * 4, BYTES):
+        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        a, b = load(address(slope) + c), load(address(shift) + c)
+        first = i * pixels * channels * 4 + c
+        for at in range(first, first + pixels * channels * 4, channels * 4):
+            apart = load(address(x) + at) - m
+            gradient = where_above(fma(g, apart, o), least, load(address(dy) + at))
+            store(fma(g, gradient, fma(a, apart, b)), address(dx) + at)
+    return True

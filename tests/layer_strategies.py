@@ -4,7 +4,7 @@ Parameters are random, those of BatchNorm too, so no term of a gradient vanishes
 Inputs are spaced: no two values of an example tie, and none is near the kink of a ReLU at 0.
 """
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
@@ -277,7 +277,21 @@ def kinks():
 
         return mock.patch.object(kind, "__call__", watching)
 
-    with watched(ReLU), watched(MaxPool2D):
+    def with_its_relu(kind):
+        call = kind.rectified
+
+        def watching(self, x, train=False):
+            y, backward = call(self, x, train)
+            seen.append((y > 0).tobytes())
+            return y, backward
+
+        return mock.patch.object(kind, "rectified", watching)
+
+    with ExitStack() as stack:
+        for patch in (watched(ReLU), watched(MaxPool2D)):
+            stack.enter_context(patch)
+        for kind in (Conv2D, BatchNorm, Residual):
+            stack.enter_context(with_its_relu(kind))
         yield seen
 
 

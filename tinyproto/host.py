@@ -10,6 +10,7 @@ contiguous.
 """
 
 import importlib
+import math
 import os
 import struct
 import sys
@@ -27,12 +28,16 @@ SPINS = "20000"
 """How often an idle thread of OpenMP looks for work before it sleeps: well below a millisecond.
 Waking it costs 40 µs, a fifth of a small layer; one that never sleeps takes a core from others."""
 
+LEAST_WORK = 1 << 22
+"""Operations for which a second thread is worth its start, about: 20 µs at what a core does."""
+
 numba: Any = None
+slots: Any = None
 
 
 def load_numba() -> Any:
     """Import Numba on first use: `import tinyproto` stays as cheap as `import numpy`."""
-    global numba
+    global numba, slots
     if numba is None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
         import numba as numba_
@@ -43,20 +48,22 @@ def load_numba() -> Any:
             numba.config.THREADING_LAYER = "omp"
         except ImportError:
             numba.config.THREADING_LAYER = "workqueue"
+        slots = importlib.import_module(".slots", __package__)
     return numba
 
 
-def workers() -> int:
-    """How many threads share the work."""
-    count: int = load_numba().get_num_threads()
-    return count
+def workers(work: float = math.inf) -> int:
+    """How many threads share so much work, in operations or bytes."""
+    if work < 2 * LEAST_WORK:
+        return 1
+    return int(min(load_numba().get_num_threads(), work // LEAST_WORK))
 
 
 class host_kernel:
     """A kernel of the CPU alone: `body(worker, workers, *arrays)` does one worker's share.
 
-    Called with the arrays, it runs the workers side by side. A worker writes only what it owns, and
-    what is written must not depend on how many there are.
+    Called with the number of workers and the arrays, it runs them side by side. A worker writes
+    only what it owns, and what is written must not depend on how many there are.
     """
 
     def __init__(self, body: Callable[..., None]):
@@ -65,7 +72,7 @@ class host_kernel:
         self.__doc__ = body.__doc__
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, count: int, *arguments: Any) -> None:
         kinds = tuple(map(kind, arguments))
         compiled = self._compiled.get(kinds)
         if compiled is None:
@@ -75,7 +82,7 @@ class host_kernel:
             call = f"body(worker, workers, {', '.join(names)})"
             compiled = compile_for(self.body, {"body": body}, call, names, kinds)
             self._compiled[kinds] = compiled
-        run(compiled, workers(), arguments)
+        run(compiled, count, arguments)
 
 
 Kind = tuple[np.dtype, int] | type
@@ -100,11 +107,9 @@ def run(compiled: Any, count: int, arguments: Sequence[Any]) -> None:
             numbers += argument.shape
         else:
             numbers.append(argument)
-    slots = np.empty(len(numbers), dtype=np.int64)
-    form.pack_into(slots, 0, *numbers)
-    from .slots import launch
-
-    launch(function.address, count, slots)
+    packed = np.empty(len(numbers), dtype=np.int64)
+    form.pack_into(packed, 0, *numbers)
+    slots.launch(function.address, count, packed)
 
 
 def argument_names(function: Callable[..., Any]) -> list[str]:
@@ -141,8 +146,6 @@ def compile_for(
         + "\n  ".join([*lines, call])
         + f"\n return {source.__name__}"
     )
-    from . import slots
-
     scope = {
         **scope,
         "array": slots.array,

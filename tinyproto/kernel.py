@@ -175,13 +175,16 @@ class kernel:
     def __call__(self, rows: int, *arguments: Any) -> None:
         if device.array_module(*arguments) is not np:
             self.launch(rows, *arguments)
+        elif rows == 0:
+            return
         elif any(isinstance(a, np.ndarray) and not a.flags.c_contiguous for a in arguments):
             self.build("thread")(rows, *arguments)
         else:
             arguments = (rows, *arguments)
             kinds = tuple(map(host.kind, arguments))
             built = self._built.get(kinds) or self._build_on_host(kinds)
-            host.run(built, min(rows, host.workers()), arguments)
+            work = 64 * sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
+            host.run(built, min(rows, host.workers(work)), arguments)
 
     def _build_on_host(self, kinds: tuple[Any, ...]) -> Any:
         """The loop over one worker's rows, for arguments of these kinds; see `host`."""

@@ -29,6 +29,7 @@ from tinyproto.layers import (
     Sequential,
     initialize,
 )
+from tinyproto.layers import convolution as convolution_module
 from tinyproto.layers import windows as windows_module
 
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
@@ -193,6 +194,7 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
         gather(rows, x, *options)
 
     gather = windows_module.gather_windows.alone
+    monkeypatch.setattr(convolution_module, "way", lambda *_, **__: windows_module)
     monkeypatch.setattr(windows_module, "gather_windows", SimpleNamespace(alone=watched))
     layer = Conv2D(shape[3], 2, 3, padding=1)
     parameters.convert(layer.params, dtype=dtype)
@@ -354,13 +356,13 @@ def test_a_slot_withheld_is_not_computed(name, train, data):
 def test_an_attack_pays_for_no_gradient_of_weights(monkeypatch):
     """Neither without a tree of gradients, nor where the slot is withheld."""
 
-    def forbidden(self, *arguments):
+    def forbidden(*arguments):
         raise AssertionError("computed a gradient that nobody asked for")
 
     random = np.random.default_rng(0)
     network = randomize(small_resnet(), random)
     z, backward = network(random.random((3, 8, 7, 3)))
-    monkeypatch.setattr(Conv2D, "_weight_gradient", forbidden)
+    monkeypatch.setattr(windows_module, "weight_gradient", forbidden)
     dx = backward(z)
     same(backward(z, {"head": parameters.zeros(network.params["head"])}), dx)
     with pytest.raises(AssertionError, match="nobody asked"):

@@ -21,14 +21,16 @@ def channel_sums(i, t, T, x, total):
 
 
 @kernel
-def channel_moments(i, t, T, x, mean, squares):
-    """mean[i] = Σ_p x[i, p] / P and squares[i] = Σ_p (x[i, p] − mean[i])².
+def channel_moments(i, t, T, x, mean, rest, squares):
+    """mean[i] = Σ_p x[i, p] / P, and rest[i] = Σ_p (x[i, p] − mean[i]), what rounding left over;
+    squares[i] = Σ_p (x[i, p] − mean[i])².
 
-    One image after the other, so the second sum finds it in the cache.
+    One image after the other, so the second sums find it in the cache.
     """
     share = x.dtype.type(1) / x.dtype.type(x.shape[1])
     for c in range(t, x.shape[2], T):
         mean[i, c] = 0
+        rest[i, c] = 0
         squares[i, c] = 0
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
@@ -37,7 +39,9 @@ def channel_moments(i, t, T, x, mean, squares):
         mean[i, c] *= share
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
-            squares[i, c] += (x[i, p, c] - mean[i, c]) * (x[i, p, c] - mean[i, c])
+            apart = x[i, p, c] - mean[i, c]
+            rest[i, c] += apart
+            squares[i, c] += apart * apart
 
 
 @kernel
@@ -87,6 +91,14 @@ def channel_combine(i, t, T, x, centre, gain, offset, floor, dy, slope, shift, d
 
 
 @kernel
+def add(i, t, T, a, b, floor, y):
+    """y = max(a + b, floor), (N, n) each; a NaN stays one."""
+    for j in range(t, a.shape[1], T):
+        value = a[i, j] + b[i, j]
+        y[i, j] = floor if value < floor else value
+
+
+@kernel
 def channel_spread(i, t, T, dy, share, dx):
     """dx[i, p] = share · dy[i], for every pixel."""
     for p in range(dx.shape[1]):
@@ -128,7 +140,7 @@ def _channel_sums(random, dtype):
 
 @channel_moments.example
 def _channel_moments(random, dtype):
-    return 3, *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
+    return 3, *_draw(random, dtype, (3, 5, 4)), *(np.zeros((3, 4), dtype) for _ in range(3))
 
 
 def _affine(random, dtype):
@@ -156,6 +168,11 @@ def _channel_products(random, dtype):
 def _channel_combine(random, dtype):
     inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4), 4, 4)]
     return 3, *inputs, np.zeros((3, 5, 4), dtype)
+
+
+@add.example
+def _add(random, dtype):
+    return 3, *_draw(random, dtype, (3, 7), (3, 7)), dtype(0), np.zeros((3, 7), dtype)
 
 
 @channel_spread.example

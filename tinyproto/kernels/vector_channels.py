@@ -29,7 +29,7 @@ def channel_sums(i, x, total):
 
 
 @compiled
-def channel_moments(i, x, mean, squares):
+def channel_moments(i, x, mean, rest, squares):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
@@ -40,12 +40,13 @@ def channel_moments(i, x, mean, squares):
         for p in range(pixels):
             sums = sums + load(at + p * channels * 4)
         centre = fma(share, sums, zero)
-        sums = zero
+        sums, sums_of_squares = zero, zero
         for p in range(pixels):
             apart = load(at + p * channels * 4) - centre
-            sums = fma(apart, apart, sums)
+            sums, sums_of_squares = sums + apart, fma(apart, apart, sums_of_squares)
         store(centre, address(mean) + i * channels * 4 + c)
-        store(sums, address(squares) + i * channels * 4 + c)
+        store(sums, address(rest) + i * channels * 4 + c)
+        store(sums_of_squares, address(squares) + i * channels * 4 + c)
     return True
 
 

@@ -105,9 +105,9 @@ def _moments(x: Array) -> tuple[Array, Array]:
     m = images * pixels
     if m < 2:
         raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {m}")
-    means, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in "ms")
-    channel_moments(images, x, means, squares)
-    means = means.astype(np.float64)
+    means, rest, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in "mrs")
+    channel_moments(images, x, means, rest, squares)
+    means = means.astype(np.float64) + rest / np.float64(pixels)
     mean = means.mean(axis=0)
     variance = (_over_images(squares) + pixels * ((means - mean) ** 2).sum(axis=0)) / m
     return mean.astype(x.dtype), variance.astype(x.dtype)

@@ -1,6 +1,10 @@
 """Layers made of layers. The tree of their parameters is made of the parts' own."""
 
-from ..device import Array
+import math
+
+from .. import workspace
+from ..device import Array, array_module
+from ..kernels.channels import add, rectify_backward
 from ..parameters import Tree
 from .base import Backward, Layer
 from .elementwise import ReLU
@@ -48,14 +52,43 @@ class Residual(Layer):
         self.params = {name: part.params for name, part in parts.items() if part.params}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        y, body = self.body(x, train)
+        return self._pass(x, train, floor=-math.inf)
+
+    def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        """max(y, 0): the layer and a ReLU after it, in one pass over y."""
+        return self._pass(x, train, floor=0.0)
+
+    def _pass(self, x: Array, train: bool, floor: float) -> tuple[Array, Backward]:
+        through, body = self.body(x, train)
         beside, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
-        if beside.shape != y.shape:
-            raise ValueError(f"Residual: body gives {y.shape}, shortcut {beside.shape}")
+        if beside.shape != through.shape:
+            raise ValueError(f"Residual: body gives {through.shape}, shortcut {beside.shape}")
+        y = _sum(through, beside, floor)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             grads = grads or {}
+            if floor == 0:
+                dy = _gated(y, dy)
             dx = body(dy, grads.get("body"))
-            return dx + (shortcut(dy, grads.get("shortcut")) if shortcut else dy)
+            beside = shortcut(dy, grads.get("shortcut")) if shortcut else dy
+            return _sum(dx, beside, -math.inf)
 
-        return y + beside, backward
+        return y, backward
+
+
+def _rows(x: Array) -> Array:
+    return array_module(x).ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
+
+
+def _sum(a: Array, b: Array, floor: float) -> Array:
+    """max(a + b, floor)."""
+    y = workspace.like(a)
+    add(len(a), _rows(a), _rows(b), a.dtype.type(floor), _rows(y))
+    return y
+
+
+def _gated(y: Array, dy: Array) -> Array:
+    """dy where y > 0, else 0."""
+    dx = workspace.like(y)
+    rectify_backward(len(y), _rows(y), _rows(dy), _rows(dx))
+    return dx

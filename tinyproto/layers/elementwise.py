@@ -47,7 +47,7 @@ class Normalize(Layer):
         mean = xp.asarray(self.mean, dtype=x.dtype)
 
         def affine(x: Array, centre: Array) -> Array:
-            flat = xp.ascontiguousarray(x).reshape(len(x), -1, x.shape[-1])
+            flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
             y = workspace.like(flat)
             channel_affine(len(x), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
             return y.reshape(x.shape)

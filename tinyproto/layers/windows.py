@@ -57,7 +57,7 @@ def input_gradient(
     xp, matrix = array_module(dy), weight.reshape(-1, weight.shape[3])
     dx = xp.empty(shape, dtype=dy.dtype)
     height, width = dy.shape[1:3]
-    dy = _gated(dy, gate).reshape(len(dy), height * width, -1)
+    dy = _gated(dy, gate).reshape(len(dy), height * width, dy.shape[3])
 
     def work(part: slice) -> None:
         products = xp.matmul(dy[part], matrix.T).reshape(-1, height, width, len(matrix))
@@ -73,7 +73,8 @@ def weight_gradient(
 ) -> tuple[Array, Array]:
     """dW = Σ over the images of Xᵀ dy, like the weights, and db."""
     xp = array_module(x)
-    shape, dy = dy.shape, _gated(dy, gate).reshape(len(dy), -1, dy.shape[3])
+    shape = dy.shape
+    dy = _gated(dy, gate).reshape(len(dy), shape[1] * shape[2], shape[3])
     group = _group(weight, shape, x.dtype)
     group = max(group, -(-GROUP_ROWS // dy.shape[1])) if xp is np else max(1, len(x))
     groups = -(-len(x) // group)
@@ -103,10 +104,10 @@ def _windows(x: Array, weight: Array, stride: int, padding: int, shape: tuple[in
     """The windows (n, height · width, size² C) of images (n, H, W, C)."""
     size, (_, height, width, *_) = len(weight), shape
     if size == 1 and stride == 1 and padding == 0:
-        return x.reshape(len(x), height * width, -1)
+        return x.reshape(len(x), height * width, x.shape[3])
     columns = array_module(x).empty((len(x), height, width, size**2 * x.shape[3]), dtype=x.dtype)
     gather_windows.alone(len(x) * height, x, stride, padding, size, columns)
-    return columns.reshape(len(x), height * width, -1)
+    return columns.reshape(len(x), height * width, columns.shape[3])
 
 
 def _share(work: Callable[[slice], None], x: Array, group: int) -> None:

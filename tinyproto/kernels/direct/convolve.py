@@ -69,7 +69,7 @@ def _pack(weight: np.ndarray, a: int, b: int, step: int, transposed: bool) -> np
     if transposed:
         channels, out = out, channels
     panels = empty((-(-out // PANEL), rows, columns * channels, PANEL))
-    _gather_taps(weight, a, b, step, transposed, out, panels)
+    _gather_taps(workers(weight.size * 16), weight, a, b, step, transposed, out, panels)
     return panels
 
 
@@ -112,11 +112,12 @@ def _run(
     line = columns * channels * 4
     lines = min(down, max(1, (STRIP_BYTES // line - rows) // stride + 1))
     strip = (((lines - 1) * stride + rows) * line + 63) // 64 * 64
-    threads = workers()
+    threads = workers(2 * y.size * taps[0].size // PANEL)
     every = len(x) * -(-down // lines)
     strips = max(1, min(GROUP_BYTES // strip, -(-every // threads)))
     room = strips * strip // 4 + across * PANEL
     _convolve(
+        threads,
         x,
         nothing if gate is None else gate,
         taps,

@@ -47,8 +47,9 @@ def weight_gradient(
         empty((chunks, size * size * channels, vectors(out))),
         empty((chunks, vectors(out))),
     )
-    threads = workers()
+    threads = workers(2 * dy.size * weight.size // out)
     _sum_products(
+        threads,
         x,
         dy,
         nothing if gate is None else gate,

@@ -72,11 +72,12 @@ def _run(
         return y
     panels = -(-out // PANEL)
     transformed = empty((36, panels * channels * PANEL + LINE // 4))
-    threads = workers()
+    threads = workers(36 * channels * out * 8)
     _transform_weights(
-        weight, transposed, transformed, np.zeros((threads, 27 * WIDTH), dtype=np.float32)
+        threads, weight, transposed, transformed, np.zeros((threads, 27 * WIDTH), dtype=np.float32)
     )
     down, across = -(-y.shape[1] // 4), -(-y.shape[2] // 4)
+    threads = workers(36 * images * down * across * channels * out * 2)
     fitting = CACHE_BYTES // (36 * 4 * (vectors(channels) + vectors(out)))
     strips = max(1, max(fitting, LEAST_TILES) // across)
     groups = -(-images * down // strips)
@@ -86,6 +87,7 @@ def _run(
     room = 6 * (4 * across + 2) * vectors(channels)
     room += 36 * (strips * across * (vectors(channels) + vectors(out)) + 2 * LINE // 4)
     _convolve(
+        threads,
         x,
         _nothing if gate is None else gate,
         transformed,

@@ -52,8 +52,9 @@ def weight_gradient(
     room += 36 * (group * across * (part + vectors(out)) + 2 * LINE // 4)
     sums = empty((chunks, 36, channels * vectors(out) + LINE // 4))
     sums_of_dy = empty((chunks, vectors(out)))
-    threads = workers()
+    threads = workers(36 * strips * across * channels * out * 2)
     _sum_products(
+        threads,
         x,
         dy,
         _nothing if gate is None else gate,
@@ -64,7 +65,7 @@ def weight_gradient(
         sums_of_dy,
         empty((threads, room)),
     )
-    _gather(sums, gradient, empty((threads, 54 * WIDTH)))
+    _gather(threads, sums, gradient, empty((threads, 54 * WIDTH)))
     for chunk in sums_of_dy:
         bias += chunk[:out]
     return gradient, bias

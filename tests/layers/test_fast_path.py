@@ -1,0 +1,238 @@
+"""Float32 on the CPU, where other code computes: it gives what the plain path gives in float64.
+A ReLU taken into a layer's pass; and BatchNorm folded away."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layer_strategies import PARTS, Case, cases, network_cases, randomize, small_resnet
+from test_layers import check_each_example_alone, gradients, mode, precision, same, same_trees
+
+from tinyproto import networks, parameters
+from tinyproto.kernels import direct, winograd
+from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, windows
+from tinyproto.layers.convolution import way
+
+WIDE = {
+    "compact_cnn": lambda: networks.compact_cnn(4, feature_width=7),
+    "ResNet of 16": lambda: small_resnet(width=16),
+    "WRN-10-2": lambda: networks.wide_resnet(10, 2, 3, feature_width=4, head="prototypes"),
+}
+each_wide = pytest.mark.parametrize("name", WIDE)
+
+
+def wide_case(name, seed=0, count=3):
+    random = np.random.default_rng(seed)
+    network = randomize(WIDE[name](), random)
+    return Case(network, random.random((count, 13, 11, 3)), random)
+
+
+class Unfused(Layer):
+    """A layer that takes no ReLU into its own pass."""
+
+    def __init__(self, layer):
+        self.layer, self.params = layer, layer.params
+
+    def __call__(self, x, train=False):
+        return self.layer(x, train)
+
+
+# ---------------------------------------------------------------- which code computes
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "stride", "padding", "channels", "module"),
+    [
+        ("float32", "float32", 1, 1, 16, winograd),
+        ("float32", "float32", 1, 2, 64, winograd),
+        ("float32", "float32", 1, 3, 64, direct),
+        ("float32", "float32", 2, 1, 64, direct),
+        ("float32", "float32", 1, 1, 3, direct),
+        ("float64", "float64", 1, 1, 64, windows),
+        ("float32", "float64", 1, 1, 64, windows),
+        ("float64", "float32", 1, 1, 64, windows),
+    ],
+)
+def test_which_module_computes(x, weight, stride, padding, channels, module):
+    x, weight = np.zeros((1, 8, 8, 64), x), np.zeros((3, 3, 64, 64), weight)
+    assert way(x, weight, stride, padding, channels) is module
+    if module is winograd:
+        assert way(x, weight[:1, :1], stride, padding, channels) is direct
+
+
+# ---------------------------------------------------------------- float32 beside float64
+
+
+def check_precision(case, train, tolerance):
+    """y, dx and all gradients, by the length of what is off."""
+
+    def close(found, exact):
+        assert found.dtype == np.float32
+        assert np.linalg.norm(found - exact) <= tolerance * (np.linalg.norm(exact) + 1e-6)
+
+    case = case.astype(np.float32)  # so that both compute with the same numbers
+    single = deepcopy(case)
+    double = case.astype(np.float64)
+    y, backward = double.layer(double.x, train)
+    dy = double.like_output(y).astype(np.float32)
+    dx, grads = gradients(double.layer, backward, dy.astype(np.float64))
+    y_single, backward = single.layer(single.x, train)
+    dx_single, grads_single = gradients(single.layer, backward, dy)
+    close(y_single, y)
+    close(dx_single, dx)
+    sizes = [np.abs(g).max() for g in parameters.flatten(grads).values() if len(g)]
+    largest = max(sizes, default=0) or 1
+    for path, exact in parameters.leaves(grads):
+        found = parameters.flatten(grads_single)[path]
+        if isinstance(exact, list):
+            for a, b in zip(found, exact, strict=True):
+                close(a, b)
+        else:  # that of a bias before a BatchNorm is 0, and rounding
+            assert np.abs(found - exact).max() <= 3 * tolerance * largest, path
+
+
+@mode
+@pytest.mark.parametrize("name", [name for name in PARTS if name not in ("Sequential", "Residual")])
+@given(st.data())
+def test_a_part_in_float32_is_that_in_float64(name, train, data):
+    # In train mode a channel may hardly vary, and its error grows as it is stretched.
+    stretched = train and name.startswith("BatchNorm")
+    check_precision(data.draw(cases(name)), train, 1e-2 if stretched else 1e-4)
+
+
+@mode
+@each_wide
+@settings(max_examples=3)
+@given(st.integers(0, 1000))
+def test_a_network_in_float32_is_that_in_float64(name, train, seed):
+    check_precision(wide_case(name, seed), train, 5e-3 if train else 1e-3)
+
+
+def test_scores_are_those_of_float64_to_four_digits():
+    network = randomize(networks.compact_cnn(), np.random.default_rng(1))
+    x = np.random.default_rng(0).random((16, 32, 32, 3))
+    exact, _ = network(x)
+    z, _ = networks.fold(network.to(dtype=np.float32))(x.astype(np.float32))
+    assert np.abs(z - exact).max() <= 1e-4 * np.abs(exact).max()
+
+
+@each_wide
+@pytest.mark.parametrize("folded", [False, True])
+def test_an_example_does_not_depend_on_its_batch(name, folded):
+    case = wide_case(name, count=5).astype(np.float32)
+    layer = networks.fold(case.layer) if folded else case.layer
+    z, _ = layer(case.x)
+    check_each_example_alone(layer, case.x, case.like_output(z))
+
+
+# ---------------------------------------------------------------- a layer and its ReLU
+
+
+PAIRS = {
+    "convolution": lambda: Conv2D(3, 5, 3, padding=1),
+    "convolution of many channels": lambda: Conv2D(16, 33, 3, padding=1),
+    "convolution of stride 2": lambda: Conv2D(16, 20, 3, stride=2, padding=1),
+    "BatchNorm": lambda: BatchNorm(16),
+    "Residual": lambda: Residual(Conv2D(16, 16, 3, padding=1)),
+}
+
+
+@mode
+@precision
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_relu_taken_in_gives_the_same_bits_as_one_after(name, dtype, train):
+    random = np.random.default_rng(0)
+    layer = randomize(PAIRS[name](), random, dtype)
+    channels = layer.params["weight"].shape[2] if "weight" in layer.params else 16
+    x = random.normal(size=(3, 9, 7, channels)).astype(dtype)
+    together, apart = Sequential(layer, ReLU()), Sequential(Unfused(layer), ReLU())
+    y, backward = together(x, train)
+    expected, other = apart(x, train)
+    same(y, expected)
+    assert (y == 0).any()
+    dy = random.normal(size=y.shape).astype(dtype)
+    dx, grads = gradients(together, backward, dy)
+    expected, other_grads = gradients(apart, other, dy)
+    same(dx, expected)
+    same_trees(grads, other_grads)
+
+
+def test_a_relu_is_taken_in_once():
+    """Of two in a row the second is a layer of its own, and so is one at the start."""
+    layer = Sequential(ReLU(), Conv2D(2, 3, 1), ReLU(), ReLU(), ReLU())
+    x = np.random.default_rng(0).normal(size=(2, 4, 5, 2))
+    y, backward = layer(x)
+    expected = np.maximum(layer.layers[1](np.maximum(x, 0))[0], 0)
+    same(y, expected)
+    dx, grads = gradients(layer, backward, y)
+    assert set(grads) == {"1"}
+    assert not dx[x < 0].any()
+
+
+# ---------------------------------------------------------------- folding
+
+
+@precision
+@pytest.mark.parametrize("name", WIDE)
+@settings(max_examples=3)
+@given(st.integers(0, 1000))
+def test_folding_changes_nothing_beyond_rounding(name, dtype, seed):
+    case = wide_case(name, seed).astype(dtype)
+    folded = networks.fold(case.layer)
+    z, backward = case.layer(case.x)
+    z_folded, backward_folded = folded(case.x)
+    assert z_folded.dtype == dtype
+    rounding = 1e-12 if dtype == np.float64 else 2e-4
+    for one, other in ((z_folded, z), (backward_folded(z), backward(z))):
+        assert np.linalg.norm(one - other) <= rounding * np.linalg.norm(other)
+
+
+@settings(max_examples=5)
+@given(st.data())
+def test_small_networks_fold(data):
+    for name in ("small CNN", "small ResNet"):
+        case = data.draw(network_cases(name))
+        z, _ = case.layer(case.x)
+        np.testing.assert_allclose(networks.fold(case.layer)(case.x)[0], z, rtol=1e-9, atol=1e-9)
+
+
+def parts_of(layer):
+    for part in getattr(layer, "layers", ()):
+        yield part
+        yield from parts_of(part)
+    for name in ("body", "shortcut", "features"):
+        if getattr(layer, name, None) is not None:
+            yield from parts_of(getattr(layer, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "left"), [("compact_cnn", 0), ("ResNet of 16", 0), ("WRN-10-2", 3)]
+)
+def test_what_of_batch_norm_is_left(name, left):
+    """In a wide ResNet those that stand behind a sum."""
+    folded = networks.fold(WIDE[name]())
+    assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == left
+
+
+def test_a_folded_network_is_a_copy():
+    network = randomize(networks.compact_cnn(), np.random.default_rng(0), np.float32)
+    x = np.random.default_rng(1).random((2, 8, 8, 3), np.float32)
+    folded = networks.fold(network)
+    before, _ = folded(x)
+    for _, leaf in parameters.leaves(network.params):
+        leaf[...] = 0
+    same(folded(x)[0], before)
+
+
+def test_a_bias_before_a_batch_norm_is_folded_too():
+    layer = randomize(Sequential(Conv2D(3, 4, 3), BatchNorm(4)), np.random.default_rng(0))
+    x = np.random.default_rng(1).random((2, 6, 5, 3))
+    np.testing.assert_allclose(fold(layer)(x)[0], layer(x)[0], rtol=1e-12, atol=1e-12)
+
+
+def test_a_folded_network_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="no folded one"):
+        networks.save(tmp_path / "model.npz", networks.fold(networks.compact_cnn()))
+    assert not list(tmp_path.iterdir())

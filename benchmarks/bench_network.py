@@ -2,23 +2,29 @@
 
     python benchmarks/bench_network.py [--quick] [--no-compile] [--json FILE]
 
-The same weights and images in float32, two threads each, the contenders in turn. PyTorch runs
-eager on contiguous and on channels_last images, and compiled (torch.compile, where it works); its
-fastest counts. It gets what helps it: no graph for a forward pass, no gradient but the input's for
-a PGD step, none at the input for a training step, the faster of its fused and foreach SGD.
+The same weights and images in float32, as many threads each, the contenders in turn; with
+BatchNorm, and without any. PyTorch runs eager on contiguous and on channels_last images, and
+compiled (torch.compile, where it works); its fastest counts. In eval mode BatchNorm is folded into
+the convolutions, for both; PyTorch may also leave it where it is. It gets what helps it: no graph
+for a forward pass, no gradient but the input's for a PGD step, none at the input for a training
+step, the faster of its fused and foreach SGD.
 """
 
+import copy
 import os
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch_peer as peer
 from common import medians, options, report
+from threadpoolctl import threadpool_limits
 from torch_peer import torch
 
-from tinyproto import networks
+from tinyproto import host, networks
 from tinyproto.attacks import ball
+from tinyproto.layers import Conv2D
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
@@ -34,19 +40,19 @@ F = torch.nn.functional
 Run = Callable[[], Any]
 
 
-def ours(network: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
+def ours(learner: Network, still: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
     """What is timed, by name. The point of the attack moves on and stays in its ball."""
     low, high = ball.limits(x, EPS, 0.0, 1.0)
     state = {"point": x}
     optimizer = SGD(weight_decay=DECAY)
-    learner = networks.rebuild(network.settings, "the network")
+    learner = copy.deepcopy(learner)
 
     def forward() -> np.ndarray:
-        z: np.ndarray = network(x)[0]
+        z: np.ndarray = still(x)[0]
         return z
 
     def pgd_step() -> None:
-        z, backward = network(state["point"])
+        z, backward = still(state["point"])
         gradient = backward(cross_entropy(z, y)[1])
         moved = state["point"] + np.sign(gradient) * x.dtype.type(STEP_SIZE)
         state["point"] = np.clip(moved, low, high)
@@ -60,25 +66,27 @@ def ours(network: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
     return {"forward": forward, "PGD step": pgd_step, "training step": training_step}
 
 
-def theirs(network: Network, x: np.ndarray, y: np.ndarray, mode: str) -> dict[str, Run]:
+def theirs(
+    learner: Network, still: Network, x: np.ndarray, y: np.ndarray, mode: str
+) -> dict[str, Run]:
     """The same in PyTorch, in one of its modes."""
     layout = torch.contiguous_format if mode == "contiguous" else torch.channels_last
     image, labels = peer.images(x).contiguous(memory_format=layout), torch.from_numpy(y)
     low, high = (peer.images(b).contiguous(memory_format=layout) for b in ball.limits(x, EPS, 0, 1))
-    still = peer.module(network).to(memory_format=layout).eval().requires_grad_(False)
-    learner = peer.module(network).to(memory_format=layout).train()
-    optimizer = fastest_sgd(learner, network)
+    victim = peer.module(still).to(memory_format=layout).eval().requires_grad_(False)
+    pupil = peer.module(learner).to(memory_format=layout).train()
+    optimizer = fastest_sgd(pupil, learner)
     if mode == "compiled":
-        still, learner = torch.compile(still), torch.compile(learner)
+        victim, pupil = torch.compile(victim), torch.compile(pupil)
     state = {"point": image}
 
     def forward() -> Any:
         with torch.no_grad():
-            return still(image)
+            return victim(image)
 
     def pgd_step() -> None:
         point = state["point"].detach().requires_grad_()
-        loss = F.cross_entropy(still(point), labels, reduction="sum")
+        loss = F.cross_entropy(victim(point), labels, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, point)
         with torch.no_grad():
             moved = torch.add(point, gradient.sign_(), alpha=STEP_SIZE)
@@ -86,7 +94,7 @@ def theirs(network: Network, x: np.ndarray, y: np.ndarray, mode: str) -> dict[st
 
     def training_step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(learner(image), labels).backward()
+        F.cross_entropy(pupil(image), labels).backward()
         optimizer.step()
 
     return {"forward": forward, "PGD step": pgd_step, "training step": training_step}
@@ -113,16 +121,44 @@ def fastest_sgd(learner: Any, network: Network) -> Any:
         return build(foreach=True)
 
 
-def compiled(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[dict[str, Run], str]:
+def compiled(
+    learner: Network, still: Network, x: np.ndarray, y: np.ndarray
+) -> tuple[dict[str, Run], str]:
     """Those of the compiled contenders that work, and why others do not."""
     working, why = {}, ""
     try:
-        for what, run in theirs(network, x, y, "compiled").items():
+        for what, run in theirs(learner, still, x, y, "compiled").items():
             run()
             working[what] = run
     except Exception as error:  # whatever the compiler may raise: it is only left out
         why = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
     return working, why
+
+
+def variants(network: Network) -> dict[str, tuple[Network, Network]]:
+    """What is trained, and what is attacked in eval mode, by name."""
+    plain = networks.fold(network)
+    return {"BatchNorm": (network, plain), "none": (plain, networks.fold(plain))}
+
+
+def contenders(
+    learner: Network, still: Network, x: np.ndarray, y: np.ndarray, compile: bool
+) -> Any:
+    """Ours and PyTorch's, by name; PyTorch in eval mode folded, and as it is trained."""
+    runs = {"ours": ours(learner, still, x, y)}
+    notes = []
+    for mode in ("contiguous", "channels_last"):
+        runs[mode] = theirs(learner, still, x, y, mode)
+    if still is not learner:
+        runs["channels_last, not folded"] = theirs(learner, learner, x, y, "channels_last")
+    if compile:
+        runs["compiled"], why = compiled(learner, still, x, y)
+        notes += [f"torch.compile left out: {why}"] if why else []
+    scores = {mode: np.asarray(run["forward"]()) for mode, run in runs.items() if "forward" in run}
+    for mode, z in scores.items():
+        if not np.abs(z - scores["ours"]).max() <= 1e-3 * np.abs(z).max():
+            raise SystemExit(f"{mode} computes other scores than ours")
+    return runs, notes
 
 
 def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], list[str]]:
@@ -132,34 +168,71 @@ def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], l
     x = random.random((batch, 32, 32, 3), dtype=np.float32)
     y = random.integers(0, 10, batch)
     network = build()
-    runs = {"ours": ours(network, x, y)}
-    runs |= {mode: theirs(network, x, y, mode) for mode in ("contiguous", "channels_last")}
-    notes = []
-    if compile:
-        working, why = compiled(network, x, y)
-        runs["compiled"] = working
-        notes += [f"{name}: torch.compile left out: {why}"] if why else []
-    scores = {mode: np.asarray(run["forward"]()) for mode, run in runs.items() if "forward" in run}
-    for mode, z in scores.items():
-        if not np.abs(z - scores["ours"]).max() <= 1e-3 * np.abs(z).max():
-            raise SystemExit(f"{name}: {mode} computes other scores than ours")
-    rows = []
-    for what in runs["ours"]:
-        seconds = medians({m: run[what] for m, run in runs.items() if what in run}, rounds)
-        notes.append(f"{what}, {name}: " + ", ".join(f"{m} {s:.4g} s" for m, s in seconds.items()))
-        mine = seconds.pop("ours")
-        best = min(seconds, key=lambda mode: seconds[mode])
-        rows.append(
-            {
-                "what": what,
-                "network": f"{name}, {batch} images",
-                "ours, s": mine,
-                "PyTorch, s": seconds[best],
-                "its best mode": best,
-                "ours / PyTorch": mine / seconds[best],
-            }
-        )
+    operations = 2 * batch * multiplications(network, x[:1])
+    rows, notes = [], []
+    for norm, (learner, still) in variants(network).items():
+        runs, remarks = contenders(learner, still, x, y, compile)
+        notes += [f"{name}, {norm}: {remark}" for remark in remarks]
+        single, _ = contenders(learner, still, x[:1], y[:1], compile)
+        single = {mode: {"forward, batch 1": run["forward"]} for mode, run in single.items() if run}
+        for threads in (1, 2) if norm == "BatchNorm" else (2,):
+            set_threads(threads)
+            peak = sgemm()
+            notes.append(f"{threads} threads: sgemm {peak / 1e9:.0f} GFLOP/s")
+            for group, times in ((runs, (1, 2, 3)), (single, (0,))):
+                for what, share in zip(group["ours"], times, strict=True):
+                    running = {m: run[what] for m, run in group.items() if what in run}
+                    seconds = medians(running, rounds if share else 30 * rounds)
+                    note = ", ".join(f"{m} {s:.4g} s" for m, s in seconds.items())
+                    notes.append(f"{what}, {name}, {norm}, {threads} threads: {note}")
+                    mine = seconds.pop("ours")
+                    best = min(seconds, key=lambda mode: seconds[mode])
+                    speed = share * operations / mine / peak
+                    rows.append(
+                        {
+                            "what": what,
+                            "network": f"{name}, {batch} images" if share else name,
+                            "normalized by": norm,
+                            "threads": threads,
+                            "ours, s": mine,
+                            "PyTorch, s": seconds[best],
+                            "its best mode": best,
+                            "ours / PyTorch": mine / seconds[best],
+                            "of sgemm's speed %": 100 * speed if share else "",
+                        }
+                    )
     return rows, notes
+
+
+def multiplications(network: Network, x: np.ndarray) -> int:
+    """Of a forward pass of x, when convolutions are computed by their definition."""
+    count = 0
+    passed = Conv2D._pass
+
+    def counted(self: Conv2D, x: Any, rectified: bool) -> Any:
+        nonlocal count
+        y, backward = passed(self, x, rectified)
+        count += y[..., 0].size * self.params["weight"].size
+        return y, backward
+
+    with mock.patch.object(Conv2D, "_pass", counted):
+        network(x)
+    return count
+
+
+def set_threads(count: int) -> None:
+    host.load_numba().set_num_threads(count)
+    torch.set_num_threads(count)
+
+
+def sgemm(size: int = 2048) -> float:
+    """Operations a second of the faster of NumPy's and PyTorch's product of float32 matrices, with
+    as many threads as were set."""
+    a = np.random.default_rng(0).random((size, size), dtype=np.float32)
+    b = torch.from_numpy(a)
+    with threadpool_limits(torch.get_num_threads(), "blas"):
+        seconds = medians({"NumPy": lambda: a @ a, "PyTorch": lambda: b @ b}, 5)
+    return 2 * size**3 / min(seconds.values())
 
 
 def blas() -> str:
@@ -183,7 +256,6 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     chosen = parser.parse_args()
     os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))
-    torch.set_num_threads(THREADS)
     rounds = 3 if chosen.quick else 9
     rows, notes = [], []
     for name in chosen.networks:
@@ -191,7 +263,7 @@ def main() -> None:
         rows += some
         notes += remarks
     notes.append(
-        f"float32, {THREADS} threads, medians of {rounds} rounds, contenders in turn; PyTorch "
+        f"float32, medians of {rounds} rounds, contenders in turn; PyTorch "
         f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; {blas()}"
     )
     report(rows, chosen.json, "\n".join(notes))

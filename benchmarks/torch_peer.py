@@ -182,11 +182,11 @@ def _twin(layer: Layer) -> Any:
 
 
 def _chain(layer: Sequential) -> list[Any]:
-    """The parts of a Sequential. A ReLU behind a BatchNorm or a sum works in place, as PyTorch's
+    """The parts of a Sequential. A ReLU behind one of these works in place, as PyTorch's
     own networks have it: nobody else needs what it overwrites."""
     twins = [_twin(part) for part in layer.layers]
     for before, twin in zip(layer.layers, twins[1:], strict=False):
-        if isinstance(twin, torch.nn.ReLU) and isinstance(before, BatchNorm | Residual):
+        if isinstance(twin, torch.nn.ReLU) and isinstance(before, BatchNorm | Conv2D | Residual):
             twin.inplace = True
     return twins
 

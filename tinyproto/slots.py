@@ -42,7 +42,7 @@ def pointer(context, address, like):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def array(address, shape, dtype):  # type: ignore[no-untyped-def]
-    return numba.carray(pointer(address, dtype), shape)
+    return numba.carray(pointer(address, dtype), shape)  # type: ignore[call-arg]
 
 
 @intrinsic
@@ -58,4 +58,4 @@ def _call(context, function, worker, workers, slots):  # type: ignore[no-untyped
 @numba.njit(parallel=True, nogil=True, cache=True)
 def launch(function, workers, slots):  # type: ignore[no-untyped-def]
     for worker in numba.prange(workers):
-        _call(function, worker, workers, slots.ctypes.data)
+        _call(function, worker, workers, slots.ctypes.data)  # type: ignore[call-arg]

@@ -22,9 +22,10 @@ from numba.extending import intrinsic, models, overload, register_model
 
 def _width() -> int:
     """Numbers in a register: 16 with AVX-512, 8 with AVX2 and FMA, else 4."""
-    features = numba.config.CPU_FEATURES
+    config: Any = numba.config
+    features = config.CPU_FEATURES
     if features is None:
-        features = "" if numba.config.CPU_NAME == "generic" else get_host_cpu_features()
+        features = "" if config.CPU_NAME == "generic" else get_host_cpu_features()
     has = set(features.split(","))
     if "+avx512f" in has:
         return 16

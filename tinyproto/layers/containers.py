@@ -30,8 +30,9 @@ class Sequential(Layer):
                 fused = False
                 continue
             after = self.layers[i + 1] if i + 1 < len(self.layers) else None
-            fused = isinstance(after, ReLU) and hasattr(layer, "rectified")
-            x, backward = layer.rectified(x, train) if fused else layer(x, train)
+            with_relu = getattr(layer, "rectified", None) if isinstance(after, ReLU) else None
+            fused = with_relu is not None
+            x, backward = (with_relu or layer)(x, train)
             passes.append((str(i), backward))
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:

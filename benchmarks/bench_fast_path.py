@@ -110,9 +110,7 @@ def train(data: Dataset, images: int, epochs: int, seed: int) -> tuple[float, fl
 
 def main() -> None:
     parser = options(__doc__)
-    parser.add_argument(
-        "--model", type=Path, help="a trained network (else a random one)"
-    )
+    parser.add_argument("--model", type=Path, help="a trained network (else a random one)")
     chosen = parser.parse_args()
     data = load("cifar10", chosen.data)
     network = networks.load(chosen.model) if chosen.model else networks.compact_cnn()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,10 +63,36 @@ def test_little_work_is_done_by_one_worker():
     assert host.workers(1e12) == host.workers()
 
 
-def test_the_stamp_sees_every_kernel(monkeypatch, tmp_path):
-    before = host.source_stamp()
+@pytest.mark.parametrize("file", ["host.py", "kernel.py", "tiles.py", "channels.py", "slots.py"])
+def test_the_stamp_sees_an_edit(file, monkeypatch):
+    before, read = host.source_stamp(), Path.read_bytes
     monkeypatch.setattr(host, "_stamp", None)
     assert host.source_stamp() == before
+    monkeypatch.setattr(host, "_stamp", None)
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * (p.name == file))
+    assert host.source_stamp() != before
+
+
+def test_an_array_of_foreign_byte_order_is_refused():
+    with pytest.raises(ValueError, match="byte order"):
+        _mark(1, np.zeros(4, ">f4"), 1, 1.0, True)
+
+
+def test_several_python_threads_start_work_at_once():
+    def work(value):
+        for _ in range(100):
+            marks = np.zeros(50, np.float32)
+            _mark(2, marks, value, 1.0, True)
+            if not (marks == value).all():
+                failed.append(value)
+
+    failed: list[int] = []
+    crew = [threading.Thread(target=work, args=(value,)) for value in range(1, 5)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert not failed
 
 
 def test_long_compiling_is_announced_once(monkeypatch, capsys):
@@ -82,7 +109,7 @@ def test_long_compiling_is_announced_once(monkeypatch, capsys):
     for _ in range(2):
         with host.patience():
             assert said.wait(10)
-    assert capsys.readouterr().err.count("compiling") == 1
+    assert capsys.readouterr().err.count("compiled once") == 1
 
 
 def test_short_compiling_is_not_announced(monkeypatch, capsys):
@@ -100,6 +127,12 @@ import numpy as np
 from tinyproto.layers import Conv2D
 x = np.random.default_rng(0).random((40, 9, 9, 16), np.float32)
 y, backward = Conv2D(16, 16, 3, padding=1)(x)
+import threading
+crew = [threading.Thread(target=Conv2D(16, 16, 3, padding=1), args=(x,)) for _ in range(4)]
+for each in crew:
+    each.start()
+for each in crew:
+    each.join()
 from numba import threading_layer
 print(threading_layer(), float(np.abs(y).sum()), float(np.abs(backward(y)).sum()))
 """

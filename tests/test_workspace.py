@@ -80,6 +80,16 @@ def test_no_more_than_so_much_lies_unused(monkeypatch):
     assert workspace._unused == 0
 
 
+def test_new_sizes_drive_out_old_ones(monkeypatch):
+    monkeypatch.setattr(workspace, "MOST_FREE_BYTES", 3 << 20)
+    old = [workspace.empty(LARGE) for _ in range(3)]
+    old.clear()
+    array = workspace.empty((300, 1024))
+    before = place(array)
+    del array
+    assert place(workspace.empty((300, 1024))) == before
+
+
 def test_threads_get_arrays_of_their_own():
     def work(name):
         for turn in range(200):

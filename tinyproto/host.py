@@ -33,30 +33,39 @@ LEAST_WORK = 1 << 22
 
 numba: Any = None
 slots: Any = None
+_lock = threading.RLock()
 
 
 def load_numba() -> Any:
     """Import Numba on first use: `import tinyproto` stays as cheap as `import numpy`."""
     global numba, slots
-    if numba is None:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-        import numba as numba_
-
-        numba = numba_
-        try:  # OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop
-            importlib.import_module("numba.np.ufunc.omppool")
-            numba.config.THREADING_LAYER = "omp"
-        except ImportError:
-            numba.config.THREADING_LAYER = "workqueue"
-        slots = importlib.import_module(".slots", __package__)
+    with _lock:
+        if numba is None:
+            os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+            found = importlib.import_module("numba")
+            if "NUMBA_THREADING_LAYER" not in os.environ:
+                found.config.THREADING_LAYER = _threading_layer()
+            with patience():
+                slots = importlib.import_module(".slots", __package__)
+            numba = found
     return numba
+
+
+def _threading_layer() -> str:
+    """OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop."""
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")
+    except ImportError:
+        return "workqueue"
+    return "omp"
 
 
 def workers(work: float = math.inf) -> int:
     """How many threads share so much work, in operations or bytes."""
     if work < 2 * LEAST_WORK:
         return 1
-    return int(min(load_numba().get_num_threads(), work // LEAST_WORK))
+    count: int = load_numba().get_num_threads()
+    return count if work == math.inf else int(min(count, work // LEAST_WORK))
 
 
 class host_kernel:
@@ -91,6 +100,10 @@ Kind = tuple[np.dtype, int] | type
 def kind(argument: Any) -> Kind:
     """What an argument is compiled for."""
     if isinstance(argument, np.ndarray):
+        if not argument.dtype.isnative:
+            raise ValueError(
+                f"a kernel was given an array of foreign byte order ({argument.dtype})"
+            )
         return argument.dtype, argument.ndim
     return type(argument)
 
@@ -109,7 +122,13 @@ def run(compiled: Any, count: int, arguments: Sequence[Any]) -> None:
             numbers.append(argument)
     packed = np.empty(len(numbers), dtype=np.int64)
     form.pack_into(packed, 0, *numbers)
-    slots.launch(function.address, count, packed)
+    if count == 1:
+        slots.call(function.address, packed)
+    elif numba.config.THREADING_LAYER == "workqueue":
+        with _lock:  # which cannot be started from two threads at once
+            slots.launch(function.address, count, packed)
+    else:
+        slots.launch(function.address, count, packed)
 
 
 def argument_names(function: Callable[..., Any]) -> list[str]:
@@ -157,9 +176,10 @@ def compile_for(
     scope |= {kind[0].name: kind[0].type for kind in kinds if isinstance(kind, tuple)}
     exec(compile(text, source.__code__.co_filename, "exec"), scope)
     signature = numba.types.void(*[numba.types.int64] * 3)
+    # The stamp is part of the cache's key, which does not see the names in the code.
+    made = scope["make"](f"{source_stamp()} {kinds}")
     with patience():
-        # The stamp is part of the cache's key, which does not see the names in the code.
-        function = numba.cfunc(signature, cache=True)(scope["make"](f"{source_stamp()} {kinds}"))
+        function = numba.cfunc(signature, cache=True)(made)
     return function, struct.Struct(form)
 
 
@@ -204,6 +224,6 @@ def _say_so() -> None:
     if not _said:
         _said = True
         print(
-            "tinyproto: compiling kernels for this processor, once; the next run loads them",
+            "tinyproto: preparing kernels for this processor (compiled once, later runs load them)",
             file=sys.stderr,
         )

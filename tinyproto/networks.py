@@ -116,8 +116,8 @@ def wide_resnet(
 
 def fold(network: Network) -> Network:
     """A copy for eval mode, whose convolutions have taken in the BatchNorm behind them: the same
-    scores up to rounding, faster. It does not follow the network's further training, and cannot be
-    trained or saved itself."""
+    scores up to rounding, faster. It does not follow the network's further training; it is not
+    meant to be trained, and cannot be saved."""
     return Network(layers.fold(network.features), copy.deepcopy(network.head))
 
 

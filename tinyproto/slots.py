@@ -55,7 +55,14 @@ def _call(context, function, worker, workers, slots):  # type: ignore[no-untyped
     return types.void(*[types.int64] * 4), emit
 
 
-@numba.njit(parallel=True, nogil=True, cache=True)
+@numba.njit("void(int64, int64[::1])", nogil=True, cache=True)
+def call(function, slots):  # type: ignore[no-untyped-def]
+    """All the work in the calling thread."""
+    _call(function, 0, 1, slots.ctypes.data)  # type: ignore[call-arg]
+
+
+@numba.njit("void(int64, int64, int64[::1])", parallel=True, nogil=True, cache=True)
 def launch(function, workers, slots):  # type: ignore[no-untyped-def]
+    """The work shared out to `workers`."""
     for worker in numba.prange(workers):
         _call(function, worker, workers, slots.ctypes.data)  # type: ignore[call-arg]

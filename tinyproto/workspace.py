@@ -40,9 +40,15 @@ class _Block:
     def __del__(self) -> None:
         global _unused
         with _lock:
-            if _unused + self.memory.nbytes <= MOST_FREE_BYTES:
-                _unused += self.memory.nbytes
-                _free.setdefault(self.memory.nbytes, []).append(self.memory)
+            kept = _free.pop(self.memory.nbytes, [])  # so that this size is the last again
+            _free[self.memory.nbytes] = [*kept, self.memory]
+            _unused += self.memory.nbytes
+            while _unused > MOST_FREE_BYTES:  # the sizes that were given back longest ago go
+                size = next(iter(_free))
+                _free[size].pop()
+                _unused -= size
+                if not _free[size]:
+                    del _free[size]
 
 
 def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
@@ -52,13 +58,15 @@ def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
     wanted = math.prod(shape) * dtype.itemsize
     if wanted < LEAST_BYTES:
         return np.empty(shape, dtype)
-    step = 1 << (wanted.bit_length() - 3)  # sizes are rounded up by an eighth to a quarter
+    step = 1 << (wanted.bit_length() - 3)  # rounded up, by less than a quarter
     size = -(-wanted // step) * step + 64
     with _lock:
         kept = _free.get(size)
         memory = kept.pop() if kept else None
         if memory is not None:
             _unused -= size
+            if not kept:
+                del _free[size]
     if memory is None:
         memory = np.empty(size, dtype=np.uint8)
     return np.asarray(_Block(memory, shape, dtype))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tinyproto.kernels import direct, winograd
@@ -147,21 +147,41 @@ def test_an_image_gives_the_same_bits_in_any_batch(module, data):
         np.testing.assert_array_equal(found[1], dx[one])
 
 
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("module", [winograd, direct])
-def test_nothing_is_read_or_written_beyond_an_array(module):
-    """Each array lies between NaNs; a number that strayed would be seen."""
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_nothing_is_read_or_written_beyond_an_array(module, count, monkeypatch, data):
+    """What goes in lies between NaNs. What comes out, and the scratch, start as NaN between words
+    of a guard; a number that strayed, or that nobody wrote, would be seen."""
+    guard, fence, made = np.float32(7.25e30), 64, []
 
-    def fenced(array):
-        room = np.full(array.size + 128, np.nan, np.float32)
-        room[64:-64] = array.ravel()
-        return room[64:-64].reshape(array.shape)
+    def fenced(shape, dtype=np.float32):
+        size = int(np.prod(shape))
+        room = np.full(size + 2 * fence, guard, dtype)
+        room[fence : fence + size] = np.nan
+        made.append(room)
+        return room[fence : fence + size].reshape(shape)
 
-    p = problem(2, 6, 7, 17, 19, gated=True)
-    arrays = {n: fenced(v) for n, v in vars(p).items() if isinstance(v, np.ndarray)}
-    for value, exact in zip(
-        passes(module, Problem(**{**vars(p), **arrays})), passes(module, p), strict=True
-    ):
+    def between_nans(array):
+        room = np.full(array.size + 2 * fence, np.nan, np.float32)
+        room[fence:-fence] = array.ravel()
+        return room[fence:-fence].reshape(array.shape)
+
+    p = data.draw(problems() if module is winograd else problems(sizes=(1, 5), strides=(1, 3)))
+    expected = passes(module, p)
+    arrays = {n: between_nans(v) for n, v in vars(p).items() if isinstance(v, np.ndarray)}
+    with monkeypatch.context() as patch:
+        for each in MODULES:
+            patch.setattr(each, "workers", lambda work=0: count)
+            patch.setattr(each, "empty", fenced)
+        found = passes(module, Problem(**{**vars(p), **arrays}))
+    for value, exact in zip(found, expected, strict=True):
         np.testing.assert_array_equal(value, exact)
+    assert len(made) >= 6
+    for room in made:
+        assert (room[:fence] == guard).all()
+        assert (room[-fence:] == guard).all()
 
 
 def test_an_empty_batch_has_no_gradient():

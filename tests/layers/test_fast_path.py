@@ -127,6 +127,23 @@ def test_an_example_does_not_depend_on_its_batch(name, folded):
     check_each_example_alone(layer, case.x, case.like_output(z))
 
 
+@pytest.mark.parametrize("channels", [3, 16])
+def test_arrays_of_other_dtypes_and_strides_are_converted(channels):
+    """Kernels compute addresses: what they are given must be what they take it for."""
+    random = np.random.default_rng(0)
+    layer = randomize(Conv2D(channels, 20, 3, padding=1), random, np.float32)
+    x = random.normal(size=(2, 6, 5, channels)).astype(np.float32)
+    y, backward = layer(x)
+    dx, grads = gradients(layer, backward, y)
+    dx_double, grads_double = gradients(layer, backward, y.astype(np.float64))
+    same(dx_double, dx)
+    same_trees(grads_double, grads)
+    weight, bias = layer.params["weight"], layer.params["bias"]
+    layer.params["weight"] = np.asfortranarray(weight)
+    layer.params["bias"] = np.repeat(bias.astype(np.float64), 2)[::2]
+    same(layer(x)[0], y)
+
+
 # ---------------------------------------------------------------- a layer and its ReLU
 
 
@@ -157,6 +174,42 @@ def test_a_relu_taken_in_gives_the_same_bits_as_one_after(name, dtype, train):
     expected, other_grads = gradients(apart, other, dy)
     same(dx, expected)
     same_trees(grads, other_grads)
+
+
+class LeakyReLU(ReLU):
+    """Its own rule."""
+
+    def __call__(self, x, train=False):
+        return np.where(x > 0, x, x / 8), lambda dy, grads=None: np.where(x > 0, dy, dy / 8)
+
+
+def test_only_a_plain_relu_is_taken_in():
+    convolution = Conv2D(3, 4, 3)
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
+    y, _ = Sequential(convolution, LeakyReLU())(x)
+    assert (y < 0).any()
+
+
+class Doubled(Conv2D):
+    """Its own pass, with an inherited `rectified` that knows nothing of it."""
+
+    def __call__(self, x, train=False):
+        y, backward = super().__call__(x, train)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+def test_a_layer_with_a_pass_of_its_own_takes_nothing_in():
+    layer = Doubled(3, 4, 3)
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
+    y, _ = Sequential(layer, ReLU())(x)
+    same(y, np.maximum(layer(x)[0], 0))
+    same(fold(Sequential(layer, BatchNorm(4)))(x)[0], Sequential(layer, BatchNorm(4))(x)[0])
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    _, backward = Sequential(Residual(Conv2D(3, 3, 3, padding=1)), ReLU())(np.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match="reshape"):
+        backward(np.zeros((2, 4, 4, 3)))
 
 
 def test_a_relu_is_taken_in_once():

@@ -3,9 +3,10 @@
     C[m, n] = Σ_r Σ_k A[m; r, k] B[r, k; n]        m < rows, n < vectors · WIDTH
 
 Each step loads `vectors` vectors of a row of B, spreads one number of A at a time over a vector,
-and multiplies and adds: rows · vectors fused operations for rows + vectors loads, so the two
-multipliers of a core wait neither for each other (there are more sums under way than their latency)
-nor for memory. k runs inside r: the windows of a convolution are a few runs of numbers.
+and multiplies and adds: rows · vectors fused operations for rows + vectors loads. In a tile of full
+height the two multipliers of a core wait neither for each other (more sums are under way than an
+operation takes cycles) nor for memory. k runs inside r: the windows of a convolution are a few runs
+of numbers.
 
 The sums are taken in the order of (r, k), whatever the tile's size: an element's bits do not depend
 on the tile that it falls in.
@@ -13,7 +14,6 @@ on the tile that it falls in.
 
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -22,7 +22,8 @@ from . import vector as v
 from .vector import BYTES, FLOAT, INT, VECTOR, WIDTH
 
 ROWS, VECTORS = (8 if WIDTH == 16 else 6), 2
-"""The tile that fills the registers: 32 of AVX-512, 16 elsewhere."""
+"""Of the largest tile: its sums, a row of B and a number of A fit the registers, of which AVX-512
+has 32 and AVX2 and SSE have 16."""
 
 PANEL = VECTORS * WIDTH
 """Columns of B that lie together."""
@@ -103,10 +104,10 @@ def tile(rows: int, vectors: int, add: bool) -> Any:
 
 
 def _product(add: bool) -> Any:
-    wide, wide_4, wide_1 = (tile(rows, 2, add) for rows in (ROWS, 4, 1))
+    wide, wide_4, wide_1 = (tile(rows, VECTORS, add) for rows in (ROWS, 4, 1))
     slim, slim_4, slim_1 = (tile(rows, 1, add) for rows in (ROWS, 4, 1))
 
-    @numba.njit(nogil=True, error_model="numpy")
+    @v.compiled
     def product(rows, columns, a, a_m, R, a_r, K, a_k, b, b_r, b_k, c, c_m):
         while rows >= ROWS:
             if columns > WIDTH:

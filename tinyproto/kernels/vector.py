@@ -32,11 +32,23 @@ def _width() -> int:
     return 8 if {"+avx2", "+fma"} <= has else 4
 
 
+compiled = numba.njit(nogil=True, error_model="numpy")
+inline = numba.njit(forceinline=True, error_model="numpy")
+
 WIDTH = _width()
 BYTES = 4 * WIDTH
 
 FLOAT, INT, LANE, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
 VECTOR = ir.VectorType(FLOAT, WIDTH)
+
+
+nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
+"""No gate: an array that says that there is none."""
+
+
+def padded(count: int) -> int:
+    """So many numbers, filled up to whole vectors."""
+    return -(-count // WIDTH) * WIDTH
 
 
 class _Vector(types.Type):
@@ -150,6 +162,21 @@ def store_first(context, value, address, count):
     return types.void(vector, types.int64, types.int64), emit
 
 
+@inline
+def load_some(address, count):
+    """A whole vector, or where there are fewer numbers these, then zeros."""
+    return load(address) if count >= WIDTH else load_first(address, count)
+
+
+@inline
+def store_some(value, address, count):
+    """A whole vector, or as many numbers as there is room for."""
+    if count >= WIDTH:
+        store(value, address)
+    else:
+        store_first(value, address, count)
+
+
 @intrinsic
 def splat(context, scalar):
     """The vector of WIDTH times the same number."""
@@ -190,7 +217,6 @@ def _where(comparison: str, ordered: bool) -> Any:
 
 _where_greater, _where_equal = _where(">", True), _where("==", True)
 _where_not_at_most = _where(">", False)
-inline = numba.njit(forceinline=True)
 
 
 @inline

@@ -5,12 +5,21 @@ does not, and the plain body does. A channel's parameters and sums stay in regis
 pixels go by.
 """
 
-import numba
 import numpy as np
 
-from .vector import BYTES, WIDTH, address, at_least, fma, load, splat, store, where_above
+from .vector import (
+    BYTES,
+    WIDTH,
+    address,
+    at_least,
+    compiled,
+    fma,
+    load,
+    splat,
+    store,
+    where_above,
+)
 
-compiled = numba.njit(nogil=True, error_model="numpy")
 ZERO = np.float32(0)
 
 

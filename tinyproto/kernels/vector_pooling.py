@@ -1,12 +1,12 @@
 """Max-pooling in vector code: float32, on the CPU, channels in whole vectors; see
 `vector_channels`."""
 
-import numba
 import numpy as np
 
 from .vector import (
     WIDTH,
     address,
+    compiled,
     load,
     load_bytes,
     splat,
@@ -15,8 +15,6 @@ from .vector import (
     where_equal,
     where_greater,
 )
-
-compiled = numba.njit(nogil=True, error_model="numpy")
 
 
 @compiled

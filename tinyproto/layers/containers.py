@@ -1,6 +1,7 @@
 """Layers made of layers. The tree of their parameters is made of the parts' own."""
 
 import math
+from typing import Any
 
 from .. import workspace
 from ..device import Array, array_module
@@ -30,9 +31,9 @@ class Sequential(Layer):
                 fused = False
                 continue
             after = self.layers[i + 1] if i + 1 < len(self.layers) else None
-            with_relu = getattr(layer, "rectified", None) if isinstance(after, ReLU) else None
-            fused = with_relu is not None
-            x, backward = (with_relu or layer)(x, train)
+            fused = type(after) is ReLU and "rectified" in vars(type(layer))
+            forward: Any = layer
+            x, backward = (forward.rectified if fused else forward)(x, train)
             passes.append((str(i), backward))
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
@@ -83,13 +84,15 @@ def _rows(x: Array) -> Array:
 
 def _sum(a: Array, b: Array, floor: float) -> Array:
     """max(a + b, floor)."""
-    y = workspace.like(a)
-    add(len(a), _rows(a), _rows(b), a.dtype.type(floor), _rows(y))
-    return y
+    rows = _rows(a)
+    y = workspace.like(rows)
+    add(len(a), rows, _rows(b), a.dtype.type(floor), y)
+    return y.reshape(a.shape)
 
 
 def _gated(y: Array, dy: Array) -> Array:
     """dy where y > 0, else 0."""
-    dx = workspace.like(y)
-    rectify_backward(len(y), _rows(y), _rows(dy), _rows(dx))
-    return dx
+    rows = _rows(y)
+    dx = workspace.like(rows)
+    rectify_backward(len(y), rows, _rows(dy).reshape(rows.shape), dx)
+    return dx.reshape(y.shape)

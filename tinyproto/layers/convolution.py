@@ -18,7 +18,7 @@ LEAST_CHANNELS = 16
 
 
 def way(x: Array, weight: Array, stride: int, padding: int, channels: int) -> ModuleType:
-    """The module that computes a pass which sums over so many channels.
+    """The module that computes a pass over so many channels (for dW, the fewer of in and out).
 
     Depends on no batch size: the same image gives the same bits in any batch.
     """
@@ -72,9 +72,12 @@ class Conv2D(Layer):
         return self._pass(x, rectified=True)
 
     def _pass(self, x: Array, rectified: bool) -> tuple[Array, Backward]:
-        xp, weight, bias = array_module(x), self.params["weight"], self.params.get("bias")
+        xp, bias = array_module(x), self.params.get("bias")
+        weight = xp.ascontiguousarray(self.params["weight"])
         check_input("Conv2D", x, 4, weight.shape[2])
         x = xp.ascontiguousarray(x)
+        if bias is not None:
+            bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
         shape = (len(x), *(self._reach(pixels) for pixels in x.shape[1:3]), weight.shape[3])
         form = (self.stride, self.padding)
         forward = way(x, weight, *form, channels=weight.shape[2]).forward
@@ -82,7 +85,7 @@ class Conv2D(Layer):
         gate = y if rectified else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dy = xp.ascontiguousarray(dy).reshape(shape)
+            dy = xp.ascontiguousarray(dy, dtype=x.dtype).reshape(shape)
             if grads and ("weight" in grads or "bias" in grads):
                 channels = min(weight.shape[2:])
                 weight_gradient = way(x, weight, *form, channels=channels).weight_gradient

@@ -20,15 +20,15 @@ from .convolution import Conv2D
 def fold(layer: Layer) -> Layer:
     """A copy that computes the same in eval mode, up to rounding, with fewer layers: each BatchNorm
     right behind a Conv2D of a Sequential is gone."""
-    if isinstance(layer, Sequential):
+    if type(layer) is Sequential:
         folded: list[Layer] = []
         for part in layer.layers:
-            if isinstance(part, BatchNorm) and folded and isinstance(folded[-1], Conv2D):
+            if type(part) is BatchNorm and folded and type(folded[-1]) is Conv2D:
                 folded[-1] = _absorb(folded[-1], part)
             else:
                 folded.append(fold(part))
         return Sequential(*folded)
-    if isinstance(layer, Residual):
+    if type(layer) is Residual:
         return Residual(fold(layer.body), fold(layer.shortcut) if layer.shortcut else None)
     return copy.deepcopy(layer)
 

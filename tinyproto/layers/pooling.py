@@ -85,7 +85,7 @@ class GlobalAveragePool(Layer):
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = workspace.like(x, (images, height * width, channels))
-            channel_spread(images, xp.ascontiguousarray(dy), share, dx)
+            channel_spread(images, xp.ascontiguousarray(dy).reshape(images, channels), share, dx)
             return dx.reshape(x.shape)
 
         return y * share, backward

@@ -97,7 +97,7 @@ def _group(weight: Array, shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 
 def _gated(dy: Array, gate: Array | None) -> Array:
-    return dy if gate is None else dy * (gate > 0)
+    return dy if gate is None else array_module(dy).where(gate > 0, dy, dy.dtype.type(0))
 
 
 def _windows(x: Array, weight: Array, stride: int, padding: int, shape: tuple[int, ...]) -> Array:

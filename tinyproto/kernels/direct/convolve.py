@@ -6,14 +6,13 @@ So the pixels of one phase r₀ are a convolution of stride 1: of dy, with every
 in reverse, the first of them at h = i + e − (taps − 1). Rows and columns have S phases each.
 """
 
-import numba
 import numpy as np
 
 from ...host import host_kernel, workers
 from ...workspace import empty
 from ..tile import PANEL, product
-from ..vector import WIDTH, address, at_least, load, load_first, splat, store, store_first
-from .strips import GROUP_BYTES, STRIP_BYTES, copy_strip, nothing
+from ..vector import WIDTH, address, at_least, compiled, load, load_some, nothing, splat, store_some
+from .strips import GROUP_BYTES, STRIP_BYTES, copy_strip
 
 
 def forward(
@@ -137,10 +136,10 @@ def _convolve(worker, workers, x, gate, taps, bias, floor, where, lines, strips,
     panels, rows, run, _ = taps.shape
     channels = x.shape[3]
     columns = (across - 1) * stride + run // channels
-    line, room = columns * channels * 4, across * PANEL * 4
+    line = columns * channels * 4
     strip = (((lines - 1) * stride + rows) * line + 63) // 64 * 64
     sums = address(scratch[worker])
-    copies = sums + room
+    copies = sums + across * PANEL * 4
     in_image = (down + lines - 1) // lines
     every = len(x) * in_image
     for start in range(worker * strips, every, workers * strips):
@@ -150,7 +149,7 @@ def _convolve(worker, workers, x, gate, taps, bias, floor, where, lines, strips,
             high = min(lines, down - i * lines)
             copy_strip(
                 x, gate, n, top + i * lines * stride, left, (high - 1) * stride + rows, columns,
-                copies + z * strip, channels * 4,
+                copies + z * strip,
             )  # fmt: skip
         for p in range(panels):
             b = address(taps) + p * rows * run * PANEL * 4
@@ -168,19 +167,15 @@ def _convolve(worker, workers, x, gate, taps, bias, floor, where, lines, strips,
                     )  # fmt: skip
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@compiled
 def _finish(sums, across, first, bias, floor, n, row, column, apart, y):
     """Write one panel of a row of outputs."""
     _, height, width, out = y.shape
     least = splat(floor)
     for c in range(first, min(out, first + PANEL), WIDTH):
         left_over = out - c
-        place = address(bias) + c * 4
-        offset = load(place) if left_over >= WIDTH else load_first(place, left_over)
+        offset = load_some(address(bias) + c * 4, left_over)
         at = address(y) + (((n * height + row) * width + column) * out + c) * 4
         for w in range(across):
             value = at_least(load(sums + (w * PANEL + c - first) * 4) + offset, least)
-            if left_over >= WIDTH:
-                store(value, at + w * apart * out * 4)
-            else:
-                store_first(value, at + w * apart * out * 4, left_over)
+            store_some(value, at + w * apart * out * 4, left_over)

@@ -1,20 +1,31 @@
 """dW[a, b, c] = Σ x[h S − P + a, w S − P + b, c] dy[h, w] and db = Σ dy.
 
 The rows (b, c) of one a lie side by side in x, S pixels further on for the next output. Below the
-rows of dy that belong to a strip one of zeros is put, so that the strips of a group, one under the
-other, are one long image, and one product sums over all of them.
+rows of dy that belong to a strip come ⌈(K − S)/S⌉ rows of zeros, so that the strips of a group, one
+under the other, are one long image, and one product sums over all of them. (These zeros meet pixels
+of the next strip: an infinity there makes a NaN of what it would not have touched.)
 
 As in `winograd.weights`, chunks depend on the shapes alone and are added in their order.
 """
 
-import numba
 import numpy as np
 
 from ...host import host_kernel, workers
 from ...workspace import empty
 from ..tile import PANEL, add_product, product
-from ..vector import WIDTH, address, load, splat, store, where_positive
-from .strips import GROUP_BYTES, STRIP_BYTES, copy_strip, nothing, some, vectors
+from ..vector import (
+    WIDTH,
+    address,
+    compiled,
+    load,
+    load_some,
+    nothing,
+    padded,
+    splat,
+    store,
+    where_positive,
+)
+from .strips import GROUP_BYTES, STRIP_BYTES, copy_strip
 
 CHUNKS, CHUNK_PIXELS = 16, 2048
 """Chunks at most, and outputs in one at least: each has K² · in · out sums of its own."""
@@ -38,14 +49,14 @@ def weight_gradient(
     lines = min(down, max(1, STRIP_BYTES // (line * stride) - more))
     every = len(x) * -(-down // lines)
     chunks = max(1, min(CHUNKS, len(x) * down * across // CHUNK_PIXELS, every))
-    part = vectors(out) if chunks >= 4 else max(PANEL, vectors(out) // 4 // PANEL * PANEL)
+    part = padded(out) if chunks >= 4 else max(PANEL, padded(out) // 4 // PANEL * PANEL)
     heights = lines + more
     strip_x, strip_dy = heights * stride * line, heights * across * part * 4
     strips = max(1, min(GROUP_BYTES // (strip_x + strip_dy), -(-every // chunks)))
-    room = (strips * (strip_x + strip_dy) + max(0, size - stride) * line) // 4 + 16
+    room = strips * (strip_x + strip_dy) // 4
     sums, sums_of_dy = (
-        empty((chunks, size * size * channels, vectors(out))),
-        empty((chunks, vectors(out))),
+        empty((chunks, size * size * channels, padded(out))),
+        empty((chunks, padded(out))),
     )
     threads = workers(2 * dy.size * weight.size // out)
     _sum_products(
@@ -92,7 +103,7 @@ def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch)
                 rows = rows if z < count - 1 else rows + size
                 copy_strip(
                     x, gate[:0], n, i * lines * stride - padding, -padding, rows, columns,
-                    copies + z * strip_x, channels * 4,
+                    copies + z * strip_x,
                 )  # fmt: skip
                 _copy_gradient(
                     dy, gate, n, i * lines, high, heights, first, part,
@@ -114,7 +125,7 @@ def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch)
                 store(total, place)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@compiled
 def _multiply(rows, columns, add, a, R, a_r, K, a_k, b, b_k, c, c_m):
     if add:
         add_product(rows, columns, a, 4, R, a_r, K, a_k, b, K * b_k, b_k, c, c_m)
@@ -122,7 +133,7 @@ def _multiply(rows, columns, add, a, R, a_r, K, a_k, b, b_k, c, c_m):
         product(rows, columns, a, 4, R, a_r, K, a_k, b, K * b_k, b_k, c, c_m)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@compiled
 def _copy_gradient(dy, gate, n, top, high, heights, first, part, to):
     """Channels first … of `high` rows of dy, and zeros below them."""
     _, height, across, out = dy.shape
@@ -134,8 +145,8 @@ def _copy_gradient(dy, gate, n, top, high, heights, first, part, to):
                 count = out - first - c
                 value = splat(np.float32(0))
                 if r < high and count > 0:
-                    value = some(address(dy) + offset + c * 4, count)
+                    value = load_some(address(dy) + offset + c * 4, count)
                     if gate.size:
-                        open_ = some(address(gate) + offset + c * 4, count)
+                        open_ = load_some(address(gate) + offset + c * 4, count)
                         value = where_positive(open_, value)
                 store(value, at + c * 4)

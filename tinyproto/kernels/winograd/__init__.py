@@ -7,14 +7,18 @@ its values at six points, and a value of a product is a product of values:
 
     (g e)(p) = g(p) e(p)        p = 0, 1, −1, 2, −2, ∞        (∞: the leading coefficients)
 
-With G (6 × 3) and A (6 × 4) the matrices that evaluate at these points (A's row p is 1, p, p², p³),
-and C (6 × 6) the one that interpolates, g e = C [(G g) ⊙ (A e)]. This is bilinear. Fix g and read
-the map e ↦ g e the other way round (its transpose turns "spread each e_i over six outputs" into
-"gather each output from six numbers"): the filter appears, on six numbers d, with B = C,
+Let G (6 × 3) and A (6 × 4) be the matrices that evaluate at these points (the row of p is 1, p, p²
+in G and 1, p, p², p³ in A; that of ∞ is 0 … 0, 1), and C (6 × 6) the one that interpolates:
 
-    y = Aᵀ [(G g) ⊙ (Bᵀ d)].
+    g e = C [(G g) ⊙ (A e)] = C diag(G g) A e.
 
-Scaling a row of B and dividing the same row of G by it changes nothing, so the fractions are put
+So C diag(G g) A is the matrix of e ↦ g e, which has g_{k−i} in row k and column i. Its transpose,
+with g_{k−i} in row i and column k, is the filter, since Σ_k g_{k−i} d_k = Σ_j g_j d_{i+j}; and the
+transpose of a product is the product of the transposes in reverse. With B = C,
+
+    y = Aᵀ diag(G g) Bᵀ d = Aᵀ [(G g) ⊙ (Bᵀ d)].
+
+Scaling a row of Bᵀ and dividing the same row of G by it changes nothing, so the fractions are put
 into G, which meets only the weights; Bᵀ and Aᵀ hold small integers.
 
 **An image.** Apply this to the rows and then to the columns of a tile of 6 × 6 pixels: 4 × 4
@@ -33,11 +37,12 @@ summed over tiles. A's row of the point 1 is 1, 1, 1, 1: dM at (1, 1) is the sum
 and so the gradient of the bias.
 
 **Where the accuracy goes.** Bᵀ takes differences of pixels up to 5 times their size, Aᵀ weighs
-products by up to 8: what cancels leaves its rounding behind. In float32 an output is off by about
-1e-6 of the largest, some three times as much as by direct sums; an infinity spoils the whole of its
-tile. (More points save more products, but the next, ±1/2, cost a digit.)
+products by up to 8: what cancels leaves its rounding behind. In float32 the rounding of an output
+is about three times that of direct sums; benchmarks/bench_fast_path.py measures what becomes of it
+in a network. An infinity spoils all of every tile that sees it. (Tiles of 6 × 6 outputs would save
+more products, and lose more digits to the powers of their points.)
 
-`transforms` holds the five matrices, `tiles` takes images apart and puts them together,
+`transforms` holds the matrices, `tiles` takes images apart and puts them together,
 `convolve` and `weights` are the two passes.
 """
 

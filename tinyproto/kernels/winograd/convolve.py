@@ -9,23 +9,28 @@ import numpy as np
 from ...host import host_kernel, workers
 from ...workspace import empty
 from ..tile import PANEL, product
-from ..vector import BYTES, WIDTH, address, load, store
-from .tiles import compiled, read_image, some, write_tile
+from ..vector import (
+    BYTES,
+    WIDTH,
+    address,
+    compiled,
+    load,
+    load_some,
+    nothing,
+    padded,
+    store,
+)
+from .tiles import read_image, write_tile
 from .transforms import store_six, transform_weights
 
 CACHE_BYTES = 768 * 1024
-"""Of tiles in a group, at most: what is left of a core's second-level cache beside the weights."""
+"""Of tiles in a group, and of their products: what the weights leave of a second-level cache."""
 
 LEAST_TILES = 32
-"""In a group, so that the weights go by for something."""
+"""In a group all the same, so that the weights go by for something."""
 
-LINE = 64
+CACHE_LINE = 64
 """Bytes between two planes of frequencies, or they would all fall into the same cache sets."""
-
-
-def vectors(channels: int) -> int:
-    """Channels, filled up to whole vectors."""
-    return -(-channels // WIDTH) * WIDTH
 
 
 def forward(
@@ -71,25 +76,25 @@ def _run(
     if y.size == 0:
         return y
     panels = -(-out // PANEL)
-    transformed = empty((36, panels * channels * PANEL + LINE // 4))
+    transformed = empty((36, panels * channels * PANEL + CACHE_LINE // 4))
     threads = workers(36 * channels * out * 8)
     _transform_weights(
         threads, weight, transposed, transformed, np.zeros((threads, 27 * WIDTH), dtype=np.float32)
     )
     down, across = -(-y.shape[1] // 4), -(-y.shape[2] // 4)
     threads = workers(36 * images * down * across * channels * out * 2)
-    fitting = CACHE_BYTES // (36 * 4 * (vectors(channels) + vectors(out)))
+    fitting = CACHE_BYTES // (36 * 4 * (padded(channels) + padded(out)))
     strips = max(1, max(fitting, LEAST_TILES) // across)
     groups = -(-images * down // strips)
     parts = min(panels, max(1, threads // groups))
     turns = -(-groups * parts // threads)  # of each worker; shared out evenly
     strips = -(-images * down // max(1, turns * threads // parts))
-    room = 6 * (4 * across + 2) * vectors(channels)
-    room += 36 * (strips * across * (vectors(channels) + vectors(out)) + 2 * LINE // 4)
+    room = 6 * (4 * across + 2) * padded(channels)
+    room += 36 * (strips * across * (padded(channels) + padded(out)) + 2 * CACHE_LINE // 4)
     _convolve(
         threads,
         x,
-        _nothing if gate is None else gate,
+        nothing if gate is None else gate,
         transformed,
         np.zeros(out, dtype=np.float32) if bias is None else bias,
         np.float32(0 if rectified else -np.inf),
@@ -102,9 +107,6 @@ def _run(
     return y
 
 
-_nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
-
-
 @host_kernel
 def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, part, y, scratch):
     """Items of work are groups of `strips` strips, and in them `part` channels of y."""
@@ -114,14 +116,15 @@ def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, p
     down, across = (y.shape[1] + 3) // 4, (y.shape[2] + 3) // 4
     row_in = (channels + WIDTH - 1) // WIDTH * BYTES
     row_out = (min(out, part) + WIDTH - 1) // WIDTH * BYTES
-    plane_in, plane_out = strips * across * row_in + LINE, strips * across * row_out + LINE
+    plane_in = strips * across * row_in + CACHE_LINE
+    plane_out = strips * across * row_out + CACHE_LINE
     strip = address(scratch[worker])
     tiles = strip + 6 * (4 * across + 2) * row_in
     products = tiles + 36 * plane_in
     groups = (images * down + strips - 1) // strips
     for item in range(worker, groups * parts, workers):
-        group, i = divmod(item, parts)
-        first, start = i * part, group * strips
+        group, p = divmod(item, parts)
+        first, start = p * part, group * strips
         last, count = min(out, first + part), min(strips, images * down - start)
         for z in range(count):
             n, i = divmod(start + z, down)
@@ -170,7 +173,7 @@ def _transform_weights(worker, workers, weight, transposed, transformed, scratch
                         turned[tap * WIDTH + c] = weight[2 - a, 2 - b, first + c, k]
                 else:
                     place = address(weight) + ((tap * channels + k) * out + first) * 4
-                    store(some(place, out - first), taps + tap * BYTES)
+                    store(load_some(place, out - first), taps + tap * BYTES)
         half = taps + 9 * BYTES
         for b in range(3):
             column = taps + b * BYTES

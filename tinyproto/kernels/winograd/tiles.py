@@ -8,7 +8,6 @@ anything: the last vector is filled up with zeros.
 Frequency f = 6 i + j of tile q lies at tiles + f · plane + q · row, in bytes, `channels` numbers.
 """
 
-import numba
 import numpy as np
 
 from ..vector import (
@@ -16,30 +15,21 @@ from ..vector import (
     WIDTH,
     address,
     at_least,
-    load,
-    load_first,
+    compiled,
+    inline,
+    load_some,
     splat,
-    store,
-    store_first,
+    store_some,
     where_positive,
 )
 from .transforms import (
     gather_outputs,
-    inline,
     load_four,
     load_six,
     spread_gradient,
     store_six,
     transform_image,
 )
-
-compiled = numba.njit(nogil=True, error_model="numpy")
-
-
-@inline
-def some(place, channels):
-    """The vector there, of which `channels` numbers or all are the image's."""
-    return load(place) if channels >= WIDTH else load_first(place, channels)
 
 
 @inline
@@ -49,9 +39,9 @@ def pixel(x, gate, n, r, s, c):
     if r < 0 or r >= height or s < 0 or s >= width:
         return splat(np.float32(0))
     offset = (((n * height + r) * width + s) * channels + c) * 4
-    value = some(address(x) + offset, channels - c)
+    value = load_some(address(x) + offset, channels - c)
     if gate.size:
-        return where_positive(some(address(gate) + offset, channels - c), value)
+        return where_positive(load_some(address(gate) + offset, channels - c), value)
     return value
 
 
@@ -102,14 +92,6 @@ def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row):
 
 
 @inline
-def store_some(value, place, channels):
-    if channels >= WIDTH:
-        store(value, place)
-    else:
-        store_first(value, place, channels)
-
-
-@inline
 def put(value, place, channels, floor):
     store_some(at_least(value, floor), place, channels)
 
@@ -142,7 +124,7 @@ def write_tile(tile, plane, bias, floor, n, top, left, first, last, y):
         m3 = gather_outputs(load_six(at + 3 * plane, 6 * plane))
         m4 = gather_outputs(load_six(at + 4 * plane, 6 * plane))
         m5 = gather_outputs(load_six(at + 5 * plane, 6 * plane))
-        offset = some(address(bias) + c * 4, left_over)
+        offset = load_some(address(bias) + c * 4, left_over)
         place = address(y) + (((n * height + top) * width + left) * channels + c) * 4
         row = gather_outputs((m0[0], m1[0], m2[0], m3[0], m4[0], m5[0]))
         write_row(row, offset, floor, place, pixel, columns, left_over)

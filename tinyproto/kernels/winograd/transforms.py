@@ -1,4 +1,4 @@
-"""The five matrices, applied to vectors of channels: products with small numbers, written out.
+"""The three matrices, as five transforms of vectors of channels, written out.
 
 Bᵀ =  4  0 −5  0  1  0     G =  1/4    0     0      A =  1  0  0  0
       0 −4 −4  1  1  0         −1/6 −1/6  −1/6          1  1  1  1
@@ -10,12 +10,10 @@ Bᵀ =  4  0 −5  0  1  0     G =  1/4    0     0      A =  1  0  0  0
 The rows of p and −p share their even and odd parts.
 """
 
-import numba
 import numpy as np
 
-from ..vector import fma, load, splat, store
+from ..vector import fma, inline, load, splat, store
 
-inline = numba.njit(forceinline=True, error_model="numpy")
 TWO, FOUR, EIGHT, FIVE = (np.float32(n) for n in (2, 4, 8, 5))
 QUARTER, SIXTH, TWELFTH, TWENTY_FOURTH = (np.float32(1 / n) for n in (4, 6, 12, 24))
 

@@ -10,13 +10,25 @@ import numpy as np
 from ...host import host_kernel, workers
 from ...workspace import empty
 from ..tile import PANEL, add_product, product
-from ..vector import BYTES, WIDTH, address, load, splat, store
-from .convolve import CACHE_BYTES, LINE, vectors
-from .tiles import compiled, read_gradient, read_image, store_some
+from ..vector import (
+    BYTES,
+    WIDTH,
+    address,
+    compiled,
+    load,
+    nothing,
+    padded,
+    splat,
+    store,
+    store_some,
+)
+from .convolve import CACHE_BYTES, CACHE_LINE
+from .tiles import read_gradient, read_image
 from .transforms import gather_weights, load_six
 
-CHUNKS, CHUNK_TILES = 16, 128
-"""Chunks at most, and tiles in one at least: each has 36 · in · out sums of its own."""
+CHUNKS, CHUNK_TILES, CHUNK_BYTES = 16, 128, 64 << 20
+"""Chunks at most, tiles in one at least, and bytes of them all, as far as one has no more: each has
+36 · in · out sums of its own."""
 
 PART = 128
 """Channels of x that a worker takes where there are fewer than four chunks."""
@@ -44,20 +56,21 @@ def weight_gradient(
         return np.zeros_like(weight), bias
     down, across = -(-dy.shape[1] // 4), -(-dy.shape[2] // 4)
     strips = len(x) * down
-    chunks = max(1, min(CHUNKS, strips * across // CHUNK_TILES, strips))
-    part = vectors(channels) if chunks >= 4 else min(PART, vectors(channels))
-    fitting = CACHE_BYTES // (36 * 4 * (part + vectors(out)))
+    fewest = CHUNK_BYTES // (36 * channels * padded(out) * 4)
+    chunks = max(1, min(CHUNKS, strips * across // CHUNK_TILES, strips, fewest))
+    part = padded(channels) if chunks >= 4 else min(PART, padded(channels))
+    fitting = CACHE_BYTES // (36 * 4 * (part + padded(out)))
     group = max(1, min(max(fitting, LEAST_TILES) // across, -(-strips // chunks)))
-    room = 6 * (4 * across + 2) * max(part, vectors(out))
-    room += 36 * (group * across * (part + vectors(out)) + 2 * LINE // 4)
-    sums = empty((chunks, 36, channels * vectors(out) + LINE // 4))
-    sums_of_dy = empty((chunks, vectors(out)))
+    room = 6 * (4 * across + 2) * max(part, padded(out))
+    room += 36 * (group * across * (part + padded(out)) + 2 * CACHE_LINE // 4)
+    sums = empty((chunks, 36, channels * padded(out) + CACHE_LINE // 4))
+    sums_of_dy = empty((chunks, padded(out)))
     threads = workers(36 * strips * across * channels * out * 2)
     _sum_products(
         threads,
         x,
         dy,
-        _nothing if gate is None else gate,
+        nothing if gate is None else gate,
         padding,
         part,
         group,
@@ -71,9 +84,6 @@ def weight_gradient(
     return gradient, bias
 
 
-_nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
-
-
 @host_kernel
 def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums_of_dy, scratch):
     """sums[chunk] = dU = Σ V_fᵀ dM_f, for the channels of each part in turn."""
@@ -82,7 +92,7 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
     down, across = (height + 3) // 4, (width + 3) // 4
     chunks, parts = len(sums), (channels + part - 1) // part
     row_v, row_m = part * 4, (out + WIDTH - 1) // WIDTH * BYTES
-    plane_v, plane_m = group * across * row_v + LINE, group * across * row_m + LINE
+    plane_v, plane_m = group * across * row_v + CACHE_LINE, group * across * row_m + CACHE_LINE
     strip = address(scratch[worker])
     v = strip + 6 * (4 * across + 2) * max(row_v, row_m)
     m = v + 36 * plane_v

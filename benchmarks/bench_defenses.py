@@ -41,9 +41,9 @@ def main() -> None:
     add = parser.add_argument
     add("--runs", type=Path, default=Path("runs/defenses"), metavar="DIR")
     add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"])
-    add("--limit", type=int, default=10_000, help="training images (10,000)")
+    add("--limit", type=int, default=50_000, help="training images (50,000)")
     add("--epochs", type=int, default=10)
-    add("--attack-steps", type=int, default=3, help="PGD steps for a training image (3)")
+    add("--attack-steps", type=int, default=5, help="PGD steps for a training image (5)")
     add("--evaluate", type=int, default=10_000, help="test images to attack (10,000)")
     chosen = parser.parse_args()
     limit, epochs, count = chosen.limit, chosen.epochs, chosen.evaluate

@@ -256,6 +256,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     chosen = parser.parse_args()
     os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))
+    # All contenders share a module's code; past its limit the compiler would give up on the rest.
+    torch._dynamo.config.recompile_limit = 256
     rounds = 3 if chosen.quick else 9
     rows, notes = [], []
     for name in chosen.networks:

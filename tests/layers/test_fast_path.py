@@ -279,6 +279,27 @@ def test_a_folded_network_is_a_copy():
     same(folded(x)[0], before)
 
 
+def test_weights_are_transformed_once_in_a_folded_network(monkeypatch):
+    """And again where another array takes their place."""
+    from tinyproto.kernels.winograd import convolve
+
+    made = []
+    transform = convolve._transform_weights
+    monkeypatch.setattr(convolve, "_transform_weights", lambda *a: made.append(transform(*a)))
+    layer = fold(randomize(Conv2D(16, 20, 3, padding=1), np.random.default_rng(0), np.float32))
+    x = np.random.default_rng(1).random((2, 6, 5, 16), np.float32)
+    for _ in range(3):
+        y, backward = layer(x)
+        dx = backward(y)
+    assert len(made) == 2
+    layer.params["weight"] = 2 * layer.params["weight"]
+    layer.params["bias"] = 2 * layer.params["bias"]
+    doubled, backward = layer(x)
+    np.testing.assert_allclose(doubled, 2 * y, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(backward(y), 2 * dx, rtol=1e-5, atol=1e-5)
+    assert len(made) == 4
+
+
 def test_a_bias_before_a_batch_norm_is_folded_too():
     layer = randomize(Sequential(Conv2D(3, 4, 3), BatchNorm(4)), np.random.default_rng(0))
     x = np.random.default_rng(1).random((2, 6, 5, 3))

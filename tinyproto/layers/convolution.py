@@ -5,6 +5,7 @@ on the CPU. Each has `forward`, `input_gradient` and `weight_gradient`.
 """
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class Conv2D(Layer):
         if not isinstance(padding, int | np.integer) or padding < 0:
             raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
         self.size, self.stride, self.padding = kernel_size, stride, padding
+        self.kept: dict[bool, Any] | None = None  # a folded network's transformed weights
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.params = {"weight": np.zeros(shape, dtype=np.float32)}
         if bias:
@@ -81,7 +83,7 @@ class Conv2D(Layer):
         shape = (len(x), *(self._reach(pixels) for pixels in x.shape[1:3]), weight.shape[3])
         form = (self.stride, self.padding)
         forward = way(x, weight, *form, channels=weight.shape[2]).forward
-        y = forward(x, weight, bias, *form, shape, rectified)
+        y = forward(x, weight, bias, *form, shape, rectified, self.kept)
         gate = y if rectified else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
@@ -94,7 +96,7 @@ class Conv2D(Layer):
                     if name in grads:
                         grads[name] += gradient
             input_gradient = way(dy, weight, *form, channels=weight.shape[3]).input_gradient
-            dx: Array = input_gradient(dy, weight, *form, x.shape, gate)
+            dx: Array = input_gradient(dy, weight, *form, x.shape, gate, self.kept)
             return dx
 
         return y, backward

@@ -19,7 +19,9 @@ from .convolution import Conv2D
 
 def fold(layer: Layer) -> Layer:
     """A copy that computes the same in eval mode, up to rounding, with fewer layers: each BatchNorm
-    right behind a Conv2D of a Sequential is gone."""
+    right behind a Conv2D of a Sequential is gone. Its convolutions keep what Winograd's algorithm
+    makes of their weights, four times their size and again for the gradient: these must not be
+    changed in place."""
     if type(layer) is Sequential:
         folded: list[Layer] = []
         for part in layer.layers:
@@ -30,7 +32,10 @@ def fold(layer: Layer) -> Layer:
         return Sequential(*folded)
     if type(layer) is Residual:
         return Residual(fold(layer.body), fold(layer.shortcut) if layer.shortcut else None)
-    return copy.deepcopy(layer)
+    copied = copy.deepcopy(layer)
+    if isinstance(copied, Conv2D):
+        copied.kept = {}
+    return copied
 
 
 def _absorb(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
@@ -41,6 +46,7 @@ def _absorb(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
     gain = values["scale"] / xp.sqrt(values["running_variance"] + norm.epsilon)
     offset = before.get("bias", 0) - values["running_mean"]
     folded = copy.copy(convolution)
+    folded.kept = {}
     folded.params = {
         "weight": (weight * gain).astype(weight.dtype),
         "bias": (offset * gain + values["shift"]).astype(weight.dtype),

@@ -29,6 +29,7 @@ def forward(
     padding: int,
     shape: tuple[int, ...],
     rectified: bool,
+    kept: object = None,
 ) -> Array:
     """y, of that shape."""
     xp, matrix = array_module(x), weight.reshape(-1, weight.shape[3])
@@ -52,6 +53,7 @@ def input_gradient(
     padding: int,
     shape: tuple[int, ...],
     gate: Array | None,
+    kept: object = None,
 ) -> Array:
     """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
     xp, matrix = array_module(dy), weight.reshape(-1, weight.shape[3])

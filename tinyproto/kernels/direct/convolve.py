@@ -23,6 +23,7 @@ def forward(
     padding: int,
     shape: tuple[int, ...],
     rectified: bool,
+    kept: object = None,
 ) -> np.ndarray:
     """y, of that shape, of x (N, H, W, in), float32, contiguous. weight (K, K, in, out), bias
     (out,); rectified: max(y, 0)."""
@@ -40,6 +41,7 @@ def input_gradient(
     padding: int,
     shape: tuple[int, ...],
     gate: np.ndarray | None,
+    kept: object = None,
 ) -> np.ndarray:
     """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
     dx = empty(shape)

@@ -23,6 +23,9 @@ from ..vector import (
 from .tiles import read_image, write_tile
 from .transforms import store_six, transform_weights
 
+Kept = dict[bool, tuple[np.ndarray, np.ndarray]]
+"""Whether transposed → the weights, and what was made of them."""
+
 CACHE_BYTES = 768 * 1024
 """Of tiles in a group, and of their products: what the weights leave of a second-level cache."""
 
@@ -41,10 +44,12 @@ def forward(
     padding: int,
     shape: tuple[int, ...],
     rectified: bool,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """y, of that shape, of x (N, H, W, in), float32, contiguous. weight (3, 3, in, out), bias
-    (out,), stride 1; rectified: max(y, 0)."""
-    return _run(x, None, weight, False, bias, padding, shape, rectified)
+    (out,), stride 1; rectified: max(y, 0). kept: where U may stay for the next time."""
+    U = transformed(weight, False, kept)
+    return _run(x, None, U, bias, padding, shape, rectified)
 
 
 def input_gradient(
@@ -54,33 +59,43 @@ def input_gradient(
     padding: int,
     shape: tuple[int, ...],
     gate: np.ndarray | None,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
-    return _run(dy, gate, weight, True, None, 2 - padding, shape, False)
+    U = transformed(weight, True, kept)
+    return _run(dy, gate, U, None, 2 - padding, shape, False)
+
+
+def transformed(weight: np.ndarray, transposed: bool, kept: Kept | None) -> np.ndarray:
+    """U of the weights; transposed: of the weights turned by 180°, in and out exchanged. One that
+    was kept for this very array is taken as it is."""
+    if kept is not None and transposed in kept and kept[transposed][0] is weight:
+        return kept[transposed][1]
+    channels, out = weight.shape[:1:-1] if transposed else weight.shape[2:]
+    U = empty((36, -(-out // PANEL) * channels * PANEL + CACHE_LINE // 4))
+    threads = workers(36 * channels * out * 8)
+    scratch = np.zeros((threads, 27 * WIDTH), dtype=np.float32)
+    _transform_weights(threads, weight, transposed, U, scratch)
+    if kept is not None:
+        kept[transposed] = weight, U
+    return U
 
 
 def _run(
     x: np.ndarray,
     gate: np.ndarray | None,
-    weight: np.ndarray,
-    transposed: bool,
+    U: np.ndarray,
     bias: np.ndarray | None,
     padding: int,
     shape: tuple[int, ...],
     rectified: bool,
 ) -> np.ndarray:
-    """Choose the groups and go. transposed: with the weights turned by 180°, in and out
-    exchanged."""
+    """Choose the groups and go."""
     images, channels, out = len(x), x.shape[3], shape[3]
     y = empty(shape)
     if y.size == 0:
         return y
     panels = -(-out // PANEL)
-    transformed = empty((36, panels * channels * PANEL + CACHE_LINE // 4))
-    threads = workers(36 * channels * out * 8)
-    _transform_weights(
-        threads, weight, transposed, transformed, np.zeros((threads, 27 * WIDTH), dtype=np.float32)
-    )
     down, across = -(-y.shape[1] // 4), -(-y.shape[2] // 4)
     threads = workers(36 * images * down * across * channels * out * 2)
     fitting = CACHE_BYTES // (36 * 4 * (padded(channels) + padded(out)))
@@ -95,7 +110,7 @@ def _run(
         threads,
         x,
         nothing if gate is None else gate,
-        transformed,
+        U,
         np.zeros(out, dtype=np.float32) if bias is None else bias,
         np.float32(0 if rectified else -np.inf),
         padding,

@@ -4,7 +4,10 @@
 
 First a network's scores and input gradients in float32, ours and PyTorch's, against ours in
 float64: the largest error of a score relative to the largest score, and how many gradients change
-their sign, which is all that an L∞ attack sees of them. Then the same training runs with the fast
+their sign, which is all that an L∞ attack sees of them. Once at random points of the ball of 8/255
+around the images, where PGD starts, and once at the images themselves: these have areas of one
+colour, equal windows tie in max-pooling, and whoever does not give them equal bits sends their
+gradient to another of them, which is as right. Then the same training runs with the fast
 convolutions and with the plain ones, from several seeds.
 """
 
@@ -61,7 +64,7 @@ def of_pytorch(network: Network, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarr
     return z.detach().numpy(), peer.array(gradient)
 
 
-def precision(network: Network, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+def precision(network: Network, x: np.ndarray, y: np.ndarray, where: str) -> list[dict[str, Any]]:
     single = network.to(dtype=np.float32)
     found = {
         "ours": scores_and_gradients(single, x, y),
@@ -76,6 +79,7 @@ def precision(network: Network, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
     return [
         {
             "float32": name,
+            "at": where,
             "largest error of a score": float(np.abs(scores - z).max() / np.abs(z).max()),
             "gradients of another sign": f"{float((np.sign(g) != np.sign(gradient)).mean()):.1e}",
         }
@@ -114,10 +118,12 @@ def main() -> None:
     chosen = parser.parse_args()
     data = load("cifar10", chosen.data)
     network = networks.load(chosen.model) if chosen.model else networks.compact_cnn()
-    count, images, epochs, seeds = (64, 1000, 1, 2) if chosen.quick else (1000, 5000, 6, 4)
+    count, images, epochs, seeds = (64, 1000, 1, 2) if chosen.quick else (2000, 5000, 6, 4)
     images = min(images, len(data.x_train))
     x, y = data.x_test[:count] / np.float32(255), data.y_test[:count].astype(np.int64)
-    rows = precision(network, x, y)
+    moved = np.random.default_rng(0).uniform(-8 / 255, 8 / 255, x.shape).astype(np.float32)
+    rows = precision(network, np.clip(x + moved, 0, 1), y, "random starts")
+    rows += precision(network, x, y, "images")
     for name, context in (("fast", nullcontext), ("plain", plain)):
         with context():
             runs = [train(data, images, epochs, seed) for seed in range(seeds)]

@@ -17,8 +17,10 @@ from ..vector import (
     at_least,
     compiled,
     inline,
+    load,
     load_some,
     splat,
+    store,
     store_some,
     where_positive,
 )
@@ -70,8 +72,9 @@ def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, p
 
 
 @compiled
-def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row):
-    """A dy Aᵀ of a strip of dy; six planes of `strip` hold A dy."""
+def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row, total):
+    """A dy Aᵀ of a strip of dy; six planes of `strip` hold A dy. At the address `total` are sums
+    over pixels, to which those of this strip are added."""
     columns, channels = 4 * tiles_across, dy.shape[3]
     pixels = (channels + WIDTH - 1) // WIDTH * BYTES
     strip_plane = columns * pixels
@@ -84,6 +87,8 @@ def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row):
                 pixel(dy, gate, n, top + 3, s, c),
             )
             store_six(spread_gradient(column), strip + s * pixels + c * 4, strip_plane)
+            sums = (column[0] + column[1]) + (column[2] + column[3])
+            store(load(total + c * 4) + sums, total + c * 4)
     for t in range(tiles_across):
         for i in range(6):
             at, place = strip + i * strip_plane + 4 * t * pixels, tiles + 6 * i * plane + t * row

@@ -18,7 +18,6 @@ from ..vector import (
     load,
     nothing,
     padded,
-    splat,
     store,
     store_some,
 )
@@ -35,9 +34,6 @@ PART = 128
 
 LEAST_TILES = 64
 """In a group: dU goes by once for each."""
-
-SUM = 7
-"""The frequency at which dM is the sum of dy over a tile: (1, 1)."""
 
 
 def weight_gradient(
@@ -64,7 +60,8 @@ def weight_gradient(
     room = 6 * (4 * across + 2) * max(part, padded(out))
     room += 36 * (group * across * (part + padded(out)) + 2 * CACHE_LINE // 4)
     sums = empty((chunks, 36, channels * padded(out) + CACHE_LINE // 4))
-    sums_of_dy = empty((chunks, padded(out)))
+    parts = -(-channels // part)
+    sums_of_dy = np.zeros((chunks, parts, padded(out)), dtype=np.float32)  # alike for all parts
     threads = workers(36 * strips * across * channels * out * 2)
     _sum_products(
         threads,
@@ -79,7 +76,7 @@ def weight_gradient(
         empty((threads, room)),
     )
     _gather(threads, sums, gradient, empty((threads, 54 * WIDTH)))
-    for chunk in sums_of_dy:
+    for chunk in sums_of_dy[:, 0]:
         bias += chunk[:out]
     return gradient, bias
 
@@ -90,7 +87,7 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
     images, height, width, out = dy.shape
     channels = x.shape[3]
     down, across = (height + 3) // 4, (width + 3) // 4
-    chunks, parts = len(sums), (channels + part - 1) // part
+    chunks, parts, _ = sums_of_dy.shape
     row_v, row_m = part * 4, (out + WIDTH - 1) // WIDTH * BYTES
     plane_v, plane_m = group * across * row_v + CACHE_LINE, group * across * row_m + CACHE_LINE
     strip = address(scratch[worker])
@@ -109,15 +106,14 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
                     x, gate[:0], n, 4 * r - padding, -padding, across, first, last,
                     strip, v + at * row_v, plane_v, row_v,
                 )  # fmt: skip
-                read_gradient(dy, gate, n, 4 * r, across, strip, m + at * row_m, plane_m, row_m)
+                read_gradient(
+                    dy, gate, n, 4 * r, across, strip, m + at * row_m, plane_m, row_m,
+                    address(sums_of_dy[chunk, p]),
+                )  # fmt: skip
             _multiply(
                 count * across, first, last, start > begin,
                 v, plane_v, row_v, m, plane_m, row_m, sums[chunk],
             )  # fmt: skip
-            if first == 0:
-                _sum_tiles(
-                    count * across, start > begin, m + SUM * plane_m, row_m, sums_of_dy[chunk]
-                )
 
 
 @compiled
@@ -132,17 +128,6 @@ def _multiply(tiles, first, last, add, v, plane_v, row_v, m, plane_m, row_m, sum
                 add_product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
             else:
                 product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
-
-
-@compiled
-def _sum_tiles(tiles, add, m, row_m, total):
-    """total (+)= Σ_q dM[1, 1; q]."""
-    for c in range(0, row_m, BYTES):
-        place = address(total) + c
-        value = load(place) if add else splat(np.float32(0))
-        for q in range(tiles):
-            value = value + load(m + q * row_m + c)
-        store(value, place)
 
 
 @host_kernel

@@ -297,3 +297,11 @@ def _operator(function: Any, name: str) -> None:
 
 _operator(operator.add, "fadd")
 _operator(operator.sub, "fsub")
+
+
+@compiled
+def clear(address, length):
+    """Zeros, `length` bytes of them."""
+    zero = splat(np.float32(0))
+    for at in range(address, address + length, BYTES):
+        store_some(zero, at, (address + length - at) // 4)

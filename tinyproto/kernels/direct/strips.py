@@ -1,15 +1,11 @@
 """Strips of images, copied into a core's cache with the zeros around them."""
 
-import numpy as np
-
 from ..vector import (
     BYTES,
     address,
+    clear,
     compiled,
-    inline,
     load_some,
-    splat,
-    store_first,
     store_some,
     where_positive,
 )
@@ -29,7 +25,7 @@ def copy_strip(x, gate, n, top, left, rows, columns, strip):
         inside = 0 <= top + r < height and after > before
         begin, end = (before * pixel, after * pixel) if inside else (0, 0)
         at = strip + r * columns * pixel
-        _clear(at, begin)
+        clear(at, begin)
         offset = (((n * height + top + r) * width + left) * channels) * 4
         for place in range(begin, end, BYTES):
             count = (end - place) // 4
@@ -37,11 +33,4 @@ def copy_strip(x, gate, n, top, left, rows, columns, strip):
             if gate.size:
                 value = where_positive(load_some(address(gate) + offset + place, count), value)
             store_some(value, at + place, count)
-        _clear(at + end, columns * pixel - end)
-
-
-@inline
-def _clear(place, length):
-    """Zeros, `length` bytes of them."""
-    for at in range(place, place + length, BYTES):
-        store_first(splat(np.float32(0)), at, (place + length - at) // 4)
+        clear(at + end, columns * pixel - end)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...host import host_kernel, workers
 from ...workspace import empty
-from ..tile import PANEL, add_product, product
+from ..tile import PANEL, add_product
 from ..vector import (
     WIDTH,
     address,
@@ -58,6 +58,8 @@ def weight_gradient(
         empty((chunks, size * size * channels, padded(out))),
         empty((chunks, padded(out))),
     )
+    sums.fill(0)
+    sums_of_dy.fill(0)
     threads = workers(2 * dy.size * weight.size // out)
     _sum_products(
         threads,
@@ -111,26 +113,19 @@ def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch)
                 )  # fmt: skip
             for a in range(size):
                 for c in range(first, min(row // 4, first + part), PANEL):
-                    _multiply(
-                        size * channels, row // 4 - c, start > begin, copies + a * line,
+                    add_product(
+                        size * channels, row // 4 - c, copies + a * line, 4,
                         count * heights - heights + lines, stride * line, across,
-                        stride * channels * 4, copies_of_dy + (c - first) * 4, part * 4,
+                        stride * channels * 4, copies_of_dy + (c - first) * 4,
+                        across * part * 4, part * 4,
                         address(sums[chunk]) + a * size * channels * row + c * 4, row,
                     )  # fmt: skip
             for c in range(first, min(row // 4, first + part), WIDTH):
                 place = address(sums_of_dy[chunk]) + c * 4
-                total = load(place) if start > begin else splat(np.float32(0))
+                total = load(place)
                 for q in range(count * heights * across):
                     total = total + load(copies_of_dy + (q * part + c - first) * 4)
                 store(total, place)
-
-
-@compiled
-def _multiply(rows, columns, add, a, R, a_r, K, a_k, b, b_k, c, c_m):
-    if add:
-        add_product(rows, columns, a, 4, R, a_r, K, a_k, b, K * b_k, b_k, c, c_m)
-    else:
-        product(rows, columns, a, 4, R, a_r, K, a_k, b, K * b_k, b_k, c, c_m)
 
 
 @compiled

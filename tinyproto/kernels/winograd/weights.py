@@ -9,11 +9,12 @@ import numpy as np
 
 from ...host import host_kernel, workers
 from ...workspace import empty
-from ..tile import PANEL, add_product, product
+from ..tile import PANEL, add_product
 from ..vector import (
     BYTES,
     WIDTH,
     address,
+    clear,
     compiled,
     load,
     nothing,
@@ -97,6 +98,8 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
         chunk, p = divmod(item, parts)
         first, last = p * part, min(channels, (p + 1) * part)
         begin, end = images * down * chunk // chunks, images * down * (chunk + 1) // chunks
+        for f in range(36):
+            clear(address(sums[chunk, f]) + first * row_m, (last - first) * row_m)
         for start in range(begin, end, group):
             count = min(group, end - start)
             for z in range(count):
@@ -111,23 +114,19 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
                     address(sums_of_dy[chunk, p]),
                 )  # fmt: skip
             _multiply(
-                count * across, first, last, start > begin,
-                v, plane_v, row_v, m, plane_m, row_m, sums[chunk],
+                count * across, first, last, v, plane_v, row_v, m, plane_m, row_m, sums[chunk],
             )  # fmt: skip
 
 
 @compiled
-def _multiply(tiles, first, last, add, v, plane_v, row_v, m, plane_m, row_m, sums):
-    """sums[f] (+)= V_fᵀ dM_f, its rows first … last − 1."""
+def _multiply(tiles, first, last, v, plane_v, row_v, m, plane_m, row_m, sums):
+    """sums[f] += V_fᵀ dM_f, its rows first … last − 1."""
     for f in range(36):
         for start in range(0, row_m // 4, PANEL):
             columns = row_m // 4 - start
             a, b = v + f * plane_v, m + f * plane_m + start * 4
             c = address(sums) + f * sums.shape[1] * 4 + first * row_m + start * 4
-            if add:
-                add_product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
-            else:
-                product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
+            add_product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
 
 
 @host_kernel

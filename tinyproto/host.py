@@ -86,7 +86,7 @@ class host_kernel:
         compiled = self._compiled.get(kinds)
         if compiled is None:
             load_numba()
-            body = numba.njit(nogil=True, error_model="numpy", forceinline=True)(self.body)
+            body = numba.njit(nogil=True, error_model="numpy", inline="always")(self.body)
             names = argument_names(self.body)[2:]
             call = f"body(worker, workers, {', '.join(names)})"
             compiled = compile_for(self.body, {"body": body}, call, names, kinds)

@@ -36,14 +36,12 @@ from common import options, report
 ROOT = Path(__file__).parent.parent
 DEFENSES = "tests/training/test_defenses.py"
 CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
-FAST = ["tests/layers/test_fast_path.py", "tests/kernels/test_fast_convolution.py"]
 LAYERS = ["tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py"]
 TESTS = {
     "layers/base.py": LAYERS,
     "layers/batch_norm.py": LAYERS,
     "layers/containers.py": LAYERS,
     "layers/convolution.py": LAYERS,
-    "layers/fold.py": FAST,
     "layers/windows.py": LAYERS,
     "layers/dense.py": LAYERS,
     "layers/elementwise.py": LAYERS,
@@ -52,13 +50,6 @@ TESTS = {
     "prototypes/deep.py": ["tests/prototypes/test_deep.py", DEFENSES],
     "optimizers.py": ["tests/test_optimizers.py"],
     "training/defenses.py": [DEFENSES],
-    "kernels/direct/convolve.py": FAST,
-    "kernels/direct/strips.py": FAST,
-    "kernels/direct/weights.py": FAST,
-    "kernels/winograd/convolve.py": FAST,
-    "kernels/winograd/tiles.py": FAST,
-    "kernels/winograd/transforms.py": FAST,
-    "kernels/winograd/weights.py": FAST,
     "kernels/convolution.py": ["tests/kernels/test_convolution.py"],
     "kernels/pooling.py": [*LAYERS, "-k", "Pool"],
     "kernels/channels.py": ["tests/kernels/test_channels.py", "tests/layers", "-k", CHANNELS],

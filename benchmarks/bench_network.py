@@ -149,8 +149,7 @@ def contenders(
     notes = []
     for mode in ("contiguous", "channels_last"):
         runs[mode] = theirs(learner, still, x, y, mode)
-    if still is not learner:
-        runs["channels_last, not folded"] = theirs(learner, learner, x, y, "channels_last")
+    runs["channels_last, not folded"] = theirs(learner, learner, x, y, "channels_last")
     if compile:
         runs["compiled"], why = compiled(learner, still, x, y)
         notes += [f"torch.compile left out: {why}"] if why else []
@@ -209,9 +208,9 @@ def multiplications(network: Network, x: np.ndarray) -> int:
     count = 0
     passed = Conv2D._pass
 
-    def counted(self: Conv2D, x: Any, rectified: bool) -> Any:
+    def counted(self: Conv2D, x: Any, train: bool, rectified: bool) -> Any:
         nonlocal count
-        y, backward = passed(self, x, rectified)
+        y, backward = passed(self, x, train, rectified)
         count += y[..., 0].size * self.params["weight"].size
         return y, backward
 

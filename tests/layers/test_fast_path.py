@@ -300,6 +300,21 @@ def test_weights_are_transformed_once_in_a_folded_network(monkeypatch):
     assert len(made) == 4
 
 
+def test_a_folded_network_that_is_trained_uses_the_weights_it_has():
+    layer = fold(randomize(Conv2D(16, 20, 3, padding=1), np.random.default_rng(0), np.float32))
+    x = np.random.default_rng(1).random((2, 6, 5, 16), np.float32)
+    layer(x)[1](layer(x)[0])  # what is made of the weights is kept
+    for train in (True, False):
+        layer(x, train=True)
+        layer.params["weight"] *= 3
+        plain = deepcopy(layer)
+        plain.kept = None
+        y, backward = layer(x, train)
+        expected, other = plain(x, train)
+        same(y, expected)
+        same(backward(y), other(y))
+
+
 def test_a_bias_before_a_batch_norm_is_folded_too():
     layer = randomize(Sequential(Conv2D(3, 4, 3), BatchNorm(4)), np.random.default_rng(0))
     x = np.random.default_rng(1).random((2, 6, 5, 3))

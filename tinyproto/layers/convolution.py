@@ -67,13 +67,13 @@ class Conv2D(Layer):
         initialize(self, seed=0)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, rectified=False)
+        return self._pass(x, train, rectified=False)
 
     def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         """max(y, 0): the layer and a ReLU after it, in one pass over y."""
-        return self._pass(x, rectified=True)
+        return self._pass(x, train, rectified=True)
 
-    def _pass(self, x: Array, rectified: bool) -> tuple[Array, Backward]:
+    def _pass(self, x: Array, train: bool, rectified: bool) -> tuple[Array, Backward]:
         xp, bias = array_module(x), self.params.get("bias")
         weight = xp.ascontiguousarray(self.params["weight"])
         check_input("Conv2D", x, 4, weight.shape[2])
@@ -82,8 +82,12 @@ class Conv2D(Layer):
             bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
         shape = (len(x), *(self._reach(pixels) for pixels in x.shape[1:3]), weight.shape[3])
         form = (self.stride, self.padding)
+        kept = self.kept
+        if train and kept:
+            kept.clear()  # the weights are about to change
+        kept = None if train else kept
         forward = way(x, weight, *form, channels=weight.shape[2]).forward
-        y = forward(x, weight, bias, *form, shape, rectified, self.kept)
+        y = forward(x, weight, bias, *form, shape, rectified, kept)
         gate = y if rectified else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
@@ -96,7 +100,7 @@ class Conv2D(Layer):
                     if name in grads:
                         grads[name] += gradient
             input_gradient = way(dy, weight, *form, channels=weight.shape[3]).input_gradient
-            dx: Array = input_gradient(dy, weight, *form, x.shape, gate, self.kept)
+            dx: Array = input_gradient(dy, weight, *form, x.shape, gate, kept)
             return dx
 
         return y, backward

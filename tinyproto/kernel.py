@@ -173,6 +173,16 @@ class kernel:
         return make
 
     def __call__(self, rows: int, *arguments: Any) -> None:
+        work = 64 * sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
+        self._run(rows, arguments, work)
+
+    def alone(self, rows: int, *arguments: Any) -> None:
+        """As a call, but on the CPU in the calling thread, with Python's lock released: for work
+        that is shared out already (`threads.share`)."""
+        self._run(rows, arguments, work=0)
+
+    def _run(self, rows: int, arguments: tuple[Any, ...], work: int) -> None:
+        """Where the arrays live; on the CPU in as many threads as so much work deserves."""
         if device.array_module(*arguments) is not np:
             self.launch(rows, *arguments)
         elif rows == 0:
@@ -183,7 +193,6 @@ class kernel:
             arguments = (rows, *arguments)
             kinds = tuple(map(host.kind, arguments))
             built = self._built.get(kinds) or self._build_on_host(kinds)
-            work = 64 * sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
             host.run(built, min(rows, host.workers(work)), arguments)
 
     def _build_on_host(self, kinds: tuple[Any, ...]) -> Any:
@@ -204,14 +213,6 @@ class kernel:
         sums = "row_sum" in self.body.__code__.co_names
         return _inline(self.body, target, dtype, sums, inlined=False)
 
-    def alone(self, rows: int, *arguments: Any) -> None:
-        """As a call, but on the CPU in the calling thread, with Python's lock released: for work
-        that is shared out already (`threads.share`)."""
-        if device.array_module(*arguments) is np:
-            self.build("thread")(rows, *arguments)
-        else:
-            self.launch(rows, *arguments)
-
     def launch(
         self, rows: int, *arguments: Any, lanes: int = 128, blocks: int = MAX_BLOCKS
     ) -> None:
@@ -221,7 +222,8 @@ class kernel:
             built[min(rows, blocks), lanes](rows, *arguments)
 
     def build(self, target: str, dtype: Any = None) -> Any:
-        """The compiled loop over rows for `target`: "thread" (the calling one) or "cuda"."""
+        """The compiled loop over rows for `target`: "cuda", or "thread" for arrays with gaps,
+        in the calling thread."""
         key = (target, dtype)
         if key not in self._built:
             _load_numba()

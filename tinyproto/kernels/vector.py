@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, models, overload, register_jitable, register_model
 
 
 def _width() -> int:
@@ -46,6 +46,7 @@ nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
 """No gate: an array that says that there is none."""
 
 
+@register_jitable
 def padded(count: int) -> int:
     """So many numbers, filled up to whole vectors."""
     return -(-count // WIDTH) * WIDTH
@@ -224,6 +225,16 @@ def where_positive(gate, value):
     """value where gate > 0, else 0: a ReLU's backward pass."""
     zero = splat(np.float32(0))
     return _where_greater(gate, zero, value, zero)
+
+
+@inline
+def load_gated(x, gate, offset, count):
+    """`load_some` at an offset in x, in bytes; with a gate (like x, or empty) only where that is
+    above 0."""
+    value = load_some(address(x) + offset, count)
+    if gate.size:
+        return where_positive(load_some(address(gate) + offset, count), value)
+    return value
 
 
 @inline

@@ -14,6 +14,7 @@ from .vector import (
     at_least,
     compiled,
     fma,
+    inline,
     load,
     splat,
     store,
@@ -21,6 +22,19 @@ from .vector import (
 )
 
 ZERO = np.float32(0)
+
+
+@inline
+def parameters(centre, gain, offset, c):
+    """Of the channels from byte c on."""
+    return load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+
+
+@inline
+def passed(x, dy, at, m, g, o, least):
+    """x − centre, and dy where `channel_affine` did not take the floor, else 0; `at` a byte."""
+    apart = load(address(x) + at) - m
+    return apart, where_above(fma(g, apart, o), least, load(address(dy) + at))
 
 
 @compiled
@@ -66,7 +80,7 @@ def channel_affine(i, x, centre, gain, offset, floor, y):
         return False
     least = splat(floor)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        m, g, o = parameters(centre, gain, offset, c)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
             value = fma(g, load(address(x) + at) - m, o)
@@ -81,12 +95,11 @@ def channel_gradient(i, x, centre, gain, offset, floor, dy, dx):
         return False
     least, zero = splat(floor), splat(ZERO)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        m, g, o = parameters(centre, gain, offset, c)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
-            value = fma(g, load(address(x) + at) - m, o)
-            gradient = fma(g, load(address(dy) + at), zero)
-            store(where_above(value, least, gradient), address(dx) + at)
+            _, gradient = passed(x, dy, at, m, g, o, least)
+            store(fma(g, gradient, zero), address(dx) + at)
     return True
 
 
@@ -97,12 +110,11 @@ def channel_products(i, x, centre, gain, offset, floor, dy, product, total):
         return False
     least = splat(floor)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        m, g, o = parameters(centre, gain, offset, c)
         products, sums = splat(ZERO), splat(ZERO)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
-            apart = load(address(x) + at) - m
-            gradient = where_above(fma(g, apart, o), least, load(address(dy) + at))
+            apart, gradient = passed(x, dy, at, m, g, o, least)
             products, sums = fma(apart, gradient, products), sums + gradient
         store(products, address(product) + i * channels * 4 + c)
         store(sums, address(total) + i * channels * 4 + c)
@@ -116,11 +128,10 @@ def channel_combine(i, x, centre, gain, offset, floor, dy, slope, shift, dx):
         return False
     least = splat(floor)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
+        m, g, o = parameters(centre, gain, offset, c)
         a, b = load(address(slope) + c), load(address(shift) + c)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
-            apart = load(address(x) + at) - m
-            gradient = where_above(fma(g, apart, o), least, load(address(dy) + at))
+            apart, gradient = passed(x, dy, at, m, g, o, least)
             store(fma(g, gradient, fma(a, apart, b)), address(dx) + at)
     return True

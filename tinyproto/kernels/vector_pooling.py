@@ -6,6 +6,7 @@ import numpy as np
 from .vector import (
     WIDTH,
     address,
+    clear,
     compiled,
     load,
     load_bytes,
@@ -45,10 +46,8 @@ def unpool_max(i, dy, winner, stride, size, dx):
     if channels % WIDTH or winner.itemsize > 1:
         return False
     n, r = divmod(i, height)
-    zero = splat(np.float32(0))
     row = address(dx) + i * width * channels * 4
-    for at in range(0, width * channels * 4, WIDTH * 4):
-        store(zero, row + at)
+    clear(row, width * channels * 4)
     for a in range(size):
         h = (r - a) // stride
         if r < a or h * stride != r - a or h >= dy.shape[1]:

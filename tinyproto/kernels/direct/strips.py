@@ -1,14 +1,6 @@
 """Strips of images, copied into a core's cache with the zeros around them."""
 
-from ..vector import (
-    BYTES,
-    address,
-    clear,
-    compiled,
-    load_some,
-    store_some,
-    where_positive,
-)
+from ..vector import BYTES, clear, compiled, load_gated, store_some
 
 STRIP_BYTES, GROUP_BYTES = 128 * 1024, 512 * 1024
 """Of one strip, and of those that are worked on together: parts of a second-level cache."""
@@ -29,8 +21,5 @@ def copy_strip(x, gate, n, top, left, rows, columns, strip):
         offset = (((n * height + top + r) * width + left) * channels) * 4
         for place in range(begin, end, BYTES):
             count = (end - place) // 4
-            value = load_some(address(x) + offset + place, count)
-            if gate.size:
-                value = where_positive(load_some(address(gate) + offset + place, count), value)
-            store_some(value, at + place, count)
+            store_some(load_gated(x, gate, offset + place, count), at + place, count)
         clear(at + end, columns * pixel - end)

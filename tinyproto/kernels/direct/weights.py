@@ -18,12 +18,11 @@ from ..vector import (
     address,
     compiled,
     load,
-    load_some,
+    load_gated,
     nothing,
     padded,
     splat,
     store,
-    where_positive,
 )
 from .strips import GROUP_BYTES, STRIP_BYTES, copy_strip
 
@@ -54,12 +53,9 @@ def weight_gradient(
     strip_x, strip_dy = heights * stride * line, heights * across * part * 4
     strips = max(1, min(GROUP_BYTES // (strip_x + strip_dy), -(-every // chunks)))
     room = strips * (strip_x + strip_dy) // 4
-    sums, sums_of_dy = (
-        empty((chunks, size * size * channels, padded(out))),
-        empty((chunks, padded(out))),
-    )
+    sums = empty((chunks, size * size * channels, padded(out)))
     sums.fill(0)
-    sums_of_dy.fill(0)
+    sums_of_dy = np.zeros((chunks, padded(out)), dtype=np.float32)
     threads = workers(2 * dy.size * weight.size // out)
     _sum_products(
         threads,
@@ -101,8 +97,7 @@ def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch)
             for z in range(count):
                 n, i = divmod(start + z, in_image)
                 high = min(lines, down - i * lines)
-                rows = (heights if z < count - 1 else lines - 1) * stride
-                rows = rows if z < count - 1 else rows + size
+                rows = heights * stride if z < count - 1 else (lines - 1) * stride + size
                 copy_strip(
                     x, gate[:0], n, i * lines * stride - padding, -padding, rows, columns,
                     copies + z * strip_x,
@@ -140,8 +135,5 @@ def _copy_gradient(dy, gate, n, top, high, heights, first, part, to):
                 count = out - first - c
                 value = splat(np.float32(0))
                 if r < high and count > 0:
-                    value = load_some(address(dy) + offset + c * 4, count)
-                    if gate.size:
-                        open_ = load_some(address(gate) + offset + c * 4, count)
-                        value = where_positive(open_, value)
+                    value = load_gated(dy, gate, offset + c * 4, count)
                 store(value, at + c * 4)

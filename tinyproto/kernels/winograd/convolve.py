@@ -129,8 +129,7 @@ def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, p
     out = y.shape[3]
     parts = (out + part - 1) // part
     down, across = (y.shape[1] + 3) // 4, (y.shape[2] + 3) // 4
-    row_in = (channels + WIDTH - 1) // WIDTH * BYTES
-    row_out = (min(out, part) + WIDTH - 1) // WIDTH * BYTES
+    row_in, row_out = padded(channels) * 4, padded(min(out, part)) * 4
     plane_in = strips * across * row_in + CACHE_LINE
     plane_out = strips * across * row_out + CACHE_LINE
     strip = address(scratch[worker])
@@ -177,7 +176,7 @@ def _transform_weights(worker, workers, weight, transposed, transformed, scratch
     out, channels = weight.shape[2:] if transposed else (weight.shape[3], weight.shape[2])
     taps, turned = address(scratch[worker]), scratch[worker]
     plane = transformed.shape[1] * 4
-    for pair in range(worker, (out + WIDTH - 1) // WIDTH * channels, workers):
+    for pair in range(worker, padded(out) // WIDTH * channels, workers):
         vector, k = divmod(pair, channels)
         first = vector * WIDTH
         for a in range(3):

@@ -18,11 +18,12 @@ from ..vector import (
     compiled,
     inline,
     load,
+    load_gated,
     load_some,
+    padded,
     splat,
     store,
     store_some,
-    where_positive,
 )
 from .transforms import (
     gather_outputs,
@@ -41,17 +42,14 @@ def pixel(x, gate, n, r, s, c):
     if r < 0 or r >= height or s < 0 or s >= width:
         return splat(np.float32(0))
     offset = (((n * height + r) * width + s) * channels + c) * 4
-    value = load_some(address(x) + offset, channels - c)
-    if gate.size:
-        return where_positive(load_some(address(gate) + offset, channels - c), value)
-    return value
+    return load_gated(x, gate, offset, channels - c)
 
 
 @compiled
 def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, plane, row):
     """Bᵀ d B of a strip of x (channels first … last − 1); six planes of `strip` hold Bᵀ d."""
     columns = 4 * tiles_across + 2
-    pixels = (last - first + WIDTH - 1) // WIDTH * BYTES
+    pixels = padded(last - first) * 4
     strip_plane = columns * pixels
     for s in range(columns):
         for c in range(first, last, WIDTH):
@@ -76,7 +74,7 @@ def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row, tota
     """A dy Aᵀ of a strip of dy; six planes of `strip` hold A dy. At the address `total` are sums
     over pixels, to which those of this strip are added."""
     columns, channels = 4 * tiles_across, dy.shape[3]
-    pixels = (channels + WIDTH - 1) // WIDTH * BYTES
+    pixels = padded(channels) * 4
     strip_plane = columns * pixels
     for s in range(columns):
         for c in range(0, channels, WIDTH):

@@ -89,7 +89,7 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
     channels = x.shape[3]
     down, across = (height + 3) // 4, (width + 3) // 4
     chunks, parts, _ = sums_of_dy.shape
-    row_v, row_m = part * 4, (out + WIDTH - 1) // WIDTH * BYTES
+    row_v, row_m = part * 4, padded(out) * 4
     plane_v, plane_m = group * across * row_v + CACHE_LINE, group * across * row_m + CACHE_LINE
     strip = address(scratch[worker])
     v = strip + 6 * (4 * across + 2) * max(row_v, row_m)
@@ -133,13 +133,12 @@ def _multiply(tiles, first, last, v, plane_v, row_v, m, plane_m, row_m, sums):
 def _gather(worker, workers, sums, weight, scratch):
     """dW = Gᵀ dU G, where dU is the sum of the chunks."""
     _, _, channels, out = weight.shape
-    row = (out + WIDTH - 1) // WIDTH * WIDTH
     plane, chunk = sums.shape[2] * 4, 36 * sums.shape[2] * 4
     total = address(scratch[worker])
     half = total + 36 * BYTES
     for k in range(worker, channels, workers):
         for c in range(0, out, WIDTH):
-            at = address(sums) + (k * row + c) * 4
+            at = address(sums) + (k * padded(out) + c) * 4
             for f in range(36):
                 value = load(at + f * plane)
                 for n in range(1, len(sums)):

@@ -10,10 +10,15 @@ import numpy as np
 
 from ..device import Array, array_module
 
+Radius = float | Array
+"""Of a ball: one for all examples, or one for each (N,)."""
 
-def limits(x: Array, eps: float, lo: float, hi: float) -> tuple[Array, Array]:
+
+def limits(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Array]:
     """The least and the greatest value of each element in the L∞ ball and the box, like x."""
     xp = array_module(x)
+    if not isinstance(eps, float | int):
+        eps = column(eps, x)
     exact = x.astype(xp.float64)
     low = xp.clip(exact - eps, lo, hi).astype(x.dtype)
     high = xp.clip(exact + eps, lo, hi).astype(x.dtype)
@@ -22,30 +27,42 @@ def limits(x: Array, eps: float, lo: float, hi: float) -> tuple[Array, Array]:
     return xp.where(below, xp.nextafter(low, x), low), xp.where(above, xp.nextafter(high, x), high)
 
 
-def project_l2(x: Array, moved: Array, eps: float, lo: float, hi: float) -> Array:
+def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Array:
     """`moved`, clipped to the box and pulled back along the straight line to within eps of x.
 
     The box is convex and holds x, so the pull stays inside it.
     """
     xp = array_module(x)
     delta = xp.clip(moved.astype(xp.float64), lo, hi) - x
-    length = norms(delta)
+    length = lengths(delta)
     scale = xp.where(length > eps, eps / xp.maximum(length, np.finfo(np.float64).tiny), 1.0)
-    delta = delta * (scale * (1 - 2.0**-50)).reshape(-1, *[1] * (x.ndim - 1))
+    delta = delta * column(scale * (1 - 2.0**-50), x)
     landed = (x + delta).astype(x.dtype)
     outside = xp.abs(landed.astype(xp.float64) - x) > xp.abs(delta)
     return xp.where(outside, xp.nextafter(landed, x), landed)
 
 
-def norms(delta: Array) -> Array:
-    """The Euclidean norm of each example of delta (N, …), in float64: (N,)."""
+def lengths(delta: Array, norm: str = "l2") -> Array:
+    """The norm, "l2", "linf" or "l1", of each example of delta (N, …), in float64: (N,)."""
     xp = array_module(delta)
-    flat = delta.reshape(len(delta), math.prod(delta.shape[1:])).astype(xp.float64)
-    return xp.sqrt((flat**2).sum(axis=1))
+    rows = flat(delta).astype(xp.float64)
+    if norm == "linf":
+        return xp.abs(rows).max(axis=1)
+    return xp.sqrt((rows**2).sum(axis=1)) if norm == "l2" else xp.abs(rows).sum(axis=1)
+
+
+def flat(x: Array) -> Array:
+    """(N, …) as (N, d)."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))
+
+
+def column(values: Array, like: Array) -> Array:
+    """One value for each example (N,), in the shape that multiplies `like` (N, …)."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def unit(gradient: Array) -> Array:
     """The gradient of each example scaled to Euclidean norm 1, in float64; 0 where it vanishes."""
     xp = array_module(gradient)
-    length = norms(gradient).reshape(-1, *[1] * (gradient.ndim - 1))
+    length = column(lengths(gradient), gradient)
     return gradient.astype(xp.float64) / xp.where(length > 0, length, 1.0)

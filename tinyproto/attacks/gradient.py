@@ -5,19 +5,16 @@ PGD (Madry and others, arXiv 1706.06083): many small steps, each projected back 
 In L2 the step is along ∇L / ‖∇L‖₂ instead of sign ∇L.
 """
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..device import Array, array_module
-from ..kernels.random import normal, uniform
+from ..kernels.random import normal
 from ..losses import cross_entropy
-from . import ball
+from .ball import Radius, column, lengths
+from .region import Loss, Region, check, spread, standing
 from .victim import Victim
-
-Loss = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def fgsm(
@@ -25,7 +22,7 @@ def fgsm(
     x: Array,
     y: Array,
     *,
-    eps: float,
+    eps: Radius,
     norm: str = "linf",
     loss: Loss = cross_entropy,
 ) -> Array:
@@ -44,9 +41,9 @@ def pgd(
     x: Array,
     y: Array,
     *,
-    eps: float,
+    eps: Radius,
     steps: int = 20,
-    step_size: float | None = None,
+    step_size: Radius | None = None,
     norm: str = "linf",
     restarts: int = 1,
     random_start: bool = True,
@@ -60,7 +57,8 @@ def pgd(
 
     y: columns of the scores z, 0 … C − 1; of a fitted network's labels they are
     `np.searchsorted(network.classes_, labels)`.
-    eps: radius of the ball, in the units of x. step_size: 2.5 eps / steps unless given.
+    eps: radius of the ball, in the units of x, one for all or one for each example (N,).
+    step_size: likewise; 2.5 eps / steps unless given.
     norm: "linf" or "l2". momentum: of the step's direction, each gradient scaled to L1 norm 1
     (MI-FGSM, Dong and others, arXiv 1710.06081). early_exit: an example is no longer moved once
     it is wrong; without it, it goes on and its last wrong point is returned.
@@ -72,30 +70,21 @@ def pgd(
     Raises ValueError for an unknown norm, a negative eps, no steps, labels that are no columns of
     z, or x outside the victim's bounds.
     """
-    _check(victim, x, y, eps, norm)
-    if steps < 1 or restarts < 1:
-        raise ValueError(f"steps and restarts must be 1 or more, not {steps} and {restarts}")
-    xp = array_module(x)
-    index = xp.arange(len(x)) if index is None else xp.asarray(index)
-    step_size = 2.5 * eps / steps if step_size is None else step_size
-    attacked = x.copy()
-    z, _ = victim(x)
-    if len(x) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
-        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {int(y.max())}")
-    standing = xp.flatnonzero(z.argmax(axis=1) == y)
+    index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
+    radii = spread(eps, x)
+    sizes = 2.5 * radii / steps if step_size is None else spread(step_size, x)
+    attacked, left, _ = standing(victim, x, y)
     for restart in range(restarts):
-        if len(standing) == 0 or eps == 0:
+        if len(left) == 0 or not radii.any():
             break
-        region = _Region(x[standing], eps, norm, victim)
-        if random_start:
-            start = region.random(index[standing], seed=seed, restart=restart)
-        else:
-            start = x[standing]
+        region = Region(x[left], radii[left], norm, victim)
+        named: dict[str, Any] = {"seed": seed, "restart": restart}
+        start = region.random(index[left], **named) if random_start else x[left]
         landed, fooled = _climb(
-            victim, region, start, y[standing], steps, step_size, momentum, early_exit, loss
+            victim, region, start, y[left], steps, sizes[left], momentum, early_exit, loss
         )
-        attacked[standing] = landed
-        standing = standing[~fooled]
+        attacked[left] = landed
+        left = left[~fooled]
     return attacked
 
 
@@ -120,12 +109,8 @@ def craft(
     It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size, as
     TRADES does. The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
     """
-    _check(victim, x, y, eps, norm)
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more, not {steps}")
-    xp = array_module(x)
-    index = xp.arange(len(x)) if index is None else xp.asarray(index)
-    region = _Region(x, eps, norm, victim)
+    xp, index = array_module(x), check(victim, x, y, index, eps, norm, steps=steps)
+    region = Region(x, eps, norm, victim)
     if jitter is None:
         point = region.random(index, seed=seed, epoch=epoch)
     else:
@@ -141,11 +126,11 @@ def craft(
 
 def _climb(
     victim: Victim,
-    region: "_Region",
+    region: Region,
     start: Array,
     y: Array,
     steps: int,
-    step_size: float,
+    sizes: Array,
     momentum: float,
     early_exit: bool,
     loss: Loss,
@@ -172,65 +157,9 @@ def _climb(
         if len(active) == 0:
             break
         if momentum:
-            flat = xp.abs(gradient.reshape(len(gradient), math.prod(gradient.shape[1:]))).sum(
-                axis=1, dtype=xp.float64
-            )
-            scale = xp.where(flat > 0, flat, 1.0).reshape(-1, *[1] * (gradient.ndim - 1))
+            length = lengths(gradient, "l1")
+            scale = column(xp.where(length > 0, length, 1.0), gradient)
             velocity = momentum * velocity + gradient / scale
             gradient = velocity
-        point = region.step(active, point, gradient, step_size)
+        point = region.step(active, point, gradient, sizes[active])
     return landed, fooled
-
-
-class _Region:
-    """The ball of radius eps around x inside the box, and how one starts and moves in it."""
-
-    def __init__(self, x: Array, eps: float, norm: str, victim: Victim):
-        self.x, self.eps, self.norm = x, eps, norm
-        self.lo, self.hi = victim.lo, victim.hi
-        if norm == "linf":
-            self.low, self.high = ball.limits(x, eps, self.lo, self.hi)
-
-    def step(self, active: Any, point: Array, gradient: Array, size: float) -> Array:
-        """One step of length `size` along the gradient, projected back."""
-        xp = array_module(point)
-        if self.norm == "linf":
-            direction = xp.sign(gradient).astype(point.dtype)
-            return self.project(active, point + direction * point.dtype.type(size))
-        return self.project(active, point + size * ball.unit(gradient))
-
-    def project(self, active: Any, moved: Array) -> Array:
-        """The points of the examples `active` (places or a slice), back in the ball and the box."""
-        if self.norm == "linf":
-            xp = array_module(moved)
-            inside: Array = xp.clip(moved, self.low[active], self.high[active])
-            return inside
-        return ball.project_l2(self.x[active], moved, self.eps, self.lo, self.hi)
-
-    def random(self, index: Array, **name: int) -> Array:
-        """A point drawn uniformly from the ball, then clipped to the box. `name` are the seed,
-        restart and epoch that, with the index, name the numbers drawn."""
-        x, xp = self.x, array_module(self.x)
-        size = int(np.prod(x.shape[1:]))
-        options: dict[str, Any] = {"xp": xp, **name}
-        if self.norm == "linf":
-            drawn = uniform(size, index, stream="pgd start", **options).reshape(x.shape)
-            moved = (x + self.eps * (2 * drawn - 1)).astype(x.dtype)
-            return xp.clip(moved, self.low, self.high)
-        direction = ball.unit(normal(size, index, stream="pgd start", **options))
-        radius = uniform(1, index, stream="pgd radius", **options) ** (1 / size)
-        moved = x + (self.eps * radius * direction).reshape(x.shape)
-        return ball.project_l2(x, moved, self.eps, self.lo, self.hi)
-
-
-def _check(victim: Victim, x: Array, y: Array, eps: float, norm: str) -> None:
-    if norm not in ("linf", "l2"):
-        raise ValueError(f"norm must be 'linf' or 'l2', not {norm!r}")
-    if not eps >= 0:
-        raise ValueError(f"eps must be 0 or more, not {eps!r}")
-    if len(y) != len(x):
-        raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {len(y)}")
-    if len(x) and not (float(x.min()) >= victim.lo and float(x.max()) <= victim.hi):
-        raise ValueError(
-            f"x must lie in [{victim.lo}, {victim.hi}], not [{float(x.min())}, {float(x.max())}]"
-        )

@@ -1,11 +1,17 @@
 """What an attack may ask of a model."""
 
+import warnings
 from collections.abc import Callable
 
-from ..device import Array
+from ..device import Array, array_module
+from .ball import flat
 
 Backward = Callable[[Array], Array]
 Model = Callable[[Array], tuple[Array, Backward]]
+
+
+class FlatGradientWarning(UserWarning):
+    """The gradient is exactly 0 at many examples: attacks along it see nothing there."""
 
 
 class Victim:
@@ -16,6 +22,11 @@ class Victim:
         Every network of tinyproto is one.
     lo, hi: the bounds of an input; no attack leaves them.
     forward_passes, backward_passes: how many examples have gone through.
+    flat_gradients: how many backward passes came back as exactly 0; the first time that they are a
+        tenth of all, and ten or more, there is a FlatGradientWarning.
+
+    Scores or gradients that are NaN or infinite raise ValueError: an attack would take them for an
+    answer.
     """
 
     def __init__(self, model: Model, *, lo: float = 0.0, hi: float = 1.0):
@@ -25,13 +36,36 @@ class Victim:
         self.lo, self.hi = lo, hi
         self.forward_passes = 0
         self.backward_passes = 0
+        self.flat_gradients = 0
+        self._warned = False
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         self.forward_passes += len(x)
         z, backward = self.model(x)
+        _check_finite(z, "scores")
 
         def counted(dz: Array) -> Array:
+            dx = backward(dz)
+            _check_finite(dx, "gradients")
             self.backward_passes += len(dz)
-            return backward(dz)
+            self.flat_gradients += len(dx) - int(flat(dx).any(axis=1).sum())
+            self._warn()
+            return dx
 
         return z, counted
+
+    def _warn(self) -> None:
+        zero, asked = self.flat_gradients, self.backward_passes
+        if not self._warned and zero >= 10 and 10 * zero >= asked:
+            self._warned = True
+            warnings.warn(
+                f"the gradient was exactly 0 in {zero} of {asked} backward passes: attacks along "
+                "it see nothing there; Square needs none",
+                FlatGradientWarning,
+                stacklevel=4,
+            )
+
+
+def _check_finite(array: Array, what: str) -> None:
+    if not bool(array_module(array).isfinite(array).all()):
+        raise ValueError(f"the victim's {what} must be finite; there are NaN or infinite ones")

@@ -11,7 +11,13 @@ Advance = Callable[[int, str], None]
 
 @contextmanager
 def progress(
-    total: int, unit: str, *, done: int = 0, shown: bool = True, lines: int = 10
+    total: int,
+    unit: str,
+    *,
+    title: str = "training",
+    done: int = 0,
+    shown: bool = True,
+    lines: int = 10,
 ) -> Iterator[Advance]:
     """`advance(count, text)`: so many units more, and what to say of them.
 
@@ -34,7 +40,7 @@ def progress(
     else:
         from tqdm import tqdm
 
-        with tqdm(total=total, initial=done, unit=unit, desc="training") as bar:
+        with tqdm(total=total, initial=done, unit=unit, desc=title) as bar:
 
             def advance(count: int, text: str) -> None:
                 bar.set_postfix_str(text, refresh=False)

@@ -1,0 +1,271 @@
+"""Our attacks beside those of torchattacks and of AutoAttack's authors, on the same weights.
+
+    python benchmarks/bench_autoattack.py [--norm l2] [--examples N] [--quick] [--json FILE]
+    python benchmarks/bench_autoattack.py --timing [--norm l2] [--json FILE]
+
+An adversarially trained compact_cnn (--model) as our network and as a torch module, test images of
+CIFAR-10, two threads each. FGSM and PGD without a random start have to agree example by example;
+the others in robust accuracy: alone, on the first 200 images, and as AutoAttack's stages, each side
+on what its own stages before have left. --timing gives both sides the same images at each stage
+and lets neither stop early, so that both make the same passes; BatchNorm is folded for both.
+Needs `pip install -e ".[peers]"`. What is done is kept in a file beside --json until all is.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch_peer as peer
+from common import options, report
+from torch_peer import torch
+
+from tinyproto import networks
+from tinyproto.attacks import Victim, apgd, fgsm, pgd, square
+from tinyproto.attacks.autoattack import fab_inside, stages
+from tinyproto.data import load
+
+MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
+EPS = {"linf": 8 / 255, "l2": 0.5}
+THEIR_NORM = {"linf": "Linf", "l2": "L2"}
+BATCH, ALONE, TIMED = 250, 200, 200
+Attack = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+class ChannelsLast(torch.autograd.Function):
+    """The images in the layout that the module is fast in; their gradient in the plain layout, the
+    only one that AutoAttack takes."""
+
+    @staticmethod
+    def forward(context: Any, x: Any) -> Any:
+        return x.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(context: Any, gradient: Any) -> Any:
+        return gradient.contiguous()
+
+
+class Counted(torch.nn.Module):
+    """A module that counts the images which go through it, forward and backward."""
+
+    def __init__(self, module: Any):
+        super().__init__()
+        self.module, self.passes = module.to(memory_format=torch.channels_last), 0
+
+    def forward(self, x: Any) -> Any:
+        self.passes += len(x)
+        z = self.module(ChannelsLast.apply(x))
+        if z.requires_grad:
+            z.register_hook(self._backward)
+        return z
+
+    def _backward(self, gradient: Any) -> None:
+        self.passes += len(gradient)
+
+
+class Sides:
+    """The same network twice, and attacks on it: (x, y, their places) → attacked images."""
+
+    def __init__(self, path: Path, norm: str):
+        self.network = networks.fold(networks.load(path))
+        self.victim = Victim(self.network)
+        self.twin = Counted(peer.module(self.network)).eval().requires_grad_(False)
+        self.norm, self.eps = norm, EPS[norm]
+
+    def right(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Which answers of our network are right."""
+        parts = range(0, len(x), BATCH)
+        scores = [self.network(np.ascontiguousarray(x[at : at + BATCH]))[0] for at in parts]
+        return np.concatenate(scores).argmax(axis=1) == y
+
+    def passes(self, who: str) -> int:
+        ours = self.victim.forward_passes + self.victim.backward_passes
+        return ours if who == "ours" else self.twin.passes
+
+    def ours(self, attack: Callable[..., np.ndarray]) -> Attack:
+        def run(x: np.ndarray, y: np.ndarray, index: np.ndarray) -> np.ndarray:
+            found = [
+                attack(self.victim, x[part], y[part], eps=self.eps, norm=self.norm,
+                       seed=0, index=index[part])
+                for part in np.array_split(np.arange(len(x)), max(1, -(-len(x) // BATCH)))
+            ]  # fmt: skip
+            return np.concatenate(found)
+
+        return run
+
+    def torchattacks(self, name: str, **settings: Any) -> Attack:
+        import torchattacks
+
+        attack = getattr(torchattacks, name)(self.twin, eps=self.eps, **settings)
+        return lambda x, y, _: peer.array(attack(plain(x), torch.from_numpy(y)))
+
+    def official(self, stage: str) -> Attack:
+        """A stage of the authors' AutoAttack, as its standard version runs it."""
+        from pyautoattack import AutoAttack
+
+        attack = AutoAttack(self.twin, norm=THEIR_NORM[self.norm], eps=self.eps, seed=0)
+        attack.attacks_to_run = [stage]
+
+        def run(x: np.ndarray, y: np.ndarray, _: np.ndarray) -> np.ndarray:
+            labels = torch.from_numpy(y)
+            found, _ = attack.run_standard_evaluation(plain(x), labels, batch_size=BATCH)
+            return peer.array(found)
+
+        return run
+
+
+def plain(x: np.ndarray) -> Any:
+    """Images (N, H, W, C) as a tensor (N, C, H, W) in the plain layout."""
+    return peer.images(x).contiguous()
+
+
+def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    """Nothing is drawn: the same examples have to be fooled."""
+    settings: dict[str, Any] = {"steps": 10, "random_start": False}
+    step = 2 / 255 if sides.norm == "linf" else 0.1
+    ours = partial(pgd, step_size=step, early_exit=False, **settings)
+    if sides.norm == "linf":
+        theirs = sides.torchattacks("PGD", alpha=step, **settings)
+    else:
+        theirs = sides.torchattacks("PGDL2", alpha=step, **settings)
+    pairs = {"PGD-10": (sides.ours(ours), theirs)}
+    if sides.norm == "linf":
+        one = sides.ours(lambda *a, seed, index, **k: fgsm(*a, **k))
+        pairs = {"FGSM": (one, sides.torchattacks("FGSM"))} | pairs
+    rows = []
+    for name, attacks in pairs.items():
+        mine, their = (sides.right(run(x, y, np.arange(len(x))), y) for run in attacks)
+        rows.append(
+            {
+                "without a random start": f"{name}, {sides.norm}",
+                "images": len(x),
+                "ours, right %": 100 * float(mine.mean()),
+                "torchattacks, right %": 100 * float(their.mean()),
+                "images that differ": int((mine != their).sum()),
+            }
+        )
+    return rows
+
+
+def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    """Single attacks on all of these images, beside torchattacks' and the authors'."""
+    norm = THEIR_NORM[sides.norm]
+    single: dict[str, tuple[Callable[..., np.ndarray], str, tuple[str, dict[str, Any]]]] = {
+        "APGD, cross-entropy": (apgd, "apgd-ce", ("APGD", {"loss": "ce", "steps": 100})),
+        "APGD, DLR": (partial(apgd, loss="dlr"), "apgd-dlr",
+                      ("APGD", {"loss": "dlr", "steps": 100})),
+        "FAB, 100 steps": (fab_inside, "fab",
+                ("FAB", {"steps": 100, "n_classes": 10, "multi_targeted": False})),
+        "Square, 5,000 queries": (square, "square", ("Square", {"n_queries": 5000})),
+    }  # fmt: skip
+    rows = []
+    for name, (attack, stage, (their_name, settings)) in single.items():
+        three = {
+            "ours": sides.ours(attack),
+            "torchattacks": sides.torchattacks(their_name, norm=norm, seed=0, **settings),
+            "the authors": sides.official(stage),
+        }
+        row: dict[str, Any] = {"alone": f"{name}, {sides.norm}", "images": len(x)}
+        for who, run in three.items():
+            begun = time.perf_counter()
+            attacked = run(x, y, np.arange(len(x)))
+            seconds = time.perf_counter() - begun
+            distance = np.sqrt(((attacked.astype(np.float64) - x) ** 2).sum(axis=(1, 2, 3)))
+            if sides.norm == "linf":
+                distance = np.abs(attacked.astype(np.float64) - x).max(axis=(1, 2, 3))
+            inside = distance <= sides.eps * (1 + 1e-5)  # theirs are rounded in float32
+            right = ~(inside & ~sides.right(attacked, y)) & sides.right(x, y)
+            row |= {f"{who}, right %": 100 * float(right.mean()), f"{who}, s": seconds}
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def stage_by_stage(
+    sides: Sides, x: np.ndarray, y: np.ndarray, kept: Path | None
+) -> list[dict[str, Any]]:
+    """AutoAttack, each side on its own survivors."""
+    left = {who: sides.right(x, y) for who in ("ours", "theirs")}
+    rows: list[dict[str, Any]] = []
+    if kept is not None and kept.exists():
+        found = json.loads(kept.read_text())
+        rows, left = found["rows"], {who: np.array(v) for who, v in found["left"].items()}
+    for name, attack in list(stages().items())[len(rows) :]:
+        row: dict[str, Any] = {"AutoAttack": f"{name}, {sides.norm}", "images": len(x)}
+        for who, run in (("ours", sides.ours(attack)), ("theirs", sides.official(name))):
+            at = np.flatnonzero(left[who])
+            before, begun = sides.passes(who), time.perf_counter()
+            attacked = run(x[at], y[at], at)
+            seconds = time.perf_counter() - begun
+            passes = sides.passes(who) - before
+            left[who][at] &= sides.right(attacked, y[at])
+            row[f"{who}, right %"] = 100 * float(left[who].mean())
+            row |= {f"{who}, passes": passes, f"{who}, s": seconds}
+        rows.append(row)
+        print(row, flush=True)
+        if kept is not None:
+            masks = {who: mask.tolist() for who, mask in left.items()}
+            kept.write_text(json.dumps({"rows": rows, "left": masks}))
+    differ = int((left["ours"] != left["theirs"]).sum())
+    note = {"AutoAttack": f"all, {sides.norm}", "images": len(x)}
+    for who in left:
+        note[f"{who}, right %"] = rows[-1][f"{who}, right %"]
+        note |= {
+            f"{who}, {what}": sum(r[f"{who}, {what}"] for r in rows) for what in ("passes", "s")
+        }
+    return [*rows, note, {"images on which the two AutoAttacks differ": differ, "norm": sides.norm}]
+
+
+def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    """The same images for both at each stage, and no early exit: the same passes."""
+    left = sides.right(x, y)
+    rows = []
+    for name, attack in stages().items():
+        at = np.flatnonzero(left)
+        every = attack if name in ("fab-t", "square") else partial(attack, early_exit=False)
+        row: dict[str, Any] = {"timing": f"{name}, {sides.norm}", "images": len(at)}
+        for who, run in (("ours", sides.ours(every)), ("theirs", sides.official(name))):
+            before, begun = sides.passes(who), time.perf_counter()
+            attacked = run(x[at], y[at], at)
+            row[f"{who}, s"] = time.perf_counter() - begun
+            row[f"{who}, passes"] = sides.passes(who) - before
+            if who == "ours":
+                left[at] &= sides.right(attacked, y[at])
+        row["ours / theirs"] = row["ours, s"] / row["theirs, s"]
+        rows.append(row)
+        print(row, flush=True)
+    total: dict[str, Any] = {"timing": f"all, {sides.norm}", "images": len(x)}
+    total |= {k: sum(row[k] for row in rows) for k in rows[0] if ", " in k}
+    return [*rows, total | {"ours / theirs": total["ours, s"] / total["theirs, s"]}]
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--norm", choices=list(EPS), default="linf")
+    parser.add_argument("--examples", type=int, help="1000, in L2 500")
+    parser.add_argument("--timing", action="store_true")
+    chosen = parser.parse_args()
+    torch.set_num_threads(2)
+    count = chosen.examples or (40 if chosen.quick else 1000 if chosen.norm == "linf" else 500)
+    data = load("cifar10", chosen.data)
+    count = min(count, TIMED) if chosen.timing else count
+    x, y = data.x_test[:count] / np.float32(255), data.y_test[:count].astype(np.int64)
+    sides = Sides(chosen.model, chosen.norm)
+    note = f"{chosen.model.name}, the first {count} test images, eps {EPS[chosen.norm]:.4g}"
+    if chosen.timing:
+        report(timing(sides, x, y), chosen.json, note)
+        return
+    kept = chosen.json.with_suffix(".part") if chosen.json else None
+    rows = stage_by_stage(sides, x, y, kept)
+    rows = [*without_start(sides, x, y), *alone(sides, x[:ALONE], y[:ALONE]), *rows]
+    report(rows, chosen.json, note)
+    if kept is not None:
+        kept.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""APGD (Croce and Hein, arXiv 2003.01690, section 3): PGD that chooses its step size itself.
+
+It starts with steps of 2 eps, keeps the point of the highest loss, and moves with momentum:
+
+    v = P(x_k + s direction)        x_{k+1} = P(x_k + 0.75 (v − x_k) + 0.25 (x_k − x_{k−1}))
+
+with P the projection into ball and box. At checkpoints, which come ever more often, it halves the
+step size s of the examples that make no headway and puts them back to their best point. An example
+makes no headway if at most 3/4 of its steps since the last checkpoint raised its loss; or if its
+step size was not halved there, and its best loss has not grown since.
+"""
+
+from typing import Any
+
+from ..device import Array, array_module
+from ..losses import cross_entropy, dlr, targeted_dlr
+from .ball import Radius, column
+from .region import Loss, Region, check, spread, standing
+from .victim import Victim
+
+MOMENTUM, RISING = 0.75, 0.75
+LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": dlr}
+
+
+def apgd(
+    victim: Victim,
+    x: Array,
+    y: Array,
+    *,
+    eps: Radius,
+    steps: int = 100,
+    norm: str = "linf",
+    restarts: int = 1,
+    loss: str | Loss = "ce",
+    eot: int = 1,
+    early_exit: bool = True,
+    seed: int = 0,
+    index: Array | None = None,
+) -> Array:
+    """x (N, …) moved by no more than eps to raise the loss of the labels y (N,), columns of z.
+
+    eps: one radius, or one for each example (N,). loss: "ce", "dlr" (scale does not matter to it)
+    or a function like those of `losses`. eot: passes over which loss and gradient are averaged, for
+    a victim that answers at random. early_exit: an example is no longer moved once it is wrong.
+    seed, index: as in `pgd`.
+
+    Returns points in the ball and in [victim.lo, victim.hi]: a wrong one where it was found, else
+    the one of the highest loss in the last restart. An example that is wrong to begin with is left
+    alone. Of two classes, where DLR is not defined, "dlr" is "ce". Raises ValueError as `pgd` does,
+    and for an unknown loss.
+    """
+    if isinstance(loss, str) and loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
+    index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
+    attacked, left, z = standing(victim, x, y)
+    chosen = LOSSES["ce" if z.shape[1] < 3 else loss] if isinstance(loss, str) else loss
+    radii = spread(eps, x)
+    for restart in range(restarts):
+        if len(left) == 0 or not radii.any():
+            break
+        region = Region(x[left], radii[left], norm, victim)
+        start = region.random(index[left], stream="apgd", seed=seed, restart=restart)
+        landed, fooled = _climb(victim, region, start, y[left], chosen, steps, eot, early_exit)
+        attacked[left] = landed
+        left = left[~fooled]
+    return attacked
+
+
+def apgd_targeted(
+    victim: Victim,
+    x: Array,
+    y: Array,
+    *,
+    eps: Radius,
+    steps: int = 100,
+    norm: str = "linf",
+    restarts: int = 1,
+    targets: int = 9,
+    eot: int = 1,
+    early_exit: bool = True,
+    seed: int = 0,
+    index: Array | None = None,
+) -> Array:
+    """As `apgd`, on the targeted DLR loss, towards the `targets` wrong classes of the highest
+    scores at x, one after the other. Of fewer than four classes, where that loss is not defined, it
+    lowers the cross-entropy of the target."""
+    index = check(
+        victim, x, y, index, eps, norm, steps=steps, restarts=restarts, targets=targets, eot=eot
+    )
+    attacked, left, z = standing(victim, x, y)
+    xp, radii = array_module(x), spread(eps, x)
+    order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
+    for place in range(1, min(targets + 1, z.shape[1])):
+        for restart in range(restarts):
+            if len(left) == 0 or not radii.any():
+                return attacked
+            region = Region(x[left], radii[left], norm, victim)
+            stream = f"apgd target {place}"
+            start = region.random(index[left], stream=stream, seed=seed, restart=restart)
+            aim = xp.stack([y[left], order[left, place]], axis=1)
+            landed, fooled = _climb(victim, region, start, aim, _towards, steps, eot, early_exit)
+            attacked[left] = landed
+            left = left[~fooled]
+    return attacked
+
+
+def _towards(z: Array, aim: Array) -> tuple[Array, Array]:
+    """The targeted loss of labels and targets, side by side in `aim` (N, 2)."""
+    if z.shape[1] > 3:
+        return targeted_dlr(z, aim[:, 0], aim[:, 1])
+    value, dz = cross_entropy(z, aim[:, 1])
+    return -value, -dz
+
+
+def _climb(
+    victim: Victim,
+    region: Region,
+    start: Array,
+    aim: Array,
+    loss: Loss,
+    steps: int,
+    eot: int,
+    early_exit: bool,
+) -> tuple[Array, Array]:
+    """One run from `start`: where each example landed, and whether it is wrong there. `aim` holds
+    the labels or, of a targeted loss, labels and targets side by side."""
+    xp, count = array_module(start), len(start)
+    labels = aim if aim.ndim == 1 else aim[:, 0]
+    active = xp.arange(count)  # the examples that the arrays in `run` hold
+    landed, fooled = start.copy(), xp.zeros(count, dtype=bool)
+
+    def look(point: Array) -> tuple[Array, Array]:
+        """Loss and gradient at the points of the active examples; the wrong ones have landed."""
+        values, gradients = 0.0, 0.0
+        for _ in range(eot):
+            z, backward = victim(point)
+            value, dz = loss(z, aim[active])
+            values, gradients = values + value, gradients + backward(dz)
+        wrong = z.argmax(axis=1) != labels[active]
+        landed[active[wrong]], fooled[active[wrong]] = point[wrong], True
+        return values / eot, gradients / eot
+
+    value, gradient = look(start)
+    run: dict[str, Any] = {
+        "point": start, "previous": start, "value": value, "gradient": gradient,
+        "best point": start.copy(), "best value": value, "best gradient": gradient.copy(),
+        "size": 2 * region.eps, "rises": xp.zeros(count),
+        "halved then": xp.ones(count, dtype=bool), "best value then": value,
+    }  # fmt: skip
+    period, shorter, least = (max(int(share * steps), 1) for share in (0.22, 0.03, 0.06))
+    checkpoint = period
+    for step in range(1, steps + 1):
+        if early_exit and bool(fooled[active].any()):
+            kept = ~fooled[active]
+            active, run = active[kept], {name: values[kept] for name, values in run.items()}
+        if len(active) == 0:
+            break
+        moved = _move(region, active, run, MOMENTUM if step > 1 else 1.0)
+        value, gradient = look(moved)
+        run["rises"] += value > run["value"]
+        run |= {"previous": run["point"], "point": moved, "value": value, "gradient": gradient}
+        better = value > run["best value"]
+        run["best point"][better], run["best gradient"][better] = moved[better], gradient[better]
+        run["best value"] = xp.where(better, value, run["best value"])
+        if step == checkpoint:
+            _check_headway(run, period)
+            period = max(period - shorter, least)
+            checkpoint += period
+    unfooled = ~fooled[active]
+    landed[active[unfooled]] = run["best point"][unfooled]
+    return landed, fooled
+
+
+def _move(region: Region, active: Array, run: dict[str, Any], momentum: float) -> Array:
+    """The next point of each active example."""
+    point = run["point"]
+    moved = region.step(active, point, run["gradient"], run["size"])
+    if momentum == 1:
+        return moved
+    pull = (moved - point) * momentum + (point - run["previous"]) * (1 - momentum)
+    return region.project(active, point + pull.astype(point.dtype))
+
+
+def _check_headway(run: dict[str, Any], period: int) -> None:
+    """At a checkpoint: halve the steps of the examples that are stuck, and put them back."""
+    point = run["point"]
+    xp = array_module(point)
+    stuck = run["rises"] <= RISING * period
+    stuck |= ~run["halved then"] & (run["best value then"] >= run["best value"])
+    back = column(stuck, point)
+    run |= {
+        "size": xp.where(stuck, run["size"] / 2, run["size"]),
+        "point": xp.where(back, run["best point"], point),
+        "gradient": xp.where(back, run["best gradient"], run["gradient"]),
+        "rises": xp.zeros(len(point)), "halved then": stuck, "best value then": run["best value"],
+    }  # fmt: skip

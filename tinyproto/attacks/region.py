@@ -1,0 +1,102 @@
+"""What attacks inside a ball share: the ball as a place to start and to move in, and the checks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..device import Array, array_module, to_host
+from ..kernels.random import normal, uniform
+from . import ball
+from .victim import Victim
+
+Loss = Callable[[Array, Array], tuple[Array, Array]]
+
+
+class Region:
+    """The ball of radius eps around x inside the box, and how one starts and moves in it."""
+
+    def __init__(self, x: Array, eps: ball.Radius, norm: str, victim: Victim):
+        self.x, self.norm, self.eps = x, norm, spread(eps, x)
+        self.lo, self.hi = victim.lo, victim.hi
+        if norm == "linf":
+            self.low, self.high = ball.limits(x, self.eps, self.lo, self.hi)
+
+    def step(self, active: Any, point: Array, gradient: Array, size: Any) -> Array:
+        """One step of length `size` (one for all, or one for each of the examples) along the
+        gradient, projected back."""
+        xp = array_module(point)
+        size = size if isinstance(size, float) else ball.column(size, point)
+        if self.norm == "linf":
+            direction = xp.sign(gradient).astype(point.dtype)
+            return self.project(active, point + direction * xp.asarray(size, dtype=point.dtype))
+        return self.project(active, point + size * ball.unit(gradient))
+
+    def project(self, active: Any, moved: Array) -> Array:
+        """The points of the examples `active` (places or a slice), back in the ball and the box."""
+        if self.norm == "linf":
+            xp = array_module(moved)
+            inside: Array = xp.clip(moved, self.low[active], self.high[active])
+            return inside
+        return ball.project_l2(self.x[active], moved, self.eps[active], self.lo, self.hi)
+
+    def random(self, index: Array, *, stream: str = "pgd", **name: Any) -> Array:
+        """A point drawn uniformly from the ball, then clipped to the box. The stream, and the seed,
+        restart and epoch in `name`, with the index, name the numbers drawn."""
+        x, xp = self.x, array_module(self.x)
+        size = int(np.prod(x.shape[1:]))
+        options: dict[str, Any] = {"xp": xp, **name}
+        if self.norm == "linf":
+            drawn = uniform(size, index, stream=f"{stream} start", **options).reshape(x.shape)
+            moved = (x + ball.column(self.eps, x) * (2 * drawn - 1)).astype(x.dtype)
+            return xp.clip(moved, self.low, self.high)
+        direction = ball.unit(normal(size, index, stream=f"{stream} start", **options))
+        radius = uniform(1, index, stream=f"{stream} radius", **options) ** (1 / size)
+        moved = x + (self.eps[:, None] * radius * direction).reshape(x.shape)
+        return ball.project_l2(x, moved, self.eps, self.lo, self.hi)
+
+
+def spread(values: ball.Radius, x: Array) -> Array:
+    """One value for each example of x (N, …), float64, of one for all or of as many."""
+    xp = array_module(x)
+    return xp.broadcast_to(xp.asarray(values, dtype=xp.float64), (len(x),))
+
+
+def check(
+    victim: Victim,
+    x: Array,
+    y: Array,
+    index: Array | None,
+    eps: ball.Radius,
+    norm: str,
+    norms: tuple[str, ...] = ("linf", "l2"),
+    **counts: int,
+) -> Array:
+    """The examples' places in the data set, 0 … N − 1 unless given. Raises ValueError for what an
+    attack cannot work with."""
+    if norm not in norms:
+        raise ValueError(f"norm must be {' or '.join(map(repr, norms))}, not {norm!r}")
+    if not bool(np.all(np.asarray(to_host(eps) if hasattr(eps, "shape") else eps) >= 0)):
+        raise ValueError(f"eps must be 0 or more, not {eps!r}")
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be 1 or more, not {count!r}")
+    if x.dtype.kind != "f":
+        raise ValueError(f"x must hold floating-point numbers, not {x.dtype}")
+    if len(y) != len(x):
+        raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {len(y)}")
+    if len(x) and not (float(x.min()) >= victim.lo and float(x.max()) <= victim.hi):
+        raise ValueError(
+            f"x must lie in [{victim.lo}, {victim.hi}], not [{float(x.min())}, {float(x.max())}]"
+        )
+    xp = array_module(x)
+    return xp.arange(len(x)) if index is None else xp.asarray(index)
+
+
+def standing(victim: Victim, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """A copy of x, the places of the examples that are right to begin with, and all scores."""
+    xp = array_module(x)
+    z, _ = victim(x)
+    if len(x) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
+        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {int(y.max())}")
+    return x.copy(), xp.flatnonzero(z.argmax(axis=1) == y), z

@@ -87,6 +87,7 @@ def test_every_example_goes_all_its_steps_and_no_pass_is_wasted():
     assert (after > before).all()
 
 
+@pytest.mark.filterwarnings("ignore::tinyproto.attacks.FlatGradientWarning")  # on purpose
 def test_the_start_is_uniform_in_the_ball_and_named_by_seed_epoch_and_place():
     x = np.full((200, 3, 3, 2), 0.5)
     victim = Victim(lambda x: (x.reshape(len(x), -1)[:, :3] * 0, lambda dz: np.zeros_like(x)))

@@ -82,6 +82,13 @@ def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu(
     assert max(differences.values()) < 1e-12, differences
 
 
+def test_every_attack_through_the_gpu_branch_equals_the_cpu():
+    pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
+    differences = script("attack.py", NUMBA_ENABLE_CUDASIM="1")
+    assert len(differences) == 12
+    assert max(differences.values()) < 1e-9, differences
+
+
 def test_every_kernel_has_an_example():
     assert [name for name in KERNELS if all_kernels()[name].make_example is None] == []
 

@@ -13,7 +13,7 @@ step size was not halved there, and its best loss has not grown since.
 from typing import Any
 
 from ..device import Array, array_module
-from ..losses import cross_entropy, dlr, targeted_dlr
+from ..losses import cross_entropy, dlr, margin, targeted_dlr
 from .ball import Radius, column
 from .region import Loss, Region, check, spread, standing
 from .victim import Victim
@@ -46,14 +46,16 @@ def apgd(
 
     Returns points in the ball and in [victim.lo, victim.hi]: a wrong one where it was found, else
     the one of the highest loss in the last restart. An example that is wrong to begin with is left
-    alone. Of two classes, where DLR is not defined, "dlr" is "ce". Raises ValueError as `pgd` does,
-    and for an unknown loss.
+    alone. Of two classes, where DLR is not defined, the margin takes its place: the steps do not
+    depend on a loss's scale. Raises ValueError as `pgd` does, and for an unknown loss.
     """
     if isinstance(loss, str) and loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
     index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
     attacked, left, z = standing(victim, x, y)
-    chosen = LOSSES["ce" if z.shape[1] < 3 else loss] if isinstance(loss, str) else loss
+    chosen = LOSSES[loss] if isinstance(loss, str) else loss
+    if chosen is dlr and z.shape[1] < 3:
+        chosen = margin
     radii = spread(eps, x)
     for restart in range(restarts):
         if len(left) == 0 or not radii.any():
@@ -82,8 +84,8 @@ def apgd_targeted(
     index: Array | None = None,
 ) -> Array:
     """As `apgd`, on the targeted DLR loss, towards the `targets` wrong classes of the highest
-    scores at x, one after the other. Of fewer than four classes, where that loss is not defined, it
-    lowers the cross-entropy of the target."""
+    scores at x, one after the other; of fewer than four classes, where that loss is not defined,
+    on z_t − z_y."""
     index = check(
         victim, x, y, index, eps, norm, steps=steps, restarts=restarts, targets=targets, eot=eot
     )
@@ -108,8 +110,10 @@ def _towards(z: Array, aim: Array) -> tuple[Array, Array]:
     """The targeted loss of labels and targets, side by side in `aim` (N, 2)."""
     if z.shape[1] > 3:
         return targeted_dlr(z, aim[:, 0], aim[:, 1])
-    value, dz = cross_entropy(z, aim[:, 1])
-    return -value, -dz
+    xp = array_module(z)
+    rows, dz = xp.arange(len(z)), xp.zeros_like(z)
+    dz[rows, aim[:, 1]], dz[rows, aim[:, 0]] = 1, -1
+    return (z * dz).sum(axis=1), dz
 
 
 def _climb(

@@ -83,6 +83,8 @@ def check(
             raise ValueError(f"{name} must be 1 or more, not {count!r}")
     if x.dtype.kind != "f":
         raise ValueError(f"x must hold floating-point numbers, not {x.dtype}")
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"y must hold integers, columns of z, not {y.dtype}")
     if len(y) != len(x):
         raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {len(y)}")
     if len(x) and not (float(x.min()) >= victim.lo and float(x.max()) <= victim.hi):
@@ -98,5 +100,6 @@ def standing(victim: Victim, x: Array, y: Array) -> tuple[Array, Array, Array]:
     xp = array_module(x)
     z, _ = victim(x)
     if len(x) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
-        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {int(y.max())}")
+        wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
+        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {wrong}")
     return x.copy(), xp.flatnonzero(z.argmax(axis=1) == y), z

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..attacks import Victim, apgd, fgsm, pgd, square
 from ..device import Array, array_module
-from .robustness_report import Report
+from .robustness_report import Report, share
 
 TOLERANCE = 0.01
 """A share of the examples that may be chance; of Square's successes, a fifth of it."""
@@ -77,16 +77,15 @@ def after(report: Report) -> list[str]:
             found.append(f"square, without gradients, made {alone} wrong that no other attack did")
     if report.settings["chain"]:
         return found  # its attacks saw different examples: they cannot be compared
-    share = {name: float(result.right.mean()) for name, result in results.items()}
+    right = {name: share(result.right) for name, result in results.items()}
     for weak, strong in _by_steps(list(results)):
-        if share[strong] > share[weak] + TOLERANCE:
-            found.append(f"{strong} is weaker than {weak}: {_shares(share, strong, weak)}")
+        if right[strong] > right[weak] + TOLERANCE:
+            found.append(f"{strong} is weaker than {weak}: {_against(right, strong, weak)}")
     for name in results:
         started = name.removesuffix(NO_START)
-        apart = abs(share.get(started, share[name]) - share[name])
-        if apart > 3 * TOLERANCE:
-            found.append(f"a random start matters: {_shares(share, started, name)}")
-        missed = float((clean & ~np.isfinite(results[name].distance)).mean())
+        if abs(right.get(started, right[name]) - right[name]) > 3 * TOLERANCE:
+            found.append(f"a random start matters: {_against(right, started, name)}")
+        missed = share(clean & ~np.isfinite(results[name].distance))
         if name.endswith(NO_BOUND) and missed > TOLERANCE:
             found.append(f"{name}, leaves {100 * missed:.1f} % right: it should leave none")
     return found
@@ -104,5 +103,5 @@ def _by_steps(names: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _shares(share: dict[str, float], one: str, other: str) -> str:
-    return f"{100 * share[one]:.1f} % right against {100 * share[other]:.1f} %"
+def _against(right: dict[str, float], one: str, other: str) -> str:
+    return f"{100 * right[one]:.1f} % right against {100 * right[other]:.1f} %"

@@ -22,7 +22,7 @@ from ..attacks.ball import lengths
 from ..device import Array, array_module, to_host
 from ..training.progress import progress
 from . import masking
-from .robustness_report import ARRAYS, COSTS, Report, Result
+from .robustness_report import ARRAYS, COSTS, Report, Result, share
 
 Attack = Callable[..., Array]
 
@@ -76,13 +76,13 @@ def evaluate(
             result = report.results.setdefault(name, Result.blank(report.clean))
             asked = left if chain else report.clean
             todo = np.flatnonzero(asked & ~result.done)
-            advance(count - len(todo), f"{name}: {100 * left.mean():.2f} % right")
+            advance(count - len(todo), f"{name}: {100 * share(left):.2f} % right")
             for start in range(0, len(todo), batch_size):
                 places = todo[start : start + batch_size]
                 _attack(victim, attack, x, y, index, places, result, eps, norm, seed)
                 if path is not None:
                     _save(path, report)
-                advance(len(places), f"{name}: {100 * (left & result.right).mean():.2f} % right")
+                advance(len(places), f"{name}: {100 * share(left & result.right):.2f} % right")
             left &= result.right
     signs = masking.after(report)
     report.warnings += [line for line in signs if line not in report.warnings]

@@ -61,7 +61,7 @@ class Report:
         "found": for how many of the attacked examples a wrong point was found at all; distances
         are those of these points.
         """
-        rows = [{"attack": "none", "right %": 100 * _mean(self.clean)}]
+        rows = [{"attack": "none", "right %": 100 * share(self.clean)}]
         left, rounded = self.clean.copy(), self.clean.copy()
         nearest, chain = np.full(len(self.clean), np.inf), self.settings["chain"]
         for name, result in self.results.items():
@@ -117,9 +117,9 @@ def _row(name: str, right: np.ndarray, rounded: np.ndarray, distance: np.ndarray
     found = np.isfinite(distance)
     row: dict[str, Any] = {
         "attack": name,
-        "right %": 100 * _mean(right),
-        "rounded to 8 bits, right %": 100 * _mean(rounded),
-        "found %": 100 * _mean(found),
+        "right %": 100 * share(right),
+        "rounded to 8 bits, right %": 100 * share(rounded),
+        "found %": 100 * share(found),
     }
     if found.any():
         row["mean distance"] = float(distance[found].mean())
@@ -127,7 +127,8 @@ def _row(name: str, right: np.ndarray, rounded: np.ndarray, distance: np.ndarray
     return row
 
 
-def _mean(flags: np.ndarray) -> float:
+def share(flags: np.ndarray) -> float:
+    """How many are true; of none, 0."""
     return float(flags.mean()) if len(flags) else 0.0
 
 

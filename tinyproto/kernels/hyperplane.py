@@ -15,17 +15,17 @@ def nearest_on_plane(i, t, T, x, w, b, lo, hi, euclidean, out):
     never pass the root, and each that is not the last uses up the room of at least one coordinate:
     after few of them, and after d + 1 at the most, τ is exact.
     """
-    one = x.dtype.type(1)
-    part = x.dtype.type(0)
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    part = zero
     for j in range(t, x.shape[1], T):
         part += w[i, j] * x[i, j]
     gap = b[i] - row_sum(part)
     way = one if gap > 0 else -one
 
-    time = x.dtype.type(0)
+    time = zero
     for _ in range(x.shape[1] + 1):
-        held = x.dtype.type(0)  # gained by the coordinates whose room is used up
-        slope = x.dtype.type(0)  # what the others gain in a unit of τ
+        held = zero  # gained by the coordinates whose room is used up
+        slope = zero  # what the others gain in a unit of τ
         for j in range(t, x.shape[1], T):
             gain = abs(w[i, j])
             room = hi - x[i, j] if w[i, j] * way > 0 else x[i, j] - lo
@@ -44,11 +44,10 @@ def nearest_on_plane(i, t, T, x, w, b, lo, hi, euclidean, out):
         time = later
 
     for j in range(t, x.shape[1], T):
-        gain = abs(w[i, j])
-        upward = w[i, j] * way > 0
-        room = hi - x[i, j] if upward else x[i, j] - lo
-        far = min(time * gain if euclidean else time, room)
-        out[i, j] = 0 if gain == 0 else far if upward else -far
+        gain = w[i, j] * way
+        room = hi - x[i, j] if gain > 0 else x[i, j] - lo
+        far = min(time * abs(gain) if euclidean else time, room)
+        out[i, j] = far if gain > 0 else -far if gain < 0 else zero
 
 
 @nearest_on_plane.example

@@ -1,0 +1,79 @@
+"""Every attack, and an evaluation, through the GPU branch: CuPy's stand-in, simulated kernels.
+
+    NUMBA_ENABLE_CUDASIM=1 python tests/cuda/attack.py
+
+prints, for each attack and norm, how far the result is from the CPU's, as JSON.
+"""
+
+import json
+from functools import partial
+
+import numpy as np
+import standin
+
+from tinyproto import device
+from tinyproto.attacks import Victim, apgd, apgd_targeted, autoattack, carlini_wagner, fab, square
+from tinyproto.evaluation.robustness import evaluate
+from tinyproto.prototypes import EDWTA
+
+
+def cw(*a, norm, eps, **k):
+    return carlini_wagner(*a, steps=4, searches=2, rate=0.5, first=10.0)
+
+
+def nearest(attack):
+    return lambda *a, eps, **k: attack(*a, **k)
+
+
+RUNS = [
+    ("apgd", "linf", partial(apgd, steps=4, restarts=2)),
+    ("apgd", "l2", partial(apgd, steps=4)),
+    ("apgd on dlr", "linf", partial(apgd, steps=2, loss="dlr", eot=2)),
+    ("apgd-t", "l2", partial(apgd_targeted, steps=2, targets=2)),
+    ("fab", "linf", nearest(partial(fab, steps=2, restarts=2, bisections=2))),
+    ("fab", "l1", nearest(partial(fab, steps=2))),
+    ("fab-t", "l2", nearest(partial(fab, steps=2, targets=2))),
+    ("square", "linf", partial(square, queries=3)),
+    ("square", "l2", partial(square, queries=3)),
+    ("cw", "l2", cw),
+]
+
+
+def network(where, x, y):
+    return EDWTA(1, epochs=1, dtype="float64", device=where).fit(x, y)
+
+
+if __name__ == "__main__":
+    standin.install()
+    random = np.random.default_rng(0)
+    y = np.arange(4)
+    x = np.clip(0.5 + random.normal(scale=0.1, size=(4, 3, 2, 1)), 0, 1)
+    flat = x.reshape(4, -1)
+    differences = {}
+    victims = {where: Victim(network(where, flat, y)) for where in ("cpu", "cuda")}
+    labels = device.to_host(victims["cpu"](x)[0]).argmax(axis=1)
+    for name, norm, attack in RUNS:
+        found = []
+        for where, victim in victims.items():
+            xp = device.select(where)
+            options = {"eps": 0.05, "norm": norm}
+            found.append(attack(victim, xp.asarray(x), xp.asarray(labels), **options))
+        assert isinstance(found[1], standin.ndarray)
+        found = [device.to_host(f) for f in found]
+        assert (found[0] != x).any(), name
+        differences[f"{name} {norm}"] = float(np.abs(found[0] - found[1]).max())
+    few = {"apgd": partial(apgd, steps=2), "square": partial(square, queries=2)}
+    for name, attacks in (("evaluate", few), ("autoattack", None)):
+        rights = []
+        for where, victim in victims.items():
+            xp = device.select(where)
+            there, truth = xp.asarray(x[:2]), xp.asarray(labels[:2])
+            if attacks is None:
+                stages = ("apgd-dlr",)
+                found = autoattack(victim, there, truth, eps=1e-3, version=stages)
+                rights.append(device.to_host(found))
+            else:
+                report = evaluate(victim, there, truth, attacks, eps=0.05, shown=False)
+                rights.append(np.array([r.right for r in report.results.values()], float))
+        differences[name] = float(np.abs(rights[0] - rights[1]).max())
+    print(json.dumps(differences))

@@ -1,0 +1,97 @@
+"""python -m tinyproto.evaluation: attacks on any saved model, and one line for wrong input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyproto.data import load
+from tinyproto.evaluation.__main__ import main, radius
+from tinyproto.prototypes import PlusMinusEDWTA, storage
+
+MODEL = str(Path(__file__).parents[2] / "benchmarks" / "models" / "cifar10_pgd.npz")
+
+
+@pytest.fixture(autouse=True)
+def carried_samples(monkeypatch):
+    """No data but the package's own."""
+    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
+    monkeypatch.setattr("tinyproto.data.datasets._cache", lambda: Path("/nowhere"))
+    monkeypatch.setattr("tinyproto.data.datasets._download", _no_network)
+
+
+def _no_network(entry):
+    raise OSError("no network in tests")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("8/255", 8 / 255), ("0.03", 0.03), (" 8 / 255 ", 8 / 255), ("0", 0.0), ("1", 1.0)],
+)
+def test_a_radius_is_a_fraction_or_a_decimal(text, value):
+    assert radius(text, "linf") == value
+
+
+def test_a_radius_above_1_is_questioned_in_linf_alone():
+    with pytest.raises(ValueError, match="--eps 8 is more than from black to white; is 8/255 mea"):
+        radius("8", "linf")
+    assert radius("8", "l2") == 8
+
+
+@pytest.mark.parametrize("text", ["", "x", "1/0", "nan", "inf", "8/255/2"])
+def test_no_radius(text):
+    with pytest.raises(ValueError, match="--eps must be a number like 0.031 or 8/255"):
+        radius(text, "linf")
+
+
+def test_attacks_on_a_network_for_photographs(tmp_path, capsys):
+    out, kept = tmp_path / "table.json", tmp_path / "state.npz"
+    arguments = [MODEL, "--attack", "fgsm", "pgd-20", "--examples", "12", "--batch", "5",
+                 "--out", str(out), "--state", str(kept)]  # fmt: skip
+    main(arguments)
+    shown = capsys.readouterr().out
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["attack"] for row in rows] == ["none", "fgsm", "pgd-20", "worst case"]
+    assert rows[3]["right %"] <= rows[0]["right %"]
+    assert "12 test images of cifar10" in shown
+    assert kept.exists()
+    before = out.read_text()
+    main(arguments)  # nothing is left to do
+    assert out.read_text() == before
+
+
+def test_attacks_on_a_winner_take_all_network(tmp_path, capsys):
+    data = load("mnist", download=False)
+    x = data.x_train.reshape(len(data.x_train), -1)[:500] / np.float32(255)
+    path = tmp_path / "model.npz"
+    storage.save(PlusMinusEDWTA(1, epochs=1).fit(x, data.y_train[:500]), path)
+    out = tmp_path / "table.csv"
+    main([str(path), "--attack", "apgd-ce", "fab", "cw-linf", "square", "--eps", "0.1",
+          "--examples", "8", "--out", str(out)])  # fmt: skip
+    assert "8 test images of mnist" in capsys.readouterr().out
+    assert out.read_text().count("\n") == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.npz"], "error: .*nowhere.npz"),
+        ([__file__], "error: .*test_command.py is not a model"),
+        ([MODEL, "--eps", "8"], "error: --eps 8 is more than"),
+        ([MODEL, "--eps", "-1"], "error: --eps must be 0 or more, not -1"),
+        ([MODEL, "--attack", "cw2"], "error: --attack cw2 is unknown; there are autoattack, "),
+        ([MODEL, "--attack", "fgsm", "autoattack"], "error: --attack autoattack stands alone"),
+        ([MODEL, "--attack", "cw"], "error: --attack cw looks for the nearest point in L2"),
+        ([MODEL, "--examples", "0"], "error: --examples and --batch must be 1 or more"),
+        ([MODEL, "--out", "table.txt"], "error: --out must end in .json or .csv, not 'table.txt'"),
+        ([MODEL, "--dataset", "mnist"], "error: "),
+        ([MODEL, "--data", "nowhere"], "error: nowhere: expected a folder"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message) as error:
+        main([*arguments, "--examples", "4"] if "--examples" not in arguments else arguments)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,227 @@
+"""The table of an evaluation: what it says, in any batches, and after a stop."""
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from victims import problem
+
+from tinyproto import networks, state
+from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
+from tinyproto.attacks.autoattack import autoattack, fab_inside
+from tinyproto.data import load
+from tinyproto.evaluation.robustness import evaluate
+
+MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "cifar10_pgd.npz"
+SHORT = {
+    "apgd-ce": partial(apgd, steps=8),
+    "fab-t": partial(fab_inside, steps=3, targets=2),
+    "square": partial(square, queries=30),
+}
+EPS = 8 / 255
+
+
+def photographs(count):
+    """A network that was trained to withstand attacks, photographs, and its answers: it gets them
+    right, so that there is something to attack."""
+    network = networks.fold(networks.load(MODEL))
+    x = load("cifar10", download=False).x_test[:count] / np.float32(255)
+    return network, x, network(x)[0].argmax(axis=1)
+
+
+def results(report):
+    """All that is known of each example."""
+    return {
+        f"{name} {field}": getattr(result, field)
+        for name, result in report.results.items()
+        for field in ("done", "right", "right_rounded", "distance")
+    }
+
+
+def assert_equal(report, expected):
+    for name, values in results(expected).items():
+        np.testing.assert_array_equal(results(report)[name], values, err_msg=name)
+
+
+def test_the_same_examples_hold_in_batches_of_1_37_and_500():
+    network, x, y = photographs(45)
+    first, *others = (
+        evaluate(Victim(network), x, y, SHORT, eps=EPS, chain=True, batch_size=size, shown=False)
+        for size in (500, 37, 1)
+    )
+    assert 0 < first.right.sum() < 45
+    for other in others:
+        assert_equal(other, first)
+        for name, result in first.results.items():
+            assert other.results[name].forward_passes == result.forward_passes
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = {paths!r}
+from test_robustness import *
+network, x, y = photographs(45)
+evaluate(Victim(network), x, y, SHORT, eps=EPS, chain=True, batch_size=4, path={path!r},
+         shown=False)
+"""
+
+
+def test_a_killed_evaluation_goes_on_to_the_same_result(tmp_path):
+    path = tmp_path / "state.npz"
+    here = Path(__file__).parent
+    script = SCRIPT.format(paths=[str(here), str(here.parent)], path=str(path))
+    run = subprocess.Popen([sys.executable, "-c", script])
+    while run.poll() is None and not (path.exists() and "fab-t/done" in state.load(path)[0]):
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    done = state.load(path)[0]
+    assert not done.get("square/done", np.zeros(1, bool)).any()
+    network, x, y = photographs(45)
+    options = {"eps": EPS, "chain": True, "shown": False}
+    expected = evaluate(Victim(network), x, y, SHORT, batch_size=9, **options)
+    victim = Victim(network)
+    report = evaluate(victim, x, y, SHORT, batch_size=9, path=path, **options)
+    assert_equal(report, expected)
+    for name, result in expected.results.items():
+        assert report.results[name].forward_passes == result.forward_passes
+    assert victim.forward_passes < sum(r.forward_passes for r in expected.results.values())
+    again = Victim(network)  # now that all is done, nothing is asked of it
+    assert_equal(evaluate(again, x, y, SHORT, path=path, **options), expected)
+    assert again.forward_passes == 0
+
+
+def test_autoattack_in_batches_is_autoattack():
+    victim, x, y = problem(5, count=40)
+    y[:3] = (y[:3] + 1) % 5
+    report = evaluate(victim, x, y, "autoattack", eps=0.06, batch_size=7, seed=3, shown=False)
+    attacked = autoattack(victim, x, y, eps=0.06, seed=3)
+    right = victim(attacked)[0].argmax(axis=1) == y
+    np.testing.assert_array_equal(report.right, right)
+    assert 0 < right.sum() < 37
+    assert not report.clean[:3].any()
+
+
+def test_the_table_says_what_became_of_the_examples(tmp_path):
+    victim, x, y = problem(5, count=40)
+    y[0] = (y[0] + 1) % 5
+    attacks = {"pgd": pgd, "square": partial(square, queries=50)}
+    report = evaluate(victim, x, y, attacks, eps=0.08, shown=False)
+    none, *rows, worst = report.rows()
+    assert none == {"attack": "none", "right %": 97.5}
+    rights = []
+    for row, attack in zip(rows, attacks.values(), strict=True):
+        attacked = attack(victim, x, y, eps=0.08)
+        rights.append(victim(attacked)[0].argmax(axis=1) == y)
+        moved = np.abs(attacked - x).max(axis=1)[~rights[-1] & report.clean]
+        assert row["right %"] == pytest.approx(100 * rights[-1].mean())
+        assert row["found %"] == pytest.approx(100 * len(moved) / 39)
+        assert row["mean distance"] == pytest.approx(moved.mean())
+        assert row["median distance"] == pytest.approx(np.median(moved))
+        assert row["forward passes"] > 0
+    assert worst["right %"] == pytest.approx(100 * (rights[0] & rights[1]).mean())
+    table = list(csv.DictReader(io.StringIO(report.csv())))
+    assert [row["attack"] for row in table] == ["none", "pgd", "square", "worst case"]
+    assert float(table[1]["right %"]) == pytest.approx(100 * rights[0].mean())
+    content = json.loads(report.json())
+    assert content["rows"][1]["attack"] == "pgd"
+    assert content["settings"]["eps"] == 0.08
+    lines = report.text().splitlines()
+    assert len({len(line) for line in lines[:5]}) == 1
+    for name, text in (("a.csv", report.csv()), ("a.json", report.json())):
+        report.write(tmp_path / name)
+        assert (tmp_path / name).read_text() == text
+
+
+def test_in_a_chain_each_attack_gets_the_survivors():
+    victim, x, y = problem(5, count=40)
+    report = evaluate(victim, x, y, {"pgd": pgd, "apgd": apgd}, eps=0.06, chain=True, shown=False)
+    first, second = report.results.values()
+    np.testing.assert_array_equal(second.done, first.right)
+    shown = [row["right %"] for row in report.rows()]
+    assert shown == sorted(shown, reverse=True)
+
+
+def test_what_is_found_outside_the_ball_counts_for_the_distances_alone():
+    victim, x, y = problem(5, count=40)
+    nearest = {
+        "fab": lambda *a, eps, **k: fab(*a, **k),
+        "cw": lambda *a, eps, norm, seed, index: carlini_wagner(*a, steps=100, rate=0.05),
+    }
+    report = evaluate(victim, x, y, nearest, eps=0.05, norm="l2", shown=False)
+    for row, result in zip(report.rows()[1:], report.results.values(), strict=False):
+        assert row["found %"] == 100
+        assert row["right %"] == pytest.approx(100 * (result.distance > 0.05).mean())
+        assert 0 < row["right %"] < 100
+        assert row["median distance"] == pytest.approx(np.median(result.distance))
+
+
+def test_an_attack_that_8_bits_undo():
+    """Wrong from 128.4/255 on: the attacked 128.45 becomes 128 again, 128.6 becomes 129."""
+
+    def model(x):
+        z = np.concatenate([np.full_like(x, 128.4 / 255), x], axis=1)
+        return z, lambda dz: dz[:, 1:]
+
+    x, y = np.full((1, 1), 128 / 255), np.zeros(1, int)
+    for grey, undone in ((128.45, True), (128.6, False)):
+        attack = {"by hand": lambda v, x, y, grey=grey, **_: np.full((1, 1), grey / 255)}
+        report = evaluate(Victim(model), x, y, attack, eps=0.01, shown=False)
+        assert not report.results["by hand"].right[0]
+        assert report.results["by hand"].right_rounded[0] == undone
+
+
+def test_a_file_of_another_evaluation_is_refused(tmp_path):
+    victim, x, y = problem(5, count=6)
+    path, options = tmp_path / "state.npz", {"eps": 0.05, "shown": False}
+    evaluate(victim, x, y, {"pgd": pgd}, path=path, **options)
+    before = path.read_bytes()
+    for other, message in (
+        ({"eps": 0.1}, "its eps is 0.05, not 0.1"),
+        ({"seed": 1}, "its seed is 0, not 1"),
+        ({"x": x + 0}, None),
+        ({"x": x / 2}, "its images is "),
+        ({"y": (y + 1) % 5}, "its images is "),
+        ({"attacks": {"apgd": apgd}}, r"its attacks is \['pgd'\], not \['apgd'\]"),
+    ):
+        given = {"x": x, "y": y, "attacks": {"pgd": pgd}, "path": path} | options | other
+        if message is None:
+            evaluate(victim, **given)
+            continue
+        with pytest.raises(ValueError, match=f"belongs to another evaluation: {message}"):
+            evaluate(victim, **given)
+    assert path.read_bytes() == before
+    for content in (b"no archive", MODEL.read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="state.npz is no"):
+            evaluate(victim, x, y, {"pgd": pgd}, path=path, **options)
+
+
+def test_scores_that_are_no_numbers_are_refused_and_nothing_is_written(tmp_path):
+    victim = Victim(lambda x: (np.full((len(x), 3), np.nan), lambda dz: x))
+    x, y = np.full((2, 4), 0.5), np.zeros(2, int)
+    with pytest.raises(ValueError, match="scores must be finite"):
+        evaluate(victim, x, y, eps=0.1, path=tmp_path / "state.npz", shown=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_images():
+    victim, x, y = problem(5)
+    report = evaluate(victim, x[:0], y[:0], {"pgd": pgd}, eps=0.1, shown=False)
+    assert report.text()
+
+
+def test_an_unknown_list_of_attacks():
+    victim, x, y = problem(5)
+    with pytest.raises(ValueError, match="attacks must be 'autoattack…' or a mapping, not 'pgd'"):
+        evaluate(victim, x, y, "pgd", eps=0.1)
+    with pytest.raises(ValueError, match="version must be one of standard, plus, rand, not 'x'"):
+        evaluate(victim, x, y, "autoattack-x", eps=0.1)

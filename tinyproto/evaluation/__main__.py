@@ -19,7 +19,6 @@ from .. import networks, state
 from ..attacks import (
     Victim,
     apgd,
-    apgd_targeted,
     carlini_wagner,
     carlini_wagner_linf,
     fab,
@@ -51,8 +50,8 @@ ATTACKS: dict[str, Callable[..., Array]] = {
 } | {
     "cw": _nearest,
     "cw-linf": _margin,
+    "apgd-ce": apgd,
     "apgd-dlr": partial(apgd, loss="dlr"),
-    "apgd-t": apgd_targeted,
     "fab": fab,
     "fab-t": partial(fab, targets=9),
     "square": square,

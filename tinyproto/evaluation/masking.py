@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..attacks import Victim, apgd, fgsm, pgd, square
+from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
 from ..device import Array, array_module
 from .robustness_report import Report, share
 
@@ -41,7 +41,7 @@ ATTACKS: dict[str, Callable[..., Array]] = {
     "pgd-20": pgd,
     "pgd-20" + NO_START: partial(pgd, random_start=False),
     "pgd-100": partial(pgd, steps=100),
-    "apgd-ce": apgd,
+    "apgd-t": apgd_targeted,
     "square": partial(square, queries=1000),
     "pgd-100" + NO_BOUND: unbounded,
 }

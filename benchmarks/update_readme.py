@@ -71,6 +71,32 @@ def mutations(rows: list[dict[str, Any]]) -> str:
     return markdown(found)
 
 
+def parity(rows: list[dict[str, Any]]) -> str:
+    """Shares that stay right, side by side; a peer's place is empty where it was not run."""
+    kinds = ("without a random start", "alone", "AutoAttack")
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        name = next((row[kind] for kind in kinds if kind in row), None)
+        if name is None:
+            found[-1]["images that differ"] = row["images on which the two AutoAttacks differ"]
+            continue
+        stage = "AutoAttack" in row
+        shares = {
+            "ours": row["ours, right %"],
+            "torchattacks": row.get("torchattacks, right %", ""),
+            "AutoAttack's authors": row.get("theirs, right %", row.get("the authors, right %", "")),
+        }
+        found.append(
+            {
+                "attack": f"AutoAttack: {name}" if stage else name,
+                "images": row["images"],
+                **{who: f"{v:.1f} %" if v != "" else "" for who, v in shares.items()},
+                "images that differ": row.get("images that differ", ""),
+            }
+        )
+    return markdown(found)
+
+
 def gradients(rows: list[dict[str, Any]]) -> str:
     """The worst of each kind of comparison."""
     kinds = {
@@ -125,6 +151,8 @@ def updated(text: str) -> str:
             body = deep_example(content)
         elif name == "gradients":
             body = gradients(content["rows"])
+        elif name in ("autoattack", "autoattack_l2"):
+            body = parity(content["rows"])
         elif name == "mutations":
             body = mutations(content["rows"])
         else:

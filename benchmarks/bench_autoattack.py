@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from common import options, report
 from torch_peer import torch
 
 from tinyproto import networks
-from tinyproto.attacks import Victim, apgd, fgsm, pgd, square
+from tinyproto.attacks import Victim, apgd, fab, fgsm, pgd, square
 from tinyproto.attacks.autoattack import fab_inside, stages
+from tinyproto.attacks.ball import lengths
+from tinyproto.attacks.region import Region
 from tinyproto.data import load
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
@@ -140,7 +143,7 @@ def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
         mine, their = (sides.right(run(x, y, np.arange(len(x))), y) for run in attacks)
         rows.append(
             {
-                "without a random start": f"{name}, {sides.norm}",
+                "nothing drawn": f"{name}, {sides.norm}",
                 "images": len(x),
                 "ours, right %": 100 * float(mine.mean()),
                 "torchattacks, right %": 100 * float(their.mean()),
@@ -148,6 +151,45 @@ def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
             }
         )
     return rows
+
+
+def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    """The authors' APGD from our random starts, and FAB from the images themselves, on those that
+    are right to begin with."""
+    from pyautoattack.autopgd_base import APGDAttack
+    from pyautoattack.fab_pt import FABAttack_PT
+
+    right = sides.right(x, y)
+    x, y = x[right], y[right]
+    images, labels = plain(x), torch.from_numpy(y)
+    region = Region(x, sides.eps, sides.norm, sides.victim)
+    start = region.random(np.arange(len(x)), stream="apgd", seed=0, restart=0)
+    settings: dict[str, Any] = {"norm": THEIR_NORM[sides.norm], "eps": sides.eps, "device": "cpu"}
+    rows = []
+    for name, loss in (("cross-entropy", "ce"), ("DLR", "dlr")):
+        attack = APGDAttack(sides.twin, loss=loss, logger=getLogger("peer"), **settings)
+        attack.init_hyperparam(images)
+        _, holds, _, _ = attack.attack_single_run(images, labels, x_init=plain(start))
+        mine = apgd(sides.victim, x, y, eps=sides.eps, norm=sides.norm, loss=loss, seed=0)
+        rows.append((f"APGD, {name}, same start", sides.right(mine, y), holds.numpy() > 0))
+    attack = FABAttack_PT(sides.twin, n_iter=100, **settings)
+    attack.target_class = 2  # the second of the sorted scores
+    theirs = attack.attack_single_run(images, labels, is_targeted=True)
+    mine = fab(sides.victim, x, y, norm=sides.norm, targets=1)
+    far = [lengths(a.astype(np.float64) - x, sides.norm) for a in (mine, peer.array(theirs))]
+    apart = np.median(np.abs(far[0] / far[1] - 1))
+    name = f"FAB to the nearest class (distances {apart:.0e} apart)"
+    rows.append((name, far[0] > sides.eps, far[1] > sides.eps))
+    return [
+        {
+            "nothing drawn": f"{name}, {sides.norm}",
+            "images": len(x),
+            "ours, right %": 100 * float(mine.mean()),
+            "the authors, right %": 100 * float(their.mean()),
+            "images that differ": int((mine != their).sum()),
+        }
+        for name, mine, their in rows
+    ]
 
 
 def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
@@ -173,9 +215,7 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
             begun = time.perf_counter()
             attacked = run(x, y, np.arange(len(x)))
             seconds = time.perf_counter() - begun
-            distance = np.sqrt(((attacked.astype(np.float64) - x) ** 2).sum(axis=(1, 2, 3)))
-            if sides.norm == "linf":
-                distance = np.abs(attacked.astype(np.float64) - x).max(axis=(1, 2, 3))
+            distance = lengths(attacked.astype(np.float64) - x, sides.norm)
             inside = distance <= sides.eps * (1 + 1e-5)  # theirs are rounded in float32
             right = ~(inside & ~sides.right(attacked, y)) & sides.right(x, y)
             row |= {f"{who}, right %": 100 * float(right.mean()), f"{who}, s": seconds}
@@ -261,7 +301,8 @@ def main() -> None:
         return
     kept = chosen.json.with_suffix(".part") if chosen.json else None
     rows = stage_by_stage(sides, x, y, kept)
-    rows = [*without_start(sides, x, y), *alone(sides, x[:ALONE], y[:ALONE]), *rows]
+    few = x[:ALONE], y[:ALONE]
+    rows = [*without_start(sides, x, y), *same_start(sides, *few), *alone(sides, *few), *rows]
     report(rows, chosen.json, note)
     if kept is not None:
         kept.unlink(missing_ok=True)

@@ -73,7 +73,7 @@ def mutations(rows: list[dict[str, Any]]) -> str:
 
 def parity(rows: list[dict[str, Any]]) -> str:
     """Shares that stay right, side by side; a peer's place is empty where it was not run."""
-    kinds = ("without a random start", "alone", "AutoAttack")
+    kinds = ("nothing drawn", "alone", "AutoAttack")
     found: list[dict[str, Any]] = []
     for row in rows:
         name = next((row[kind] for kind in kinds if kind in row), None)

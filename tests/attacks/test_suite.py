@@ -272,6 +272,14 @@ def test_a_flat_gradient_warns_once():
     assert victim.flat_gradients == victim.backward_passes
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_loss_that_is_flat_itself_is_no_sign():
+    """DLR where the label is third: what is wrong already is moved on without early exit."""
+    victim, x, y = problem(5, count=60)
+    apgd(victim, x, y, eps=0.4, loss="dlr", steps=30, early_exit=False)
+    assert victim.flat_gradients == 0
+
+
 @pytest.mark.parametrize("name", [*BALL, *NEAREST])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_scores_that_are_no_numbers_are_refused(name, bad):

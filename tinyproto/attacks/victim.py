@@ -6,6 +6,9 @@ from collections.abc import Callable
 from ..device import Array, array_module
 from .ball import flat
 
+SATURATED = 80.0
+"""Of scores farther apart, exp(−difference) is subnormal in float32, or 0."""
+
 Backward = Callable[[Array], Array]
 Model = Callable[[Array], tuple[Array, Backward]]
 
@@ -22,8 +25,9 @@ class Victim:
         Every network of tinyproto is one.
     lo, hi: the bounds of an input; no attack leaves them.
     forward_passes, backward_passes: how many examples have gone through.
-    flat_gradients: how many backward passes came back as exactly 0; the first time that they are a
-        tenth of all, and ten or more, there is a FlatGradientWarning.
+    flat_gradients: how many backward passes came back as exactly 0, of a loss that was not flat
+        itself; the first time that they are a tenth of all, and ten or more, there is a
+        FlatGradientWarning.
 
     Scores or gradients that are NaN or infinite raise ValueError: an attack would take them for an
     answer.
@@ -48,7 +52,7 @@ class Victim:
             dx = backward(dz)
             _check_finite(dx, "gradients")
             self.backward_passes += len(dz)
-            self.flat_gradients += len(dx) - int(flat(dx).any(axis=1).sum())
+            self.flat_gradients += _count_flat(z, dz, dx)
             self._warn()
             return dx
 
@@ -64,6 +68,17 @@ class Victim:
                 FlatGradientWarning,
                 stacklevel=4,
             )
+
+
+def _count_flat(z: Array, dz: Array, dx: Array) -> int:
+    """How many gradients are 0 by the model's doing: dz is not, or the scores are so far apart that
+    cross-entropy's exponentials are 0. (DLR is flat of its own where the label is third.)"""
+    zero = ~flat(dx).any(axis=1)
+    if not bool(zero.any()):
+        return 0
+    ordered = array_module(z).sort(z, axis=1)
+    apart = ordered[:, -1] - ordered[:, -2] > SATURATED
+    return int((zero & (dz.any(axis=1) | apart)).sum())
 
 
 def _check_finite(array: Array, what: str) -> None:

@@ -89,13 +89,15 @@ def margin(z: Array, y: Array) -> tuple[Array, Array]:
 
     The gradient is 1_rival − 1_y; of rivals that tie, the first.
     """
+    return difference(z, y, _rival(z, y))
+
+
+def difference(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
+    """z_t − z_y, by how much a class t (N,) other than y wins; its gradient is 1_t − 1_y."""
     xp = array_module(z)
-    rows = xp.arange(len(z))
-    rival = _rival(z, y)
-    dz = xp.zeros_like(z)
-    dz[rows, rival] = 1
-    dz[rows, y] = -1
-    return z[rows, rival] - z[rows, y], dz
+    rows, dz = xp.arange(len(z)), xp.zeros_like(z)
+    dz[rows, target], dz[rows, y] = 1, -1
+    return z[rows, target] - z[rows, y], dz
 
 
 def dlr(z: Array, y: Array) -> tuple[Array, Array]:

@@ -64,6 +64,29 @@ def test_points_lie_in_ball_and_box_to_the_last_bit(name, norm, dtype, seed, eps
 
 
 @each_norm
+@pytest.mark.parametrize("name", [*BALL, *NEAREST])
+@pytest.mark.parametrize("box", [(-0.1, 0.1), (-2.1179, 2.64), (0.0, 255.0)])
+def test_no_point_leaves_a_box_whose_bounds_are_no_float32(name, norm, box):
+    lo, hi = box
+    model = hidden(5, dtype=np.float32)
+
+    def moved(x):  # the victim of [0, 1], on images of another box
+        z, backward = model((x - np.float32(lo)) / np.float32(hi - lo))
+        return z, lambda dz: backward(dz) / np.float32(hi - lo)
+
+    x = np.random.default_rng(0).uniform(lo, hi, (30, 6)).astype(np.float32)
+    x[::2, :3] = x[::2, :3].clip(lo * 0.9, hi * 0.9)
+    x[1::2, 3:] = np.nextafter(np.float32(hi), np.float32(lo))
+    victim = Victim(moved, lo=lo, hi=hi)
+    y = victim(x)[0].argmax(axis=1)
+    options = {"eps": 0.3 * (hi - lo)} if name in BALL else {}
+    found = (BALL | NEAREST)[name](victim, x, y, norm=norm, steps=20, **options)
+    assert (found != x).any()
+    assert (found.astype(np.float64) >= lo).all()
+    assert (found.astype(np.float64) <= hi).all()
+
+
+@each_norm
 @pytest.mark.parametrize("shape", [(9, 9, 2), (5, 8, 1), (1, 40, 1), (2, 2, 3)])
 @settings(max_examples=8)
 @given(st.integers(0, 10_000), st.floats(0.01, 0.5))
@@ -94,6 +117,23 @@ def test_an_example_is_the_same_bits_in_any_batch_and_order(name, norm):
         np.testing.assert_array_equal(alone, together[part])
 
 
+@each_norm
+@pytest.mark.parametrize("name", [*BALL, *NEAREST])
+def test_images_are_the_same_bits_in_any_batch(name, norm):
+    model = flattened(hidden(2, 27, dtype=np.float32))
+    x = np.random.default_rng(2).random((7, 3, 3, 3)).astype(np.float32)
+    victim = Victim(model)
+    y, index = victim(x)[0].argmax(axis=1), np.arange(7)
+    options = {"norm": norm, "seed": 1, "steps": 20}
+    if name in BALL:
+        options["eps"] = 0.05
+    attack = (BALL | NEAREST)[name]
+    together = attack(victim, x, y, index=index, **options)
+    for part in ([2], [6, 0, 3]):
+        alone = attack(victim, x[part], y[part], index=index[part], **options)
+        np.testing.assert_array_equal(alone, together[part])
+
+
 @pytest.mark.parametrize("name", ["pgd", "apgd", "apgd-t", "square"])
 def test_other_seeds_and_places_draw_other_numbers(name):
     victim, x, y = problem(3, count=9)
@@ -118,8 +158,6 @@ def test_a_larger_ball_leaves_fewer_right(name, norm):
 
 @each_in_a_ball
 def test_a_radius_for_each_example(name):
-    if name == "fab inside":
-        pytest.skip("FAB looks for the nearest point: its radius is one for all")
     victim, x, y = problem(5, count=6)
     eps = np.array([0.0, 0.02, 0.1, 0.02, 0.4, 0.1])
     options = {"steps": 15, "norm": "l2"}
@@ -213,6 +251,37 @@ def test_autoattack_with_any_number_of_classes(version, classes):
     assert (victim(attacked)[0].argmax(axis=1) != y).all()
     nothing = autoattack(victim, x, y, eps=1e-7, version=version)
     np.testing.assert_array_equal(nothing, x)
+
+
+@pytest.mark.parametrize("stage", VERSIONS["plus"])
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_every_stage_works_for_few_classes(stage, classes):
+    victim, x, y = problem(9, classes=classes)
+    attacked = autoattack(victim, x, y, eps=0.5, version=[stage])
+    assert (victim(attacked)[0].argmax(axis=1) != y).mean() >= 0.5
+
+
+def test_a_victim_of_one_class_is_refused():
+    victim = Victim(lambda x: (x[:, :1], lambda dz: np.zeros_like(x)))
+    with pytest.raises(ValueError, match="scores must be of two classes or more, not 1"):
+        fab(victim, np.full((2, 3), 0.5), np.zeros(2, int))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+def test_labels_of_any_integers(dtype):
+    victim, x, y = problem(3, classes=100)
+    for attack in (apgd_targeted, fab):
+        options = {"eps": 0.1} if attack is apgd_targeted else {}
+        found = attack(victim, x, y.astype(dtype), steps=5, **options)
+        np.testing.assert_array_equal(found, attack(victim, x, y, steps=5, **options))
+
+
+def test_a_gradient_too_small_to_be_squared_still_has_a_direction():
+    victim, x, y = problem(3)
+    model = victim.model
+    victim.model = lambda x: (model(x)[0], lambda dz: 1e-200 * model(x)[1](dz))
+    expected = pgd(Victim(model), x, y, eps=0.1, norm="l2")
+    np.testing.assert_allclose(pgd(victim, x, y, eps=0.1, norm="l2"), expected, atol=1e-9)
 
 
 def test_autoattack_gives_each_stage_the_survivors_and_keeps_what_the_first_found():
@@ -327,6 +396,10 @@ def test_unknown_names_and_radii_are_one_line():
             attack(victim, x, y, eps=-1)
     with pytest.raises(ValueError, match="norm must be 'linf' or 'l2' or 'l1', not 'l0'"):
         fab(victim, x, y, norm="l0")
+    with pytest.raises(ValueError, match="targets must be 0 or more, not -1"):
+        fab(victim, x, y, targets=-1)
+    with pytest.raises(ValueError, match="targets must be 1 or more, not 0"):
+        apgd_targeted(victim, x, y, eps=0.1, targets=0)
     with pytest.raises(ValueError, match="loss must be one of ce, dlr or a function, not 'cw'"):
         apgd(victim, x, y, eps=0.1, loss="cw")
 

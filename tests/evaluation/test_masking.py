@@ -11,7 +11,7 @@ from tinyproto.evaluation import masking
 from tinyproto.evaluation.robustness import evaluate
 from tinyproto.evaluation.robustness_report import Report, Result
 
-FEW = {name: masking.ATTACKS[name] for name in ("fgsm", "pgd-20", "apgd-t", "square")}
+FEW = {name: masking.ATTACKS[name] for name in ("fgsm", "pgd-20", "apgd-t", "square-1000")}
 
 
 def judged(model, attacks=masking.ATTACKS, eps=0.1, **options):
@@ -20,13 +20,16 @@ def judged(model, attacks=masking.ATTACKS, eps=0.1, **options):
     return evaluate(Victim(model), x, y, attacks, eps=eps, shown=False, **options).warnings
 
 
-def test_an_honest_victim_shows_no_sign():
-    weights = np.random.default_rng(0).normal(size=(6, 5))
+@pytest.mark.parametrize("seed", range(6))
+def test_honest_victims_show_no_sign(seed):
+    weights = np.random.default_rng(seed).normal(size=(6, 5))
 
     def linear(x):
         return (x - 0.5) @ weights, lambda dz: dz @ weights.T
 
     assert judged(linear) == []
+    found = judged(hidden(seed), {n: a for n, a in masking.ATTACKS.items() if "no bound" not in n})
+    assert found == []  # six inputs and kinks: without a bound, even the best climb ends early
 
 
 @pytest.mark.parametrize("chain", [False, True])
@@ -40,7 +43,7 @@ def test_a_gradient_that_vanishes_and_square_that_needs_none(chain):
     with pytest.warns(FlatGradientWarning):
         found = judged(stepped, FEW, chain=chain)
     assert any(line.startswith("apgd-t: the gradient was exactly 0 in ") for line in found)
-    assert any("square, without gradients, made " in line for line in found)
+    assert any("square-1000, without gradients, made " in line for line in found)
 
 
 def test_scores_so_large_that_cross_entropy_has_no_gradient():
@@ -56,13 +59,15 @@ def test_scores_so_large_that_cross_entropy_has_no_gradient():
 
 
 def test_a_gradient_that_points_elsewhere():
-    model, noise = hidden(5), np.random.default_rng(0)
+    model = hidden(5)
 
     def elsewhere(x):
-        return model(x)[0], lambda dz: noise.normal(size=x.shape)
+        z, backward = model(x)
+        return z, lambda dz: -backward(dz)
 
     found = judged(elsewhere)
-    assert any("square, without gradients, made " in line for line in found)
+    assert any(line.startswith("a random start matters") for line in found)
+    assert any(line.startswith("pgd-100, no bound, leaves ") for line in found)
 
 
 def test_answers_that_differ_from_call_to_call():
@@ -104,7 +109,8 @@ def report(shares, **settings):
         ({"fgsm": 20, "pgd-20": 40}, ["pgd-20 is weaker than fgsm: 40.0 % right against 20.0 %"]),
         ({"pgd-100": 45, "pgd-20": 40}, ["pgd-100 is weaker than pgd-20: 45.0 % right against"]),
         ({"fgsm": 40, "pgd-20": 20, "pgd-100": 20}, []),
-        ({"fgsm": 40, "pgd-20": 41}, []),  # may be chance
+        ({"fgsm": 40, "pgd-20": 41}, []),  # not worth a warning
+        ({"fgsm": 40, "pgd-20": 43}, []),  # may be chance
         ({"pgd-20": 20, "pgd-20, no random start": 50}, ["a random start matters: 20.0 % right"]),
         ({"pgd-20": 20, "pgd-20, no random start": 22}, []),
         ({"pgd-100, no bound": 7}, ["pgd-100, no bound, leaves 7.0 % right: it should leave none"]),
@@ -116,6 +122,17 @@ def test_signs_between_attacks(shares, expected):
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
         assert line.startswith(start)
+
+
+def test_square_that_finds_two_more_is_chance_and_five_more_is_not():
+    for more, warned in ((2, False), (5, True)):
+        shown = report({"apgd-t": 40, "square": 40 - more})
+        shown.results["square"].backward_passes = 0
+        assert any("square, without" in line for line in masking.after(shown)) == warned
+    unseen = report({"apgd-t": 40, "square": 35}, chain=True)
+    unseen.results["square"].backward_passes = 0
+    unseen.results["apgd-t"].done = np.zeros(100, dtype=bool)  # it came after Square
+    assert masking.after(unseen) == []
 
 
 def test_in_a_chain_attacks_are_not_compared():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from victims import problem
+from victims import hidden, problem
 
 from tinyproto import networks, state
 from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
@@ -179,6 +179,45 @@ def test_an_attack_that_8_bits_undo():
         assert report.results["by hand"].right_rounded[0] == undone
 
 
+def test_an_attack_that_rounds_in_float32_counts_and_one_that_leaves_the_box_does_not():
+    victim, x, y = problem(5, count=40, dtype=np.float32)
+
+    def rough(victim, x, y, *, eps, **_):
+        moved = x + np.float32(eps) * np.sign(pgd(victim, x, y, eps=eps) - x)
+        return np.minimum(np.maximum(moved, 0), 1)
+
+    eps = 0.1
+    moved = np.abs(rough(victim, x, y, eps=eps).astype(np.float64) - x).max(axis=1)
+    assert (moved > eps).any()
+    report = evaluate(victim, x, y, {"rough": rough}, eps=eps, shown=False)
+    found = report.results["rough"]
+    np.testing.assert_array_equal(found.right, ~np.isfinite(found.distance))
+    assert 0 < found.right.sum() < 40
+    with pytest.raises(ValueError, match=r"an attack left the box \[0.0, 1.0\]"):
+        evaluate(victim, x, y, {"far": lambda v, x, y, **_: x + 1}, eps=eps, shown=False)
+
+
+def test_8_bits_that_leave_the_ball_do_not_count():
+    """x is no multiple of 1/255: rounding moves it farther than eps, and only that is wrong."""
+
+    def model(x):
+        z = np.concatenate([np.full_like(x, 128.3 / 255), x], axis=1)
+        return z, lambda dz: dz[:, 1:]
+
+    x, y = np.full((1, 1), 128.29 / 255), np.zeros(1, int)
+    attack = {"by hand": lambda v, x, y, **_: np.full((1, 1), 128.51 / 255)}
+    for eps, right in ((0.5 / 255, True), (0.8 / 255, False)):
+        report = evaluate(Victim(model), x, y, attack, eps=eps, shown=False)
+        assert not report.results["by hand"].right[0]
+        assert report.results["by hand"].right_rounded[0] == right
+
+
+def test_labels_that_are_no_columns_are_refused():
+    victim, x, y = problem(5)
+    with pytest.raises(ValueError, match="y must hold columns of z, 0 … 4, not 7"):
+        evaluate(victim, x, y * 0 + 7, {"pgd": pgd}, eps=0.1)
+
+
 def test_a_file_of_another_evaluation_is_refused(tmp_path):
     victim, x, y = problem(5, count=6)
     path, options = tmp_path / "state.npz", {"eps": 0.05, "shown": False}
@@ -190,14 +229,18 @@ def test_a_file_of_another_evaluation_is_refused(tmp_path):
         ({"x": x + 0}, None),
         ({"x": x / 2}, "its images is "),
         ({"y": (y + 1) % 5}, "its images is "),
-        ({"attacks": {"apgd": apgd}}, r"its attacks is \['pgd'\], not \['apgd'\]"),
+        ({"attacks": {"apgd": apgd}}, "its attacks is "),
+        ({"attacks": {"pgd": partial(pgd, steps=1)}}, "its attacks is "),
+        ({"victim": Victim(hidden(8))}, "the victim's scores are not its"),
+        ({"victim": Victim(victim.model, hi=2.0)}, r"its box is \[0.0, 1.0\], not \[0.0, 2.0\]"),
     ):
-        given = {"x": x, "y": y, "attacks": {"pgd": pgd}, "path": path} | options | other
+        given = {"victim": victim, "x": x, "y": y, "attacks": {"pgd": pgd}, "path": path}
+        given |= options | other
         if message is None:
-            evaluate(victim, **given)
+            evaluate(**given)
             continue
         with pytest.raises(ValueError, match=f"belongs to another evaluation: {message}"):
-            evaluate(victim, **given)
+            evaluate(**given)
     assert path.read_bytes() == before
     for content in (b"no archive", MODEL.read_bytes()):
         path.write_bytes(content)

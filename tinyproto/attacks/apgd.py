@@ -10,12 +10,14 @@ makes no headway if at most 3/4 of its steps since the last checkpoint raised it
 step size was not halved there, and its best loss has not grown since.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 from ..device import Array, array_module
-from ..losses import cross_entropy, dlr, margin, targeted_dlr
-from .ball import Radius, column
-from .region import Loss, Region, check, spread, standing
+from ..losses import cross_entropy, difference, dlr, margin, targeted_dlr
+from .ball import Radius, column, spread
+from .region import Loss, Region, check, standing
 from .victim import Victim
 
 MOMENTUM, RISING = 0.75, 0.75
@@ -51,21 +53,14 @@ def apgd(
     """
     if isinstance(loss, str) and loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
-    index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
+    y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
     attacked, left, z = standing(victim, x, y)
     chosen = LOSSES[loss] if isinstance(loss, str) else loss
     if chosen is dlr and z.shape[1] < 3:
         chosen = margin
-    radii = spread(eps, x)
-    for restart in range(restarts):
-        if len(left) == 0 or not radii.any():
-            break
-        region = Region(x[left], radii[left], norm, victim)
-        start = region.random(index[left], stream="apgd", seed=seed, restart=restart)
-        landed, fooled = _climb(victim, region, start, y[left], chosen, steps, eot, early_exit)
-        attacked[left] = landed
-        left = left[~fooled]
-    return attacked
+    runs = [Run("apgd", restart, y) for restart in range(restarts)]
+    climb = partial(_climb, victim, loss=chosen, steps=steps, eot=eot, early_exit=early_exit)
+    return _in_turn(victim, x, attacked, left, spread(eps, x), norm, seed, index, runs, climb)
 
 
 def apgd_targeted(
@@ -86,34 +81,49 @@ def apgd_targeted(
     """As `apgd`, on the targeted DLR loss, towards the `targets` wrong classes of the highest
     scores at x, one after the other; of fewer than four classes, where that loss is not defined,
     on z_t − z_y."""
-    index = check(
+    y, index = check(
         victim, x, y, index, eps, norm, steps=steps, restarts=restarts, targets=targets, eot=eot
     )
     attacked, left, z = standing(victim, x, y)
-    xp, radii = array_module(x), spread(eps, x)
+    xp = array_module(x)
     order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
-    for place in range(1, min(targets + 1, z.shape[1])):
-        for restart in range(restarts):
-            if len(left) == 0 or not radii.any():
-                return attacked
-            region = Region(x[left], radii[left], norm, victim)
-            stream = f"apgd target {place}"
-            start = region.random(index[left], stream=stream, seed=seed, restart=restart)
-            aim = xp.stack([y[left], order[left, place]], axis=1)
-            landed, fooled = _climb(victim, region, start, aim, _towards, steps, eot, early_exit)
-            attacked[left] = landed
-            left = left[~fooled]
-    return attacked
+    runs = [
+        Run(f"apgd target {place}", restart, xp.stack([y, order[:, place]], axis=1))
+        for place in range(1, min(targets + 1, z.shape[1]))
+        for restart in range(restarts)
+    ]
+    climb = partial(_climb, victim, loss=_towards, steps=steps, eot=eot, early_exit=early_exit)
+    return _in_turn(victim, x, attacked, left, spread(eps, x), norm, seed, index, runs, climb)
 
 
 def _towards(z: Array, aim: Array) -> tuple[Array, Array]:
     """The targeted loss of labels and targets, side by side in `aim` (N, 2)."""
-    if z.shape[1] > 3:
-        return targeted_dlr(z, aim[:, 0], aim[:, 1])
-    xp = array_module(z)
-    rows, dz = xp.arange(len(z)), xp.zeros_like(z)
-    dz[rows, aim[:, 1]], dz[rows, aim[:, 0]] = 1, -1
-    return (z * dz).sum(axis=1), dz
+    loss = targeted_dlr if z.shape[1] > 3 else difference
+    return loss(z, aim[:, 0], aim[:, 1])
+
+
+class Run(NamedTuple):
+    """A run from a start of its own: the name of the start's random numbers, and what the loss asks
+    for, labels (N,) or labels and targets (N, 2)."""
+
+    stream: str
+    restart: int
+    aim: Array
+
+
+def _in_turn(
+    victim: Victim, x: Array, attacked: Array, left: Array, radii: Array, norm: str, seed: int,
+    index: Array, runs: list[Run], climb: Callable[..., tuple[Array, Array]],
+) -> Array:  # fmt: skip
+    """One run after the other, each on the examples that those before it have left right."""
+    for stream, restart, aim in runs:
+        if len(left) == 0 or not radii.any():
+            break
+        region = Region(x[left], radii[left], norm, victim)
+        start = region.random(index[left], stream=stream, seed=seed, restart=restart)
+        attacked[left], fooled = climb(region, start, aim[left])
+        left = left[~fooled]
+    return attacked
 
 
 def _climb(

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..device import Array, array_module
 from .apgd import apgd, apgd_targeted
-from .ball import column, lengths
+from .ball import Radius, column, lengths, spread
 from .fab import fab
 from .region import check, standing
 from .square import square
@@ -36,7 +36,7 @@ def autoattack(
     x: Array,
     y: Array,
     *,
-    eps: float,
+    eps: Radius,
     norm: str = "linf",
     version: str | Sequence[str] = "standard",
     seed: int = 0,
@@ -49,13 +49,13 @@ def autoattack(
     `pgd` does, and for an unknown version or stage. `evaluation.robustness.evaluate` does the same
     in batches, goes on after a stop, and tells what each stage did.
     """
-    index = check(victim, x, y, index, eps, norm)
-    chosen = stages(version)
+    y, index = check(victim, x, y, index, eps, norm)
+    chosen, radii = stages(version), spread(eps, x)
     attacked, left, _ = standing(victim, x, y)
     for attack in chosen.values():
-        if len(left) == 0 or eps == 0:
+        if len(left) == 0 or not radii.any():
             break
-        options = {"eps": eps, "norm": norm, "seed": seed, "index": index[left]}
+        options = {"eps": radii[left], "norm": norm, "seed": seed, "index": index[left]}
         moved = attack(victim, x[left], y[left], **options)
         wrong = victim(moved)[0].argmax(axis=1) != y[left]
         attacked[left[wrong]] = moved[wrong]
@@ -86,10 +86,10 @@ def stages(version: str | Sequence[str] = "standard") -> dict[str, Attack]:
 
 
 def fab_inside(
-    victim: Victim, x: Array, y: Array, *, eps: float, norm: str = "linf", **options: Any
+    victim: Victim, x: Array, y: Array, *, eps: Radius, norm: str = "linf", **options: Any
 ) -> Array:
     """FAB's nearest wrong points where they lie in the ball, else x. `options`: those of `fab`."""
     found = fab(victim, x, y, norm=norm, eps=eps, **options)
     xp = array_module(x)
-    inside = lengths(found.astype(xp.float64) - x, norm) <= eps
-    return xp.where(column(inside, x), found, x)
+    near = lengths(found.astype(xp.float64) - x, norm) <= spread(eps, x)
+    return xp.where(column(near, x), found, x)

@@ -14,11 +14,25 @@ Radius = float | Array
 """Of a ball: one for all examples, or one for each (N,)."""
 
 
+def spread(values: Radius, x: Array) -> Array:
+    """One value for each example of x (N, …), float64, of one for all or of as many."""
+    xp = array_module(x)
+    return xp.broadcast_to(xp.asarray(values, dtype=xp.float64), (len(x),))
+
+
+def inside(moved: Array, x: Array, lo: float, hi: float) -> Array:
+    """`moved` in the box, in the dtype of x, in which lo and hi may not be numbers."""
+    xp, kind = array_module(x), x.dtype.type
+    least, most = kind(lo), kind(hi)
+    least = np.nextafter(least, kind(hi)) if float(least) < lo else least
+    most = np.nextafter(most, kind(lo)) if float(most) > hi else most
+    return xp.clip(moved.astype(x.dtype), least, most)
+
+
 def limits(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Array]:
     """The least and the greatest value of each element in the L∞ ball and the box, like x."""
     xp = array_module(x)
-    if not isinstance(eps, float | int):
-        eps = column(eps, x)
+    eps = column(spread(eps, x), x)
     exact = x.astype(xp.float64)
     low = xp.clip(exact - eps, lo, hi).astype(x.dtype)
     high = xp.clip(exact + eps, lo, hi).astype(x.dtype)
@@ -62,7 +76,11 @@ def column(values: Array, like: Array) -> Array:
 
 
 def unit(gradient: Array) -> Array:
-    """The gradient of each example scaled to Euclidean norm 1, in float64; 0 where it vanishes."""
+    """The gradient of each example scaled to Euclidean norm 1, in float64; 0 where it vanishes.
+
+    The largest element is scaled to 1 first: squares of what is tiny would be 0.
+    """
     xp = array_module(gradient)
-    length = column(lengths(gradient), gradient)
-    return gradient.astype(xp.float64) / xp.where(length > 0, length, 1.0)
+    largest = column(lengths(gradient, "linf"), gradient)
+    scaled = gradient.astype(xp.float64) / xp.where(largest > 0, largest, 1.0)
+    return scaled / xp.where(largest > 0, column(lengths(scaled), gradient), 1.0)

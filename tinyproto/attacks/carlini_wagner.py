@@ -2,13 +2,13 @@
 
 L2 looks for the nearest wrong point: it minimizes, over all w,
 
-    ‖x′ − x‖² + c max(z_y(x′) − max_{k≠y} z_k(x′), −κ)        x′ = lo + (hi − lo)(tanh w + 1)/2
+    ‖x′ − x‖²/s² + c max(z_y(x′) − max_{k≠y} z_k(x′), −κ)        x′ = lo + s (tanh w + 1)/2
 
-with Adam: whatever w is, x′ lies in the box. With too small a c the point stays right, with too
+with Adam, s = hi − lo being the size of the box: whatever w is, x′ lies in it. With too small a c the point stays right, with too
 large a one it goes too far: c, one for each example, grows tenfold until the attack succeeds, and
 then the interval is halved. By the chain rule, with m the margin (`losses.margin`),
 
-    ∂x′/∂w = (hi − lo)/2 · (1 − tanh² w)        ∂/∂x′ = 2 (x′ − x) − c [m < κ] ∇m.
+    ∂x′/∂w = s/2 · (1 − tanh² w)        ∂/∂x′ = 2 (x′ − x)/s² − c [m < κ] ∇m.
 
 L∞ is what papers on adversarial training report under the same name: PGD on the margin.
 """
@@ -17,7 +17,7 @@ import math
 
 from ..device import Array, array_module
 from ..losses import margin
-from .ball import column, lengths
+from .ball import Radius, column, inside, lengths
 from .gradient import pgd
 from .region import check, standing
 from .victim import Victim
@@ -43,7 +43,7 @@ def carlini_wagner(
     `first` is the first. confidence: κ, by how much the scores have to be wrong. There is nothing
     random in it. Raises ValueError as `pgd` does.
     """
-    check(victim, x, y, None, 0.0, "l2", steps=steps, searches=searches)
+    y, _ = check(victim, x, y, None, 0.0, "l2", steps=steps, searches=searches)
     xp = array_module(x)
     found, left, _ = standing(victim, x, y)
     if len(left) == 0:
@@ -60,7 +60,7 @@ def carlini_wagner(
         for step in range(1, steps + 1):
             squashed = xp.tanh(w)
             exact = middle + half * squashed
-            point = xp.clip(exact, victim.lo, victim.hi).astype(x.dtype)
+            point = inside(exact, best, victim.lo, victim.hi)
             z, backward = victim(point)
             value, dz = margin(z, labels)
             wrong = (z.argmax(axis=1) != labels) & (value >= confidence)
@@ -69,7 +69,7 @@ def carlini_wagner(
             nearer = wrong & (distance < nearest)
             best[nearer], nearest[nearer] = point[nearer], distance[nearer]
             pull = column(c * (value < confidence), x) * backward(dz)
-            gradient = (2 * (exact - clean) - pull) * half * (1 - squashed**2)
+            gradient = ((exact - clean) / (2 * half**2) - pull) * half * (1 - squashed**2)
             first_moment = BETA_1 * first_moment + (1 - BETA_1) * gradient
             second_moment = BETA_2 * second_moment + (1 - BETA_2) * gradient**2
             scale = rate * math.sqrt(1 - BETA_2**step) / (1 - BETA_1**step)
@@ -86,9 +86,9 @@ def carlini_wagner_linf(
     x: Array,
     y: Array,
     *,
-    eps: float,
+    eps: Radius,
     steps: int = 30,
-    step_size: float | None = None,
+    step_size: Radius | None = None,
     restarts: int = 1,
     seed: int = 0,
     index: Array | None = None,

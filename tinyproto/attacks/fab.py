@@ -5,8 +5,8 @@ At a point x′ the classifier is taken for linear: the boundary to class t is t
     {p : z_t(x′) − z_y(x′) + g·(p − x′) = 0}        g = ∇(z_t − z_y)(x′).
 
 Both x′ and the image x itself are moved to it by the shortest way inside the box (`hyperplane`),
-d and d₀, with an overshoot η = 1.05; x′ goes to a mixture of the two that leans towards x the more,
-the nearer x′ is to the hyperplane already,
+d and d₀, with an overshoot η = 1.05; x′ goes to a mixture of the two, which leans towards x the
+more, the farther x′ still is from the hyperplane,
 
     x′ ← (1 − α)(x′ + η d) + α(x + η d₀)        α = min(‖d‖/(‖d‖ + ‖d₀‖), 0.1).
 
@@ -16,9 +16,10 @@ Where this is wrong it is a candidate, and x′ steps back towards x, to x + 0.9
 import math
 from typing import Any
 
+from .. import losses
 from ..device import Array, array_module
 from ..kernels.random import normal, uniform
-from .ball import column, flat, lengths
+from .ball import Radius, column, flat, inside, lengths, spread
 from .hyperplane import step_to_hyperplane
 from .region import check, standing
 from .victim import Victim
@@ -26,7 +27,7 @@ from .victim import Victim
 LEAN, OVERSHOOT, BACK = 0.1, 1.05, 0.9
 DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
 REACH = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
-"""How far a random start may be where no radius is given, in units of x: the authors' choice."""
+"""How far a random start may be where no radius is given, in units of the box: the authors'."""
 
 
 def fab(
@@ -38,7 +39,7 @@ def fab(
     steps: int = 100,
     restarts: int = 1,
     targets: int = 0,
-    eps: float = math.inf,
+    eps: Radius = math.inf,
     bisections: int = 0,
     seed: int = 0,
     index: Array | None = None,
@@ -48,24 +49,27 @@ def fab(
 
     norm: "linf", "l2" or "l1". targets: 0 goes to the nearest class at each step, one backward pass
     for each class; of n the n wrong classes of the highest scores are aimed at in turn, one
-    backward pass a step. restarts: the second and later ones start at random near x. eps: an
-    example is given up to later runs once a wrong point at most so far away is known. bisections:
-    halvings of the way from x to the point found, in search of a nearer wrong one. seed, index: as
-    in `pgd`. Raises ValueError as `pgd` does.
+    backward pass a step. restarts: the second and later ones start at random near x. eps: later
+    runs leave out an example of which a wrong point at most so far away is known, and random starts
+    lie within it. bisections: halvings of the way from x to the point found, in search of a nearer
+    wrong one. seed, index: as in `pgd`. Raises ValueError as `pgd` does, and for negative targets.
     """
-    index = check(victim, x, y, index, eps, norm, tuple(DUAL), steps=steps, restarts=restarts)
+    if targets < 0:
+        raise ValueError(f"targets must be 0 or more, not {targets!r}")
+    y, index = check(victim, x, y, index, eps, norm, tuple(DUAL), steps=steps, restarts=restarts)
     xp = array_module(x)
     found, right, z = standing(victim, x, y)
     order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
-    best = xp.full(len(x), math.inf)
+    best, radii = xp.full(len(x), math.inf), spread(eps, x)
+    near = xp.where(radii < math.inf, radii, REACH[norm] * (victim.hi - victim.lo))
     for place in range(1, min(targets + 1, z.shape[1])) if targets else [0]:
         for restart in range(restarts):
-            left = right[best[right] > eps] if eps < math.inf else right
+            left = right[(best[right] > radii[right]) | (radii[right] == math.inf)]
             if len(left) == 0:
                 break
             start = x[left]
             if restart:
-                reach = xp.minimum(best[left], eps if eps < math.inf else REACH[norm])
+                reach = xp.minimum(best[left], near[left])
                 name = {"seed": seed, "restart": restart, "step": place}
                 start = _near(victim, start, reach, norm, index[left], name)
             aim = order[left, place] if targets else None
@@ -94,12 +98,12 @@ def _search(
         near, far = (xp.maximum(lengths(d, norm), 1e-8) for d in (step, from_origin))
         lean = xp.minimum(near / (near + far), LEAN)[:, None]
         moved = (here + OVERSHOOT * step) * (1 - lean) + (origin + OVERSHOOT * from_origin) * lean
-        point = xp.clip(moved, victim.lo, victim.hi).astype(x.dtype).reshape(x.shape)
+        point = inside(moved.reshape(x.shape), x, victim.lo, victim.hi)
         wrong = victim(point)[0].argmax(axis=1) != y
         distance = lengths(point.astype(xp.float64) - x, norm)
         nearer = wrong & (distance < best)
         found[nearer], best[nearer] = point[nearer], distance[nearer]
-        back = xp.clip(x + (point - x) * x.dtype.type(BACK), victim.lo, victim.hi)
+        back = inside(x + (point - x) * x.dtype.type(BACK), x, victim.lo, victim.hi)
         point = xp.where(column(wrong, x), back, point)
     return found, best
 
@@ -110,15 +114,11 @@ def _boundary(
     """z_t − z_y (N,) and its gradient (N, d), float64: for the class aimed at, or for the one whose
     hyperplane is nearest, |z_t − z_y| / ‖g‖ in the dual norm."""
     xp = array_module(point)
-    rows = xp.arange(len(point))
     z, backward = victim(point)
 
     def towards(target: Array) -> tuple[Array, Array]:
-        dz = xp.zeros_like(z)
-        dz[rows, target] = 1
-        dz[rows, y] = -1
-        difference = z[rows, target].astype(xp.float64) - z[rows, y]
-        return difference, flat(backward(dz)).astype(xp.float64)
+        value, dz = losses.difference(z.astype(xp.float64), y, target)
+        return value, flat(backward(dz.astype(z.dtype))).astype(xp.float64)
 
     if aim is not None:
         return towards(aim)
@@ -146,7 +146,7 @@ def _near(
     else:
         drawn = normal(size, index, stream="fab start", xp=xp, **name)
     moved = flat(x) + drawn * (reach / (2 * lengths(drawn, norm)))[:, None]
-    return xp.clip(moved, victim.lo, victim.hi).astype(x.dtype).reshape(x.shape)
+    return inside(moved.reshape(x.shape), x, victim.lo, victim.hi)
 
 
 def _bisect(victim: Victim, x: Array, wrong: Array, y: Array, halvings: int) -> Array:
@@ -156,7 +156,7 @@ def _bisect(victim: Victim, x: Array, wrong: Array, y: Array, halvings: int) -> 
     found, way = wrong.copy(), wrong.astype(xp.float64) - x
     for _ in range(halvings):
         middle = (inner + outer) / 2
-        point = xp.clip(x + way * column(middle, x), victim.lo, victim.hi).astype(x.dtype)
+        point = inside(x + way * column(middle, x), x, victim.lo, victim.hi)
         bad = victim(point)[0].argmax(axis=1) != y
         found[bad] = point[bad]
         inner, outer = xp.where(bad, inner, middle), xp.where(bad, middle, outer)

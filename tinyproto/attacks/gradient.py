@@ -12,8 +12,8 @@ import numpy as np
 from ..device import Array, array_module
 from ..kernels.random import normal
 from ..losses import cross_entropy
-from .ball import Radius, column, lengths
-from .region import Loss, Region, check, spread, standing
+from .ball import Radius, column, lengths, spread
+from .region import Loss, Region, check, standing
 from .victim import Victim
 
 
@@ -70,7 +70,7 @@ def pgd(
     Raises ValueError for an unknown norm, a negative eps, no steps, labels that are no columns of
     z, or x outside the victim's bounds.
     """
-    index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
+    y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
     radii = spread(eps, x)
     sizes = 2.5 * radii / steps if step_size is None else spread(step_size, x)
     attacked, left, _ = standing(victim, x, y)
@@ -109,7 +109,8 @@ def craft(
     It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size, as
     TRADES does. The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
     """
-    xp, index = array_module(x), check(victim, x, y, index, eps, norm, steps=steps)
+    y, index = check(victim, x, y, index, eps, norm, steps=steps)
+    xp, sizes = array_module(x), spread(step_size, x)
     region = Region(x, eps, norm, victim)
     if jitter is None:
         point = region.random(index, seed=seed, epoch=epoch)
@@ -120,7 +121,7 @@ def craft(
         point = region.project(slice(None), moved)
     for _ in range(steps):
         z, backward = victim(point)
-        point = region.step(slice(None), point, backward(loss(z, y)[1]), step_size)
+        point = region.step(slice(None), point, backward(loss(z, y)[1]), sizes)
     return point
 
 

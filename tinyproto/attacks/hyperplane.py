@@ -42,7 +42,7 @@ def _greedy(x: Array, w: Array, b: Array, lo: float, hi: float) -> Array:
     gap = b - (w * x).sum(axis=1)
     upward = xp.sign(w) * xp.sign(gap)[:, None]
     room = xp.where(upward > 0, hi - x, xp.where(upward < 0, x - lo, 0.0))
-    order = xp.argsort(-xp.abs(w), axis=1)
+    order = xp.argsort(-xp.abs(w), axis=1, kind="stable")
     gain = xp.take_along_axis(xp.abs(w), order, axis=1)
     room = xp.take_along_axis(room, order, axis=1)
     full = gain * room

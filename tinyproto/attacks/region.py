@@ -17,16 +17,14 @@ class Region:
     """The ball of radius eps around x inside the box, and how one starts and moves in it."""
 
     def __init__(self, x: Array, eps: ball.Radius, norm: str, victim: Victim):
-        self.x, self.norm, self.eps = x, norm, spread(eps, x)
+        self.x, self.norm, self.eps = x, norm, ball.spread(eps, x)
         self.lo, self.hi = victim.lo, victim.hi
         if norm == "linf":
             self.low, self.high = ball.limits(x, self.eps, self.lo, self.hi)
 
-    def step(self, active: Any, point: Array, gradient: Array, size: Any) -> Array:
-        """One step of length `size` (one for all, or one for each of the examples) along the
-        gradient, projected back."""
-        xp = array_module(point)
-        size = size if isinstance(size, float) else ball.column(size, point)
+    def step(self, active: Any, point: Array, gradient: Array, sizes: Array) -> Array:
+        """One step along the gradient, of a length for each of the examples, projected back."""
+        xp, size = array_module(point), ball.column(sizes, point)
         if self.norm == "linf":
             direction = xp.sign(gradient).astype(point.dtype)
             return self.project(active, point + direction * xp.asarray(size, dtype=point.dtype))
@@ -56,12 +54,6 @@ class Region:
         return ball.project_l2(x, moved, self.eps, self.lo, self.hi)
 
 
-def spread(values: ball.Radius, x: Array) -> Array:
-    """One value for each example of x (N, …), float64, of one for all or of as many."""
-    xp = array_module(x)
-    return xp.broadcast_to(xp.asarray(values, dtype=xp.float64), (len(x),))
-
-
 def check(
     victim: Victim,
     x: Array,
@@ -71,9 +63,9 @@ def check(
     norm: str,
     norms: tuple[str, ...] = ("linf", "l2"),
     **counts: int,
-) -> Array:
-    """The examples' places in the data set, 0 … N − 1 unless given. Raises ValueError for what an
-    attack cannot work with."""
+) -> tuple[Array, Array]:
+    """The labels, and the examples' places in the data set, 0 … N − 1 unless given, as int64.
+    Raises ValueError for what an attack cannot work with."""
     if norm not in norms:
         raise ValueError(f"norm must be {' or '.join(map(repr, norms))}, not {norm!r}")
     if not bool(np.all(np.asarray(to_host(eps) if hasattr(eps, "shape") else eps) >= 0)):
@@ -92,14 +84,23 @@ def check(
             f"x must lie in [{victim.lo}, {victim.hi}], not [{float(x.min())}, {float(x.max())}]"
         )
     xp = array_module(x)
-    return xp.arange(len(x)) if index is None else xp.asarray(index)
+    places = xp.arange(len(x)) if index is None else xp.asarray(index)
+    return y.astype(xp.int64), places
 
 
 def standing(victim: Victim, x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """A copy of x, the places of the examples that are right to begin with, and all scores."""
-    xp = array_module(x)
+    """A copy of x, the places of the examples that are right to begin with, and all scores.
+    Raises ValueError for fewer than two classes, and labels that are no columns of z."""
     z, _ = victim(x)
-    if len(x) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
+    check_labels(z, y)
+    return x.copy(), array_module(x).flatnonzero(z.argmax(axis=1) == y), z
+
+
+def check_labels(z: Array, y: Array) -> None:
+    """Raises ValueError for scores z (N, C) of fewer than two classes, and for labels y that are
+    no columns of them."""
+    if z.shape[1] < 2:
+        raise ValueError(f"scores must be of two classes or more, not {z.shape[1]}")
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
         wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
         raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {wrong}")
-    return x.copy(), xp.flatnonzero(z.argmax(axis=1) == y), z

@@ -13,7 +13,7 @@ from ..device import Array, array_module
 from ..kernels.random import uniform
 from ..losses import margin
 from . import ball
-from .region import check, spread, standing
+from .region import check, standing
 from .victim import Victim
 
 HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -40,9 +40,9 @@ def square(
     its own. Returns points in the ball and in the box, wrong ones where they were found; an example
     that is wrong to begin with is left alone. Raises ValueError as `pgd` does.
     """
-    index = check(victim, x, y, index, eps, norm, queries=queries)
+    y, index = check(victim, x, y, index, eps, norm, queries=queries)
     attacked, left, _ = standing(victim, x, y)
-    radii = spread(eps, x)
+    radii = ball.spread(eps, x)
     if len(left) == 0 or not radii.any():
         return attacked
     images = x[left] if x.ndim == 4 else ball.flat(x[left])[:, None, :, None]
@@ -84,13 +84,14 @@ class _Search:
     def signs(self, places: Array, count: int, query: int, what: str) -> Array:
         return self.xp.where(self.draw(places, count, query, what) < 0.5, -1.0, 1.0)
 
-    def side(self, share: float, least: int) -> tuple[int, int]:
+    def side(self, share: float, least: int, odd: bool = False) -> tuple[int, int]:
         """Rows and columns of a window with so large a share of the pixels."""
         _, height, width, _ = self.x.shape
-        if height == 1:  # a row of pixels
-            return 1, min(width, max(least, round(share * width)))
-        wanted = min(max(least, round(math.sqrt(share * height * width))), height, width)
-        return wanted, wanted
+        row = height == 1  # no image, but a row of pixels
+        wanted = max(least, round(share * width if row else math.sqrt(share * height * width)))
+        wanted += odd and wanted % 2 == 0
+        wanted = min(wanted, width if row else min(height, width))
+        return (1 if row else wanted), wanted
 
     def window(
         self, places: Array, side: tuple[int, int], query: int, what: str
@@ -133,14 +134,16 @@ class _L2(_Search):
     def start(self) -> Array:
         """Tiles with bumps, each with a sign for each channel, stretched to the radius."""
         xp, (count, height, width, channels) = self.xp, self.x.shape
-        side = max(1, (height if height > 1 else width) // 5)
+        side = max(1, (min(height, width) if height > 1 else width) // 5)
         rows = min(side, height)
         down, across = height // rows, width // side
         top, left = (height - down * rows) // 2, (width - across * side) // 2
         places = xp.arange(count)
         sign = self.signs(places, down * across * channels, 0, "tiles")
         sign = sign.reshape(count, down, 1, across, 1, channels)
-        tiles = sign * self.bump(rows, side)[None, None, :, None, :, None]
+        turn = self.draw(places, down * across, 0, "turn").reshape(count, down, 1, across, 1, 1)
+        bump, turned = (b[None, None, :, None, :, None] for b in self.bumps(rows, side))
+        tiles = sign * xp.where(turn < 0.5, bump, turned)
         delta = xp.zeros(self.x.shape)
         delta[:, top : top + down * rows, left : left + across * side] = tiles.reshape(
             count, down * rows, across * side, channels
@@ -151,7 +154,7 @@ class _L2(_Search):
         """`best` with a new bump in one window, paid for with what a second one held."""
         xp, channels = self.xp, best.shape[3]
         delta = best.astype(xp.float64) - self.x[places]
-        side = self.side(share, 3)
+        side = self.side(share, 3, odd=True)
         rows = xp.arange(len(places))[:, None, None]
         first = (rows, *self.window(places, side, query, "window"))
         second = (rows, *self.window(places, side, query, "second window"))
@@ -160,10 +163,9 @@ class _L2(_Search):
         held = ((delta * covered[..., None]) ** 2).sum(axis=(1, 2))
         used = (delta**2).sum(axis=(1, 2, 3))
         spare = xp.maximum(self.eps[places] ** 2 - used, 0)[:, None] / channels
-        upright = self.draw(places, 1, query, "turn")[:, :, None, None] < 0.5
-        bump = self.bump(*side)
-        turned = bump.T if side[0] == side[1] else bump
-        bump = xp.where(upright, bump[None, :, :, None], turned[None, :, :, None])
+        turn = self.draw(places, 1, query, "turn")[:, :, None, None]
+        bump, turned = (b[None, :, :, None] for b in self.bumps(*side))
+        bump = xp.where(turn < 0.5, bump, turned)
         sign = self.signs(places, channels, query, "sign")[:, None, None, :]
         new = _unit(bump * sign + _unit(delta[first]))
         delta[second] = 0
@@ -176,8 +178,8 @@ class _L2(_Search):
         moved = x + ball.column(eps, x) * ball.unit(delta)
         return ball.project_l2(x, moved, eps, self.lo, self.hi)
 
-    def bump(self, rows: int, columns: int) -> Array:
-        """(rows, columns), of norm 1: a hill beside a hollow."""
+    def bumps(self, rows: int, columns: int) -> tuple[Array, Array]:
+        """(rows, columns), of norm 1: a hill beside a hollow; and, of a square, on end."""
         xp = self.xp
         if rows == 1:
             half = columns // 2
@@ -186,7 +188,8 @@ class _L2(_Search):
             half = rows // 2
             parts, axis = [self.hill(half, columns), -self.hill(rows - half, columns)], 0
         shape = xp.concatenate(parts, axis=axis)
-        return shape / max(float(xp.sqrt((shape**2).sum())), 1e-12)
+        shape = shape / max(float(xp.sqrt((shape**2).sum())), 1e-12)
+        return shape, shape.T if rows == columns else shape
 
     def hill(self, rows: int, columns: int) -> Array:
         """Rectangles on one another, the k-th of height 1/k², of norm 1."""

@@ -59,15 +59,18 @@ class Victim:
         return z, counted
 
     def _warn(self) -> None:
-        zero, asked = self.flat_gradients, self.backward_passes
-        if not self._warned and zero >= 10 and 10 * zero >= asked:
+        told = tell_flat(self.flat_gradients, self.backward_passes)
+        if told and not self._warned:
             self._warned = True
-            warnings.warn(
-                f"the gradient was exactly 0 in {zero} of {asked} backward passes: attacks along "
-                "it see nothing there; Square needs none",
-                FlatGradientWarning,
-                stacklevel=4,
-            )
+            about = "attacks along it see nothing there; Square needs none"
+            warnings.warn(f"{told}: {about}", FlatGradientWarning, stacklevel=4)
+
+
+def tell_flat(flat_gradients: int, backward_passes: int) -> str | None:
+    """What there is to say of so many flat gradients; None where they are few."""
+    if flat_gradients < 10 or 10 * flat_gradients < backward_passes:
+        return None
+    return f"the gradient was exactly 0 in {flat_gradients} of {backward_passes} backward passes"
 
 
 def _count_flat(z: Array, dz: Array, dx: Array) -> int:

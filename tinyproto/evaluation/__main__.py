@@ -32,6 +32,11 @@ from . import masking
 from .robustness import evaluate
 
 
+def _fab(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
+    """FAB without a radius: distances are not cut off where the accuracy is known."""
+    return fab(victim, x, y, **options)
+
+
 def _nearest(victim: Victim, x: Array, y: Array, *, norm: str, **_: Any) -> Array:
     """Carlini and Wagner's attack knows no radius and draws nothing."""
     if norm != "l2":
@@ -52,8 +57,8 @@ ATTACKS: dict[str, Callable[..., Array]] = {
     "cw-linf": _margin,
     "apgd-ce": apgd,
     "apgd-dlr": partial(apgd, loss="dlr"),
-    "fab": fab,
-    "fab-t": partial(fab, targets=9),
+    "fab": _fab,
+    "fab-t": partial(_fab, targets=9),
     "square": square,
 }
 LISTS: dict[str, str | Mapping[str, Callable[..., Array]]] = {
@@ -86,8 +91,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def radius(text: str, norm: str) -> float:
-    """eps from "8/255" or "0.03". Raises ValueError for anything else, and for what is more than
-    any image has room for."""
+    """eps from "8/255" or "0.03". Raises ValueError for anything else, and in L∞ for what is more
+    than any image has room for."""
     try:
         value = float(Fraction(text.replace(" ", "")))
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -137,6 +142,8 @@ def run(options: argparse.Namespace) -> None:
         images = images[..., None]  # grey: one channel, so that Square sees an image
     labels = data.y_test[: options.examples]
     if classes is not None:
+        if not np.isin(labels, classes).all():
+            raise ValueError(f"{options.model} does not know all classes of {data.name}")
         labels = np.searchsorted(classes, labels)
     print(f"{len(images)} test images of {data.name} from {data.source}")
     x = xp.asarray(images) / xp.float32(255)

@@ -10,6 +10,7 @@ depends on its place in the data set and on the seed, not on the batches.
 import hashlib
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ import numpy as np
 from .. import state
 from ..attacks import Victim
 from ..attacks.autoattack import stages
-from ..attacks.ball import lengths
+from ..attacks.ball import inside, lengths
+from ..attacks.region import check_labels
 from ..device import Array, array_module, to_host
 from ..training.progress import progress
 from . import masking
 from .robustness_report import ARRAYS, COSTS, Report, Result, share
 
 Attack = Callable[..., Array]
+
+PROBED = 16  # images whose scores tell one victim from another
+ROUNDING = 1e-6  # of the box's size: how far outside ball or box an attack in float32 may land
 
 
 def evaluate(
@@ -49,10 +54,10 @@ def evaluate(
     it, and the table shows what is left: AutoAttack's way, and the default for it. path: a file
     that is written after each batch, and read when it is there. shown: a bar with the accuracy so
     far, on stderr. What an attack finds farther than eps away, as FAB and Carlini and Wagner's may,
-    counts for the distances alone.
+    counts for the distances alone; a millionth of the box is allowed for an attack that rounds.
 
-    Raises ValueError for a file of other images or settings, for scores that are not finite, and as
-    the attacks do.
+    Raises ValueError for a file of another victim, other images, attacks or settings, for scores
+    that are not finite, for points outside the box, and as the attacks do.
     """
     xp, count = array_module(x), len(x)
     index = xp.arange(count) if index is None else xp.asarray(index)
@@ -63,12 +68,16 @@ def evaluate(
         attacks, chain = stages(version or "standard"), True if chain is None else chain
     settings = {
         "eps": float(eps), "norm": norm, "chain": bool(chain), "seed": seed,
-        "attacks": list(attacks), "examples": count, "images": _checksum(x, y, index),
+        "box": [float(victim.lo), float(victim.hi)], "examples": count,
+        "attacks": {name: _describe(attack) for name, attack in attacks.items()},
+        "images": _checksum(x, y, index),
     }  # fmt: skip
-    report = _load(path, settings)
+    probe = to_host(victim.model(x[:PROBED])[0])
+    check_labels(probe, y)
+    report = _load(path, settings, probe)
     if report is None:
         clean = _right(victim, x, y, batch_size)
-        report = Report(clean, {}, settings, masking.before(victim, x[:batch_size]))
+        report = Report(clean, {}, settings, masking.before(victim, x[:batch_size]), probe)
     left = report.clean.copy()
     total = count * len(attacks)
     with progress(total, "image", title="attacking", shown=shown, lines=40) as advance:
@@ -108,14 +117,26 @@ def _attack(
     result.seconds += time.perf_counter() - begun
     for name, count in zip(COSTS[1:], before, strict=True):
         setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
-    distance = to_host(lengths(attacked.astype(xp.float64) - x[at], norm))
-    distance[_right(victim, attacked, y[at], len(places))] = np.inf
     size = victim.hi - victim.lo
-    rounded = victim.lo + size / 255 * xp.rint((attacked - victim.lo) * (255 / size))
-    rounded = xp.clip(rounded, victim.lo, victim.hi).astype(x.dtype)
-    result.right[places] = distance > eps
-    result.right_rounded[places] = (distance > eps) | _right(victim, rounded, y[at], len(places))
-    result.distance[places] = distance
+    slack = ROUNDING * size
+    if (
+        len(x)
+        and not victim.lo - slack
+        <= float(attacked.min())
+        <= float(attacked.max())
+        <= victim.hi + slack
+    ):
+        raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
+    steps = xp.rint((attacked - victim.lo) * (255 / size))
+    rounded = inside(victim.lo + size / 255 * steps, attacked, victim.lo, victim.hi)
+    distances = []
+    for points in (attacked, rounded):
+        distance = to_host(lengths(points.astype(xp.float64) - x[at], norm))
+        distance[_right(victim, points, y[at], len(places))] = np.inf
+        distances.append(distance)
+    result.right[places] = distances[0] > eps + slack
+    result.right_rounded[places] = distances[1] > eps + slack
+    result.distance[places] = distances[0]
     result.done[places] = True
 
 
@@ -129,6 +150,15 @@ def _right(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
     return np.concatenate(found)
 
 
+def _describe(attack: Attack) -> str:
+    """An attack's name and settings, as far as they can be told."""
+    given = ""
+    while isinstance(attack, partial):
+        given = f"{sorted(attack.keywords.items())}{given}"
+        attack = attack.func
+    return f"{attack.__qualname__}{given}" if hasattr(attack, "__qualname__") else repr(attack)
+
+
 def _checksum(x: Array, y: Array, index: Array) -> str:
     """Of images, labels and places: a file of results belongs to these alone."""
     digest = hashlib.sha256()
@@ -138,7 +168,7 @@ def _checksum(x: Array, y: Array, index: Array) -> str:
 
 
 def _save(path: str | Path, report: Report) -> None:
-    arrays, costs = {"clean": report.clean}, {}
+    arrays, costs = {"clean": report.clean, "probe": report.probe}, {}
     for name, result in report.results.items():
         arrays |= {f"{name}/{field}": getattr(result, field) for field in ARRAYS}
         costs[name] = {field: getattr(result, field) for field in COSTS}
@@ -146,7 +176,7 @@ def _save(path: str | Path, report: Report) -> None:
     state.save(path, arrays, metadata)
 
 
-def _load(path: str | Path | None, settings: dict[str, Any]) -> Report | None:
+def _load(path: str | Path | None, settings: dict[str, Any], probe: np.ndarray) -> Report | None:
     if path is None or not Path(path).exists():
         return None
     arrays, metadata = state.load(path)
@@ -159,8 +189,13 @@ def _load(path: str | Path | None, settings: dict[str, Any]) -> Report | None:
             f"{path} belongs to another evaluation: its {other[0]} is {found.get(other[0])!r}, "
             f"not {settings[other[0]]!r}"
         )
+    steady = not any(line.startswith(masking.NOISY) for line in metadata["warnings"])
+    scale = 1e-3 * float(np.abs(probe).max()) if probe.size else 0.0
+    kept = arrays["probe"]
+    if steady and (kept.shape != probe.shape or not np.allclose(kept, probe, 1e-3, scale)):
+        raise ValueError(f"{path} belongs to another evaluation: the victim's scores are not its")
     results = {}
     for name, costs in metadata["costs"].items():
         own: dict[str, Any] = {field: arrays[f"{name}/{field}"] for field in ARRAYS}
         results[name] = Result(**own, **costs)
-    return Report(arrays["clean"], results, found, metadata["warnings"])
+    return Report(arrays["clean"], results, found, metadata["warnings"], kept)

@@ -20,8 +20,8 @@ class Result:
     """What one attack did to each example (N,), and its cost.
 
     done: it has been attacked. right: right, and no wrong point was found within eps;
-    right_rounded: none that is still wrong once it is rounded to 8 bits. distance: of a wrong point
-    found, in the norm of the evaluation, within eps or not; ∞ where none was.
+    right_rounded: none that, rounded to 8 bits, is still wrong and within eps. distance: of a wrong
+    point found, in the norm of the evaluation, within eps or not; ∞ where none was.
     """
 
     done: np.ndarray
@@ -42,12 +42,13 @@ class Result:
 @dataclass
 class Report:
     """Results by attack. clean (N,): which examples are right without any. warnings: what speaks
-    against the figures, one line each (see `masking`)."""
+    against the figures, one line each (see `masking`). probe: the scores of the first images."""
 
     clean: np.ndarray
     results: dict[str, Result]
     settings: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
+    probe: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
     @property
     def right(self) -> np.ndarray:
@@ -57,7 +58,8 @@ class Report:
     def rows(self) -> list[dict[str, Any]]:
         """A row for each attack, and one for the worst of them at each example.
 
-        Accuracies in per cent; in a chain, of what is right after the attack and all before it.
+        Accuracies in per cent; in a chain, of what is right after the attack and all before it. (An
+        image that rounding saves is not attacked again there: "rounded" is an upper bound.)
         "found": for how many of the attacked examples a wrong point was found at all; distances
         are those of these points.
         """

@@ -37,6 +37,7 @@ ROOT = Path(__file__).parent.parent
 DEFENSES = "tests/training/test_defenses.py"
 CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
 LAYERS = ["tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py"]
+ATTACKS = ["tests/attacks"]
 TESTS = {
     "layers/base.py": LAYERS,
     "layers/batch_norm.py": LAYERS,
@@ -50,7 +51,18 @@ TESTS = {
     "prototypes/deep.py": ["tests/prototypes/test_deep.py", DEFENSES],
     "optimizers.py": ["tests/test_optimizers.py"],
     "training/defenses.py": [DEFENSES],
+    "attacks/apgd.py": ATTACKS,
+    "attacks/autoattack.py": ATTACKS,
+    "attacks/ball.py": ATTACKS,
+    "attacks/carlini_wagner.py": ATTACKS,
+    "attacks/fab.py": ATTACKS,
+    "attacks/gradient.py": ATTACKS,
+    "attacks/hyperplane.py": ATTACKS,
+    "attacks/region.py": ATTACKS,
+    "attacks/square.py": ATTACKS,
+    "attacks/victim.py": ATTACKS,
     "kernels/convolution.py": ["tests/kernels/test_convolution.py"],
+    "kernels/hyperplane.py": ["tests/attacks/test_hyperplane.py"],
     "kernels/pooling.py": [*LAYERS, "-k", "Pool"],
     "kernels/channels.py": ["tests/kernels/test_channels.py", "tests/layers", "-k", CHANNELS],
 }

@@ -4,9 +4,10 @@ L2 looks for the nearest wrong point: it minimizes, over all w,
 
     ‖x′ − x‖²/s² + c max(z_y(x′) − max_{k≠y} z_k(x′), −κ)        x′ = lo + s (tanh w + 1)/2
 
-with Adam, s = hi − lo being the size of the box: whatever w is, x′ lies in it. With too small a c the point stays right, with too
-large a one it goes too far: c, one for each example, grows tenfold until the attack succeeds, and
-then the interval is halved. By the chain rule, with m the margin (`losses.margin`),
+with Adam, s = hi − lo being the size of the box: whatever w is, x′ lies in it. With too small a c
+the point stays right, with too large a one it goes too far: c, one for each example, grows tenfold
+until the attack succeeds, and then the interval is halved. By the chain rule, with m the margin
+(`losses.margin`),
 
     ∂x′/∂w = s/2 · (1 − tanh² w)        ∂/∂x′ = 2 (x′ − x)/s² − c [m < κ] ∇m.
 

@@ -205,7 +205,8 @@ def axis(place: Place) -> Iterator[Edit]:
     """Another axis, another entry of a shape, two indices exchanged, a transpose dropped."""
     node = place.node
     if isinstance(node, ast.keyword) and node.arg == "axis":
-        yield *place.span(node.value), OTHER_AXIS[place.text(node.value)]
+        if place.text(node.value) in OTHER_AXIS:
+            yield *place.span(node.value), OTHER_AXIS[place.text(node.value)]
     elif isinstance(node, ast.Attribute) and node.attr == "T":
         _, end = place.span(node)
         yield end - 2, end, ""

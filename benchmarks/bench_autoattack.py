@@ -25,7 +25,7 @@ from common import options, report
 from torch_peer import torch
 
 from tinyproto import networks
-from tinyproto.attacks import Victim, apgd, fab, fgsm, pgd, square
+from tinyproto.attacks import Victim, apgd, craft, fab, square
 from tinyproto.attacks.autoattack import fab_inside, stages
 from tinyproto.attacks.ball import lengths
 from tinyproto.attacks.region import Region
@@ -142,18 +142,20 @@ def plain(x: np.ndarray) -> Any:
 
 
 def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
-    """Nothing is drawn: the same examples have to be fooled."""
-    settings: dict[str, Any] = {"steps": 10, "random_start": False}
-    step = 2 / 255 if sides.norm == "linf" else 0.1
-    ours = partial(pgd, step_size=step, early_exit=False, **settings)
+    """Nothing is drawn: the same examples have to be fooled. Ours is `craft`, which moves every
+    image all its steps, as torchattacks does; `pgd` leaves alone what is wrong."""
+
+    def ours(steps: int, size: float) -> Attack:
+        attack = partial(craft, steps=steps, step_size=size, jitter=0.0)
+        return sides.ours(attack)
+
     if sides.norm == "linf":
-        theirs = sides.torchattacks("PGD", alpha=step, **settings)
+        pairs = {
+            "FGSM": (ours(1, sides.eps), sides.torchattacks("FGSM")),
+            "PGD-10": (ours(10, 2 / 255), torch_pgd(sides, "PGD", 2 / 255)),
+        }
     else:
-        theirs = sides.torchattacks("PGDL2", alpha=step, **settings)
-    pairs = {"PGD-10": (sides.ours(ours), theirs)}
-    if sides.norm == "linf":
-        one = sides.ours(lambda *a, seed, index, **k: fgsm(*a, **k))
-        pairs = {"FGSM": (one, sides.torchattacks("FGSM"))} | pairs
+        pairs = {"PGD-10": (ours(10, 0.1), torch_pgd(sides, "PGDL2", 0.1))}
     rows = []
     for name, attacks in pairs.items():
         mine, their = (sides.right(run(x, y, np.arange(len(x))), y) for run in attacks)
@@ -167,6 +169,10 @@ def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
             }
         )
     return rows
+
+
+def torch_pgd(sides: Sides, name: str, size: float) -> Attack:
+    return sides.torchattacks(name, alpha=size, steps=10, random_start=False)
 
 
 def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:

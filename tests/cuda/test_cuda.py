@@ -142,6 +142,33 @@ def test_kernel_on_a_real_device_equals_the_cpu(name):
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_attacks_agree_on_a_real_device(norm):
+    from functools import partial
+
+    from tinyproto.attacks import Victim, apgd, apgd_targeted, carlini_wagner, fab, square
+    from tinyproto.networks import compact_cnn
+
+    attacks = {
+        "apgd": partial(apgd, eps=0.01, steps=5, norm=norm),
+        "apgd-t": partial(apgd_targeted, eps=0.01, steps=3, targets=2, norm=norm),
+        "fab": partial(fab, steps=3, targets=1, norm=norm),
+        "square": partial(square, eps=0.01, queries=20, norm=norm),
+        "cw": partial(carlini_wagner, steps=5, searches=2),
+    }
+    x = np.random.default_rng(0).random((6, 32, 32, 3))
+    found: dict = {}
+    for name in ("cpu", "cuda"):
+        xp = device.select(name)
+        victim, images = Victim(compact_cnn().to(xp, np.float64)), xp.asarray(x)
+        labels = victim(images)[0].argmax(axis=1)
+        for attack, run in attacks.items():
+            found.setdefault(attack, []).append(device.to_host(run(victim, images, labels)))
+    for attack, (here, there) in found.items():
+        np.testing.assert_allclose(there, here, atol=1e-7, err_msg=attack)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", ["standard", "pgd", "trades", "mart", "dpnp", "adv-dpnp"])
 def test_training_agrees_on_a_real_device(method):
     from functools import partial

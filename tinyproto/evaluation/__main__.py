@@ -158,12 +158,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    options = parse(arguments)
     try:
-        run(parse(arguments))
+        run(options)
     except (ValueError, OSError, ImportError, DeviceError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        sys.exit("stopped")
+        how = f"the same command goes on from {options.state}" if options.state else "all is lost"
+        sys.exit(f"stopped; {how}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tinyproto.attacks import (
 )
 from tinyproto.attacks.autoattack import VERSIONS, fab_inside, stages
 from tinyproto.attacks.ball import lengths
+from tinyproto.attacks.region import Region
 from tinyproto.losses import cross_entropy, dlr
 
 
@@ -141,6 +142,31 @@ def test_other_seeds_and_places_draw_other_numbers(name):
     first = BALL[name](victim, x, y, **options)
     assert (BALL[name](victim, x, y, seed=1, **options) != first).any(axis=1).all()
     assert (BALL[name](victim, x, y, index=np.arange(9) + 9, **options) != first).any(axis=1).all()
+
+
+@pytest.mark.parametrize("name", ["pgd", "apgd", "apgd-t", "square", "autoattack"])
+def test_the_seed_is_0_unless_given(name):
+    victim, x, y = problem(3, count=9)
+    attack = BALL.get(name, autoattack)
+    expected = attack(victim, x, y, eps=0.05, norm="l2", seed=0)
+    np.testing.assert_array_equal(attack(victim, x, y, eps=0.05, norm="l2"), expected)
+    assert (attack(victim, x, y, eps=0.05, norm="l2", seed=1) != expected).any()
+
+
+def test_starts_are_uniform_in_the_l2_ball():
+    x = np.full((3000, 3), 0.5)
+    region = Region(x, np.linspace(0.01, 0.4, 3000), "l2", Victim(constant()))
+    start = region.random(np.arange(3000), seed=0)
+    share = (lengths(start - x) / region.eps) ** 3  # of the ball's volume
+    np.testing.assert_allclose(np.quantile(share, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.03)
+
+
+def test_momentum_does_not_depend_on_the_scale_of_the_gradient():
+    victim, x, y = problem(3, count=9)
+    model = victim.model
+    quiet = Victim(lambda x: (model(x)[0], lambda dz: 1e-6 * model(x)[1](dz)))
+    options = {"eps": 0.05, "momentum": 0.9, "steps": 10, "norm": "l2", "early_exit": False}
+    np.testing.assert_allclose(pgd(quiet, x, y, **options), pgd(victim, x, y, **options), atol=1e-9)
 
 
 @each_norm
@@ -339,6 +365,23 @@ def test_a_flat_gradient_warns_once():
         apgd(victim, x, y, eps=0.1, steps=10)
     assert len(seen) == 1
     assert victim.flat_gradients == victim.backward_passes
+
+
+@pytest.mark.parametrize(
+    ("scores", "dz", "flat"),
+    [
+        ([100.0, 0.0, 0.0], 0.0, 2),  # cross-entropy in float32 has no gradient there
+        ([100.0, 99.0, 0.0], 0.0, 0),
+        ([-100.0, -101.0, -300.0], 0.0, 0),
+        ([1.0, 0.0, 0.0], 0.0, 0),
+        ([1.0, 0.0, 0.0], 1.0, 2),
+    ],
+)
+def test_what_counts_as_a_flat_gradient(scores, dz, flat):
+    victim = Victim(lambda x: (np.array([scores] * len(x)), lambda dz: np.zeros_like(x)))
+    _, backward = victim(np.zeros((2, 4)))
+    backward(np.full((2, 3), dz))
+    assert victim.flat_gradients == flat
 
 
 @pytest.mark.filterwarnings("error")

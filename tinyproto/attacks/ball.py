@@ -44,22 +44,29 @@ def limits(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Array]:
 def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Array:
     """`moved`, clipped to the box and pulled back along the straight line to within eps of x.
 
-    The box is convex and holds x, so the pull stays inside it.
+    The box is convex and holds x, so the pull stays inside it. What is pulled lands a few units in
+    the last place short of eps, so that rounding to the dtype of x seldom goes beyond; where it
+    does, each element that was rounded away from x takes the next number towards it.
     """
     xp = array_module(x)
-    delta = xp.clip(moved.astype(xp.float64), lo, hi) - x
+    delta = xp.subtract(xp.clip(moved, lo, hi), x, dtype=xp.float64)
     length = lengths(delta)
-    scale = xp.where(length > eps, eps / xp.maximum(length, np.finfo(np.float64).tiny), 1.0)
-    delta = delta * column(scale * (1 - 2.0**-50), x)
-    landed = (x + delta).astype(x.dtype)
-    outside = xp.abs(landed.astype(xp.float64) - x) > xp.abs(delta)
-    return xp.where(outside, xp.nextafter(landed, x), landed)
+    short = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
+    short = short / xp.maximum(length, np.finfo(np.float64).tiny)
+    delta = delta * column(xp.where(length > eps, short, 1.0), x)
+    landed = inside(x + delta, x, lo, hi)
+    beyond = xp.flatnonzero(lengths(xp.subtract(landed, x, dtype=xp.float64)) > eps)
+    if len(beyond):
+        there, origin = landed[beyond], x[beyond]
+        away = xp.abs(there.astype(xp.float64) - origin) > xp.abs(delta[beyond])
+        landed[beyond] = xp.where(away, xp.nextafter(there, origin), there)
+    return landed
 
 
 def lengths(delta: Array, norm: str = "l2") -> Array:
     """The norm, "l2", "linf" or "l1", of each example of delta (N, …), in float64: (N,)."""
     xp = array_module(delta)
-    rows = flat(delta).astype(xp.float64)
+    rows = flat(delta).astype(xp.float64, copy=False)
     if norm == "linf":
         return xp.abs(rows).max(axis=1)
     return xp.sqrt((rows**2).sum(axis=1)) if norm == "l2" else xp.abs(rows).sum(axis=1)
@@ -76,11 +83,10 @@ def column(values: Array, like: Array) -> Array:
 
 
 def unit(gradient: Array) -> Array:
-    """The gradient of each example scaled to Euclidean norm 1, in float64; 0 where it vanishes.
-
-    The largest element is scaled to 1 first: squares of what is tiny would be 0.
-    """
-    xp = array_module(gradient)
-    largest = column(lengths(gradient, "linf"), gradient)
-    scaled = gradient.astype(xp.float64) / xp.where(largest > 0, largest, 1.0)
-    return scaled / xp.where(largest > 0, column(lengths(scaled), gradient), 1.0)
+    """The gradient of each example scaled to Euclidean norm 1, in float64; 0 where it vanishes."""
+    xp, length = array_module(gradient), lengths(gradient)
+    faint = length < 1e-100  # the squares of its elements may have been too small for a number
+    if bool(faint.any()):
+        gradient = gradient.astype(xp.float64) * column(xp.where(faint, 1e200, 1.0), gradient)
+        length = lengths(gradient)
+    return gradient / column(xp.where(length > 0, length, 1.0), gradient)

@@ -152,10 +152,10 @@ def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
     if sides.norm == "linf":
         pairs = {
             "FGSM": (ours(1, sides.eps), sides.torchattacks("FGSM")),
-            "PGD-10": (ours(10, 2 / 255), torch_pgd(sides, "PGD", 2 / 255)),
+            "PGD-10, no random start": (ours(10, 2 / 255), torch_pgd(sides, "PGD", 2 / 255)),
         }
     else:
-        pairs = {"PGD-10": (ours(10, 0.1), torch_pgd(sides, "PGDL2", 0.1))}
+        pairs = {"PGD-10, no random start": (ours(10, 0.1), torch_pgd(sides, "PGDL2", 0.1))}
     rows = []
     for name, attacks in pairs.items():
         mine, their = (sides.right(run(x, y, np.arange(len(x))), y) for run in attacks)
@@ -181,8 +181,8 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     from pyautoattack.autopgd_base import APGDAttack
     from pyautoattack.fab_pt import FABAttack_PT
 
-    right = sides.right(x, y)
-    x, y = x[right], y[right]
+    clean = sides.right(x, y)
+    x, y = x[clean], y[clean]
     images, labels = plain(x), torch.from_numpy(y)
     region = Region(x, sides.eps, sides.norm, sides.victim)
     start = region.random(np.arange(len(x)), stream="apgd", seed=0, restart=0)
@@ -193,21 +193,21 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
         attack.init_hyperparam(images)
         _, holds, _, _ = attack.attack_single_run(images, labels, x_init=plain(start))
         mine = apgd(sides.victim, x, y, eps=sides.eps, norm=sides.norm, loss=loss, seed=0)
-        rows.append((f"APGD, {name}, same start", sides.right(mine, y), holds.numpy() > 0))
+        rows.append((f"APGD, {name}, the same start", sides.right(mine, y), holds.numpy() > 0))
     attack = FABAttack_PT(sides.twin, n_iter=100, **settings)
     attack.target_class = 2  # the second of the sorted scores
     theirs = attack.attack_single_run(images, labels, is_targeted=True)
     mine = fab(sides.victim, x, y, norm=sides.norm, targets=1)
     far = [lengths(a.astype(np.float64) - x, sides.norm) for a in (mine, peer.array(theirs))]
     apart = np.median(np.abs(far[0] / far[1] - 1))
-    name = f"FAB to the nearest class (distances {apart:.0e} apart)"
+    name = f"FAB towards one class (distances differ by {100 * apart:.1g} % in the median)"
     rows.append((name, far[0] > sides.eps, far[1] > sides.eps))
     return [
         {
             "nothing drawn": f"{name}, {sides.norm}",
-            "images": len(x),
-            "ours, right %": 100 * float(mine.mean()),
-            "the authors, right %": 100 * float(their.mean()),
+            "images": len(clean),
+            "ours, right %": 100 * float(mine.sum()) / len(clean),
+            "the authors, right %": 100 * float(their.sum()) / len(clean),
             "images that differ": int((mine != their).sum()),
         }
         for name, mine, their in rows

@@ -430,6 +430,47 @@ def test_what_an_attack_cannot_work_with_is_one_line(name, changed, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: x, "the victim must return a pair: scores, and a function for gradients"),
+        (lambda x: (x, x), "the victim must return a pair: scores, and a function for gradients"),
+        (lambda x: (x[:, 0], None.__eq__), r"scores must be an array \(2, C\), not \(2,\)"),
+        (lambda x: (x[:1], None.__eq__), r"scores must be an array \(2, C\), not \(1, 6\)"),
+        (lambda x: (x.tolist(), None.__eq__), r"scores must be an array \(2, C\), not list"),
+        (lambda x: ((9 * x).astype(int), None.__eq__), "scores must be floating-point numbers"),
+        (lambda x: (x, lambda dz: dz[:, :1]), r"gradients must be an array \(2, 6\), not \(2, 1\)"),
+        (lambda x: (x, lambda dz: None), r"gradients must be an array \(2, 6\), not NoneType"),
+    ],
+)
+def test_what_a_victim_must_answer(answer, message):
+    _, x, _ = problem(1)
+    with pytest.raises(ValueError, match=message):
+        apgd(Victim(answer), x[:2], x[:2].argmax(axis=1), eps=0.1)
+
+
+def test_a_victim_is_asked_for_and_radii_of_the_right_number():
+    victim, x, y = problem(1)
+    with pytest.raises(ValueError, match=r"must be a Victim: write Victim\(model\)"):
+        pgd(victim.model, x, y, eps=0.1)
+    with pytest.raises(ValueError, match=r"eps must be a number, or one for each of 8 examples"):
+        pgd(victim, x, y, eps=np.ones(3))
+    with pytest.raises(ValueError, match=r"one for each of 8 examples, not '8/255'"):
+        pgd(victim, x, y, eps="8/255")
+
+
+def test_square_takes_grey_images_and_no_channels_first():
+    model = hidden(3, 36)
+    x = np.random.default_rng(3).random((10, 6, 6))
+    grey, coloured = Victim(flattened(model)), Victim(flattened(model))
+    y = grey(x)[0].argmax(axis=1)
+    found = square(grey, x, y, eps=0.05, queries=30)
+    same = square(coloured, x[..., None], y, eps=0.05, queries=30)
+    np.testing.assert_array_equal(found, same[..., 0])
+    with pytest.raises(ValueError, match=r"\(10, 3, 2, 6\) has its channels first"):
+        square(coloured, x.reshape(10, 3, 2, 6), y, eps=0.05)
+
+
 def test_unknown_names_and_radii_are_one_line():
     victim, x, y = problem(1)
     for attack in (apgd, square, autoattack, pgd):
@@ -443,7 +484,9 @@ def test_unknown_names_and_radii_are_one_line():
         fab(victim, x, y, targets=-1)
     with pytest.raises(ValueError, match="targets must be 1 or more, not 0"):
         apgd_targeted(victim, x, y, eps=0.1, targets=0)
-    with pytest.raises(ValueError, match="loss must be one of ce, dlr or a function, not 'cw'"):
+    with pytest.raises(
+        ValueError, match="loss must be one of ce, dlr, margin or a function, not 'cw'"
+    ):
         apgd(victim, x, y, eps=0.1, loss="cw")
 
 

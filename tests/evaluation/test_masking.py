@@ -135,6 +135,17 @@ def test_square_that_finds_two_more_is_chance_and_five_more_is_not():
     assert masking.after(unseen) == []
 
 
+def test_the_unbounded_attack_counts_for_itself_alone():
+    victim, x, y = problem(5, count=30)
+    report = evaluate(victim, x, y, "masking", eps=0.05, shown=False)
+    rows = {row["attack"]: row for row in report.rows()}
+    share = rows["pgd-100, no bound"]
+    assert share["right %"] == 100 - share["found %"] < 50
+    assert rows["worst case"]["right %"] > share["right %"]
+    assert rows["worst case"]["mean distance"] <= 0.0500001
+    assert report.right.mean() == pytest.approx(rows["worst case"]["right %"] / 100)
+
+
 def test_in_a_chain_attacks_are_not_compared():
     assert masking.after(report({"fgsm": 20, "pgd-20": 40}, chain=True)) == []
 

@@ -15,13 +15,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..device import Array, array_module
-from ..losses import cross_entropy, difference, dlr, margin, targeted_dlr
+from ..losses import difference, dlr, margin, targeted_dlr
 from .ball import Radius, column, spread
-from .region import Loss, Region, check, standing
+from .region import Loss, Region, check, named, standing
 from .victim import Victim
 
 MOMENTUM, RISING = 0.75, 0.75
-LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": dlr}
 
 
 def apgd(
@@ -41,21 +40,19 @@ def apgd(
 ) -> Array:
     """x (N, …) moved by no more than eps to raise the loss of the labels y (N,), columns of z.
 
-    eps: one radius, or one for each example (N,). loss: "ce", "dlr" (scale does not matter to it)
-    or a function like those of `losses`. eot: passes over which loss and gradient are averaged, for
-    a victim that answers at random. early_exit: an example is no longer moved once it is wrong.
-    seed, index: as in `pgd`.
+    eps: one radius, or one for each example (N,). loss: "ce", "dlr" (scale does not matter to it),
+    "margin", or a function like those of `losses`. eot: passes over which loss and gradient are
+    averaged, for a victim that answers at random. early_exit: an example is no longer moved once it
+    is wrong. seed, index: as in `pgd`.
 
     Returns points in the ball and in [victim.lo, victim.hi]: a wrong one where it was found, else
     the one of the highest loss in the last restart. An example that is wrong to begin with is left
     alone. Of two classes, where DLR is not defined, the margin takes its place: the steps do not
     depend on a loss's scale. Raises ValueError as `pgd` does, and for an unknown loss.
     """
-    if isinstance(loss, str) and loss not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
+    chosen = named(loss)
     y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
     attacked, left, z = standing(victim, x, y)
-    chosen = LOSSES[loss] if isinstance(loss, str) else loss
     if chosen is dlr and z.shape[1] < 3:
         chosen = margin
     runs = [Run("apgd", restart, y) for restart in range(restarts)]

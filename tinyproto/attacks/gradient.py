@@ -11,9 +11,8 @@ import numpy as np
 
 from ..device import Array, array_module
 from ..kernels.random import normal
-from ..losses import cross_entropy
 from .ball import Radius, column, lengths, spread
-from .region import Loss, Region, check, standing
+from .region import Loss, Region, check, named, standing
 from .victim import Victim
 
 
@@ -24,7 +23,7 @@ def fgsm(
     *,
     eps: Radius,
     norm: str = "linf",
-    loss: Loss = cross_entropy,
+    loss: str | Loss = "ce",
 ) -> Array:
     """x (N, …) moved by one step of length eps that raises the loss of the labels y (N,), which are
     columns of the scores z.
@@ -49,7 +48,7 @@ def pgd(
     random_start: bool = True,
     momentum: float = 0.0,
     early_exit: bool = True,
-    loss: Loss = cross_entropy,
+    loss: str | Loss = "ce",
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
@@ -59,9 +58,10 @@ def pgd(
     `np.searchsorted(network.classes_, labels)`.
     eps: radius of the ball, in the units of x, one for all or one for each example (N,).
     step_size: likewise; 2.5 eps / steps unless given.
-    norm: "linf" or "l2". momentum: of the step's direction, each gradient scaled to L1 norm 1
-    (MI-FGSM, Dong and others, arXiv 1710.06081). early_exit: an example is no longer moved once
-    it is wrong; without it, it goes on and its last wrong point is returned.
+    norm: "linf" or "l2". loss: "ce", "dlr", "margin", or a function like those of `losses`.
+    momentum: of the step's direction, each gradient scaled to L1 norm 1 (MI-FGSM, Dong and others,
+    arXiv 1710.06081). early_exit: an example is no longer moved once it is wrong; without it, it
+    goes on and its last wrong point is returned.
     seed, index: the random start of an example depends on these, its restart, and nothing else;
     `index` are the places in the data set (0 … N − 1 unless given).
 
@@ -70,6 +70,7 @@ def pgd(
     Raises ValueError for an unknown norm, a negative eps, no steps, labels that are no columns of
     z, or x outside the victim's bounds.
     """
+    loss = named(loss)
     y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
     radii = spread(eps, x)
     sizes = 2.5 * radii / steps if step_size is None else spread(step_size, x)
@@ -78,8 +79,8 @@ def pgd(
         if len(left) == 0 or not radii.any():
             break
         region = Region(x[left], radii[left], norm, victim)
-        named: dict[str, Any] = {"seed": seed, "restart": restart}
-        start = region.random(index[left], **named) if random_start else x[left]
+        name: dict[str, Any] = {"seed": seed, "restart": restart}
+        start = region.random(index[left], **name) if random_start else x[left]
         landed, fooled = _climb(
             victim, region, start, y[left], steps, sizes[left], momentum, early_exit, loss
         )
@@ -97,7 +98,7 @@ def craft(
     steps: int,
     step_size: float,
     norm: str = "linf",
-    loss: Loss = cross_entropy,
+    loss: str | Loss = "ce",
     jitter: float | None = None,
     seed: int = 0,
     epoch: int = 0,
@@ -109,6 +110,7 @@ def craft(
     It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size, as
     TRADES does. The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
     """
+    loss = named(loss)
     y, index = check(victim, x, y, index, eps, norm, steps=steps)
     xp, sizes = array_module(x), spread(step_size, x)
     region = Region(x, eps, norm, victim)

@@ -7,10 +7,21 @@ import numpy as np
 
 from ..device import Array, array_module, to_host
 from ..kernels.random import normal, uniform
+from ..losses import cross_entropy, dlr, margin
 from . import ball
 from .victim import Victim
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
+LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": dlr, "margin": margin}
+
+
+def named(loss: str | Loss) -> Loss:
+    """A loss, by its name or itself. Raises ValueError for an unknown name."""
+    if not isinstance(loss, str):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
+    return LOSSES[loss]
 
 
 class Region:
@@ -66,10 +77,14 @@ def check(
 ) -> tuple[Array, Array]:
     """The labels, and the examples' places in the data set, 0 … N − 1 unless given, as int64.
     Raises ValueError for what an attack cannot work with."""
+    if not hasattr(victim, "lo"):
+        raise ValueError("the victim must be a Victim: write Victim(model)")
+    for name, array in (("x", x), ("y", y)):
+        if not hasattr(array, "dtype"):
+            raise ValueError(f"{name} must be an array, not {type(array).__name__}")
     if norm not in norms:
         raise ValueError(f"norm must be {' or '.join(map(repr, norms))}, not {norm!r}")
-    if not bool(np.all(np.asarray(to_host(eps) if hasattr(eps, "shape") else eps) >= 0)):
-        raise ValueError(f"eps must be 0 or more, not {eps!r}")
+    _check_radius(eps, len(x))
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} must be 1 or more, not {count!r}")
@@ -77,8 +92,9 @@ def check(
         raise ValueError(f"x must hold floating-point numbers, not {x.dtype}")
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must hold integers, columns of z, not {y.dtype}")
-    if len(y) != len(x):
-        raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {len(y)}")
+    if y.shape != (len(x),):
+        found = len(y) if y.ndim == 1 else y.shape
+        raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {found}")
     if len(x) and not (float(x.min()) >= victim.lo and float(x.max()) <= victim.hi):
         raise ValueError(
             f"x must lie in [{victim.lo}, {victim.hi}], not [{float(x.min())}, {float(x.max())}]"
@@ -86,6 +102,15 @@ def check(
     xp = array_module(x)
     places = xp.arange(len(x)) if index is None else xp.asarray(index)
     return y.astype(xp.int64), places
+
+
+def _check_radius(eps: ball.Radius, count: int) -> None:
+    if not isinstance(eps, int | float) and getattr(eps, "shape", None) not in ((), (count,)):
+        shown = eps.shape if hasattr(eps, "shape") else repr(eps)
+        raise ValueError(f"eps must be a number, or one for each of {count} examples, not {shown}")
+    radii = np.asarray(to_host(eps) if hasattr(eps, "shape") else eps)
+    if not bool(np.all(radii >= 0)):
+        raise ValueError(f"eps must be 0 or more, not {eps!r}")
 
 
 def standing(victim: Victim, x: Array, y: Array) -> tuple[Array, Array, Array]:

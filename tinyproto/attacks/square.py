@@ -33,19 +33,21 @@ def square(
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """x (N, H, W, C), or (N, d) taken as a row of pixels, moved by no more than eps to lower the
-    margin of the labels y (N,), columns of z, in so many forward passes.
+    """x moved by no more than eps to lower the margin of the labels y (N,), columns of z, in so
+    many forward passes. x: images, channels last, (N, H, W, C), or grey ones (N, H, W); (N, d) are
+    taken as rows of pixels, where squares are only stretches: images are attacked better as images.
 
     share: of the pixels in the first windows. seed, index: as in `pgd`; each example has windows of
     its own. Returns points in the ball and in the box, wrong ones where they were found; an example
-    that is wrong to begin with is left alone. Raises ValueError as `pgd` does.
+    that is wrong to begin with is left alone. Raises ValueError as `pgd` does, and for images with
+    their channels first.
     """
     y, index = check(victim, x, y, index, eps, norm, queries=queries)
     attacked, left, _ = standing(victim, x, y)
     radii = ball.spread(eps, x)
     if len(left) == 0 or not radii.any():
         return attacked
-    images = x[left] if x.ndim == 4 else ball.flat(x[left])[:, None, :, None]
+    images = _as_images(x[left])
     search = (_Linf if norm == "linf" else _L2)(images, radii[left], victim, seed, index[left])
     best, labels = search.start(), y[left]
     lowest, right = _margins(victim, best.reshape(-1, *x.shape[1:]), labels)
@@ -61,6 +63,15 @@ def square(
         best[kept], lowest[kept], right[kept] = moved[better], value[better], still[better]
     attacked[left] = best.reshape(-1, *x.shape[1:])
     return attacked
+
+
+def _as_images(x: Array) -> Array:
+    """(N, H, W, C), of images, of grey images (N, H, W), or of rows of pixels (N, d)."""
+    if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4:
+        raise ValueError(f"square takes images (N, H, W, C), and {x.shape} has its channels first")
+    if x.ndim == 4:
+        return x
+    return x[..., None] if x.ndim == 3 else ball.flat(x)[:, None, :, None]
 
 
 def _margins(victim: Victim, point: Array, y: Array) -> tuple[Array, Array]:

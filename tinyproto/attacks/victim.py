@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from ..device import Array, array_module
 from .ball import flat
@@ -20,17 +21,22 @@ class FlatGradientWarning(UserWarning):
 class Victim:
     """A model under attack: a layer with bounds, and counters of what it was asked.
 
-    model: any function with `z, backward = model(x)`, where z (N, C) are class scores of x (N, …)
-        and `dx = backward(dz)`, which may be called several times, is the gradient at the input.
-        Every network of tinyproto is one.
+    model: any function `z, backward = model(x)` with class scores z (N, C) of x (N, …), where
+        `dx = backward(dz)`, which may be called several times, is the gradient Σ_c dz_c ∂z_c/∂x of
+        each example, shaped like x. It must leave x as it is. Every network of tinyproto is one;
+
+            def model(x):  # x (N, d)
+                return x @ W + b, lambda dz: dz @ W.T
+
+        is another.
     lo, hi: the bounds of an input; no attack leaves them.
     forward_passes, backward_passes: how many examples have gone through.
     flat_gradients: how many backward passes came back as exactly 0, of a loss that was not flat
         itself; the first time that they are a tenth of all, and ten or more, there is a
         FlatGradientWarning.
 
-    Scores or gradients that are NaN or infinite raise ValueError: an attack would take them for an
-    answer.
+    Calling it raises ValueError for scores and gradients of another shape, and for such as are NaN
+    or infinite: an attack would take them for an answer.
     """
 
     def __init__(self, model: Model, *, lo: float = 0.0, hi: float = 1.0):
@@ -45,12 +51,15 @@ class Victim:
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         self.forward_passes += len(x)
-        z, backward = self.model(x)
-        _check_finite(z, "scores")
+        answer = self.model(x)
+        if not (isinstance(answer, tuple) and len(answer) == 2 and callable(answer[1])):
+            raise ValueError("the victim must return a pair: scores, and a function for gradients")
+        z, backward = answer
+        _check("scores", z, (len(x), "C"))
 
         def counted(dz: Array) -> Array:
             dx = backward(dz)
-            _check_finite(dx, "gradients")
+            _check("gradients", dx, x.shape)
             self.backward_passes += len(dz)
             self.flat_gradients += _count_flat(z, dz, dx)
             self._warn()
@@ -84,6 +93,20 @@ def _count_flat(z: Array, dz: Array, dx: Array) -> int:
     return int((zero & (dz.any(axis=1) | apart)).sum())
 
 
-def _check_finite(array: Array, what: str) -> None:
+def _check(what: str, array: Array, shape: tuple[int | str, ...]) -> None:
+    """Raises ValueError for what is no array of finite floating-point numbers of this shape, in
+    which a letter stands for any length."""
+    found = getattr(array, "shape", (None,))
+    if len(found) != len(shape) or any(
+        m not in ("C", n) for n, m in zip(found, shape, strict=True)
+    ):
+        expected = f"({', '.join(map(str, shape))})"
+        raise ValueError(f"the victim's {what} must be an array {expected}, not {_name(array)}")
+    if array.dtype.kind != "f":
+        raise ValueError(f"the victim's {what} must be floating-point numbers, not {array.dtype}")
     if not bool(array_module(array).isfinite(array).all()):
         raise ValueError(f"the victim's {what} must be finite; there are NaN or infinite ones")
+
+
+def _name(value: Any) -> str:
+    return f"{value.shape}" if hasattr(value, "shape") else type(value).__name__

@@ -6,9 +6,8 @@ is done is kept in a file, from which a run that was cut off goes on.
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,57 +15,13 @@ from typing import Any
 import numpy as np
 
 from .. import networks, state
-from ..attacks import (
-    Victim,
-    apgd,
-    carlini_wagner,
-    carlini_wagner_linf,
-    fab,
-    square,
-)
+from ..attacks import Victim
 from ..attacks.victim import Model
 from ..data import load
-from ..device import Array, DeviceError, select
+from ..device import DeviceError, select
 from ..prototypes import storage
-from . import masking
+from .catalogue import ATTACKS, LISTS, choose
 from .robustness import evaluate
-
-
-def _fab(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
-    """FAB without a radius: distances are not cut off where the accuracy is known."""
-    return fab(victim, x, y, **options)
-
-
-def _nearest(victim: Victim, x: Array, y: Array, *, norm: str, **_: Any) -> Array:
-    """Carlini and Wagner's attack knows no radius and draws nothing."""
-    if norm != "l2":
-        raise ValueError("--attack cw looks for the nearest point in L2; for L∞ there is cw-linf")
-    return carlini_wagner(victim, x, y)
-
-
-def _margin(victim: Victim, x: Array, y: Array, *, norm: str, **options: Any) -> Array:
-    if norm != "linf":
-        raise ValueError("--attack cw-linf is for --norm linf; for L2 there is cw")
-    return carlini_wagner_linf(victim, x, y, **options)
-
-
-ATTACKS: dict[str, Callable[..., Array]] = {
-    name: attack for name, attack in masking.ATTACKS.items() if "," not in name
-} | {
-    "cw": _nearest,
-    "cw-linf": _margin,
-    "apgd-ce": apgd,
-    "apgd-dlr": partial(apgd, loss="dlr"),
-    "fab": _fab,
-    "fab-t": partial(_fab, targets=9),
-    "square": square,
-}
-LISTS: dict[str, str | Mapping[str, Callable[..., Array]]] = {
-    "autoattack": "autoattack",
-    "autoattack-plus": "autoattack-plus",
-    "autoattack-rand": "autoattack-rand",
-    "masking": masking.ATTACKS,
-}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -77,11 +32,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("model", type=Path, help="a network that tinyproto saved")
     add("--attack", nargs="+", default=["autoattack"], metavar="NAME",
         help=f"{' or '.join(LISTS)}, or some of {', '.join(ATTACKS)} (autoattack)")  # fmt: skip
-    add("--eps", default="8/255", help="radius, a fraction or a decimal (8/255)")
+    add("--eps", default="8/255", help="radius, a fraction or a decimal (8/255; L2 needs another)")
     add("--norm", choices=["linf", "l2"], default="linf")
     add("--dataset", help="mnist, cifar10, … (what the network was trained on)")
     add("--data", metavar="DIR", help="folder with the data set")
-    add("--examples", type=int, default=1000, metavar="N", help="of the test images (1000)")
+    add(
+        "--examples",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="the first so many test images (1000)",
+    )
     add("--batch", type=int, default=250, metavar="N", help="images at a time (250)")
     add("--seed", type=int, default=0)
     add("--device", choices=["cpu", "cuda"], default="cpu")
@@ -104,23 +65,28 @@ def radius(text: str, norm: str) -> float:
     return value
 
 
-def choose(names: list[str]) -> str | Mapping[str, Callable[..., Array]]:
-    """What `evaluate` takes, for the names given. Raises ValueError for others."""
-    if len(names) == 1 and names[0] in LISTS:
-        return LISTS[names[0]]
-    for name in names:
-        if name not in ATTACKS:
-            reason = "stands alone" if name in LISTS else "is unknown"
-            raise ValueError(
-                f"--attack {name} {reason}; there are {', '.join(LISTS)}, or some of "
-                f"{', '.join(ATTACKS)}"
-            )
-    return {name: ATTACKS[name] for name in names}
+def check_writable(*paths: Path | None) -> None:
+    """Raises ValueError, before anything is computed, where a file cannot be written."""
+    given = [path for path in paths if path is not None]
+    if len(given) > len({path.resolve() for path in given}):
+        raise ValueError(f"--out and --state must be two files, not both {given[0]}")
+    for path in given:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: a file is needed")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise ValueError(f"cannot write {path}: {error.strerror}") from None
 
 
 def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
     """A model to attack, the data set it was trained on, and its labels, if they are not 0 … C − 1.
     Raises ValueError for a file that holds none."""
+    if path.is_dir() or not path.exists():
+        raise ValueError(
+            f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"
+        )
     _, metadata = state.load(path)
     if "kind" in metadata:
         network = storage.load(path, "cpu" if xp is np else "cuda")
@@ -129,11 +95,15 @@ def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
 
 
 def run(options: argparse.Namespace) -> None:
-    eps, attacks = radius(options.eps, options.norm), choose(options.attack)
+    eps = radius(options.eps, options.norm)
+    choose(options.attack, options.norm)
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"--seed must be in [0, 2**32), not {options.seed}")
     if options.examples < 1 or options.batch < 1:
         raise ValueError("--examples and --batch must be 1 or more")
     if options.out and options.out.suffix not in (".json", ".csv"):
         raise ValueError(f"--out must end in .json or .csv, not {options.out.name!r}")
+    check_writable(options.out, options.state)
     xp = select(options.device)
     model, trained_on, classes = open_model(options.model, xp)
     data = load(options.dataset or trained_on, options.data)
@@ -145,10 +115,13 @@ def run(options: argparse.Namespace) -> None:
         if not np.isin(labels, classes).all():
             raise ValueError(f"{options.model} does not know all classes of {data.name}")
         labels = np.searchsorted(classes, labels)
-    print(f"{len(images)} test images of {data.name} from {data.source}")
+    short = (
+        f" (all that there are, of {options.examples})" if len(images) < options.examples else ""
+    )
+    print(f"{len(images)} test images of {data.name}{short} from {data.source}")
     x = xp.asarray(images) / xp.float32(255)
     report = evaluate(
-        Victim(model), x, xp.asarray(labels), attacks, eps=eps, norm=options.norm,
+        Victim(model), x, xp.asarray(labels), options.attack, eps=eps, norm=options.norm,
         batch_size=options.batch, seed=options.seed, path=options.state,
     )  # fmt: skip
     print(report.text())
@@ -164,8 +137,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError, ImportError, DeviceError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        how = f"the same command goes on from {options.state}" if options.state else "all is lost"
-        sys.exit(f"stopped; {how}")
+        kept = options.state is not None and options.state.exists()
+        how = f"the same command goes on from {options.state}" if kept else "nothing was kept"
+        print(f"stopped; {how}", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

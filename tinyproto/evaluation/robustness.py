@@ -9,7 +9,7 @@ depends on its place in the data set and on the seed, not on the batches.
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,13 @@ import numpy as np
 
 from .. import state
 from ..attacks import Victim
-from ..attacks.autoattack import stages
 from ..attacks.ball import inside, lengths
-from ..attacks.region import check_labels
+from ..attacks.region import check, check_labels
 from ..device import Array, array_module, to_host
 from ..training.progress import progress
 from . import masking
+from .catalogue import Attack, choose
 from .robustness_report import ARRAYS, COSTS, Report, Result, share
-
-Attack = Callable[..., Array]
 
 PROBED = 16  # images whose scores tell one victim from another
 ROUNDING = 1e-6  # of the box's size: how far outside ball or box an attack in float32 may land
@@ -36,7 +34,7 @@ def evaluate(
     victim: Victim,
     x: Array,
     y: Array,
-    attacks: str | Mapping[str, Attack] = "autoattack",
+    attacks: str | Sequence[str] | Mapping[str, Attack] = "autoattack",
     *,
     eps: float,
     norm: str = "linf",
@@ -47,41 +45,40 @@ def evaluate(
     path: str | Path | None = None,
     shown: bool = True,
 ) -> Report:
-    """Attack x (N, …) of the labels y (N,), columns of the victim's scores.
+    """Attack x (N, …) of the labels y (N,), columns of the victim's scores; images channels last.
 
-    attacks: "autoattack", "autoattack-plus" or "autoattack-rand"; or name → attack(victim, x, y,
-    eps=, norm=, seed=, index=). chain: each attack gets only what is still right after those before
-    it, and the table shows what is left: AutoAttack's way, and the default for it. path: a file
-    that is written after each batch, and read when it is there. shown: a bar with the accuracy so
-    far, on stderr. What an attack finds farther than eps away, as FAB and Carlini and Wagner's may,
-    counts for the distances alone; a millionth of the box is allowed for an attack that rounds.
+    attacks: "autoattack", "autoattack-plus", "autoattack-rand" or "masking"; or names out of
+    `catalogue.ATTACKS`; or name → attack(victim, x, y, eps=, norm=, seed=, index=). chain: each
+    attack gets only what is still right after those before it, and the table shows what is left:
+    AutoAttack's way, and the default for it. path: a file that is written after each batch, and
+    read when it is there. shown: a bar with the accuracy so far, on stderr. What an attack finds
+    farther than eps away, as FAB and Carlini and Wagner's may, counts for the distances alone; a
+    millionth of the box is allowed for an attack that rounds.
 
     Raises ValueError for a file of another victim, other images, attacks or settings, for scores
     that are not finite, for points outside the box, and as the attacks do.
     """
-    xp, count = array_module(x), len(x)
-    index = xp.arange(count) if index is None else xp.asarray(index)
-    if isinstance(attacks, str):
-        head, _, version = attacks.partition("-")
-        if head != "autoattack":
-            raise ValueError(f"attacks must be 'autoattack…' or a mapping, not {attacks!r}")
-        attacks, chain = stages(version or "standard"), True if chain is None else chain
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, not {batch_size!r}")
+    y, index = check(victim, x, y, index, eps, norm)
+    chosen, in_turn = choose(attacks, norm)
+    chain, count = in_turn if chain is None else chain, len(x)
     settings = {
         "eps": float(eps), "norm": norm, "chain": bool(chain), "seed": seed,
         "box": [float(victim.lo), float(victim.hi)], "examples": count,
-        "attacks": {name: _describe(attack) for name, attack in attacks.items()},
+        "attacks": {name: _describe(attack) for name, attack in chosen.items()},
         "images": _checksum(x, y, index),
     }  # fmt: skip
-    probe = to_host(victim.model(x[:PROBED])[0])
+    probe = to_host(Victim(victim.model)(x[:PROBED])[0])
     check_labels(probe, y)
     report = _load(path, settings, probe)
     if report is None:
         clean = _right(victim, x, y, batch_size)
         report = Report(clean, {}, settings, masking.before(victim, x[:batch_size]), probe)
     left = report.clean.copy()
-    total = count * len(attacks)
+    total = count * len(chosen)
     with progress(total, "image", title="attacking", shown=shown, lines=40) as advance:
-        for name, attack in attacks.items():
+        for name, attack in chosen.items():
             result = report.results.setdefault(name, Result.blank(report.clean))
             asked = left if chain else report.clean
             todo = np.flatnonzero(asked & ~result.done)
@@ -117,27 +114,31 @@ def _attack(
     result.seconds += time.perf_counter() - begun
     for name, count in zip(COSTS[1:], before, strict=True):
         setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
-    size = victim.hi - victim.lo
-    slack = ROUNDING * size
-    if (
-        len(x)
-        and not victim.lo - slack
-        <= float(attacked.min())
-        <= float(attacked.max())
-        <= victim.hi + slack
-    ):
+    if getattr(attacked, "shape", None) != x[at].shape:
+        raise ValueError(f"an attack must return points of shape {x[at].shape}")
+    slack = ROUNDING * (victim.hi - victim.lo)
+    least, most = float(attacked.min()), float(attacked.max())
+    if not victim.lo - slack <= least <= most <= victim.hi + slack:
         raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
-    steps = xp.rint((attacked - victim.lo) * (255 / size))
-    rounded = inside(victim.lo + size / 255 * steps, attacked, victim.lo, victim.hi)
-    distances = []
-    for points in (attacked, rounded):
-        distance = to_host(lengths(points.astype(xp.float64) - x[at], norm))
-        distance[_right(victim, points, y[at], len(places))] = np.inf
-        distances.append(distance)
-    result.right[places] = distances[0] > eps + slack
-    result.right_rounded[places] = distances[1] > eps + slack
-    result.distance[places] = distances[0]
+    distance = to_host(lengths(attacked.astype(xp.float64) - x[at], norm))
+    distance[_right(victim, attacked, y[at], len(places))] = np.inf
+    right = distance > eps + slack
+    rounded = _on_8_bits(victim, attacked, x[at], eps if norm == "linf" else None)
+    result.right[places] = right
+    result.right_rounded[places] = right | _right(victim, rounded, y[at], len(places))
+    result.distance[places] = distance
     result.done[places] = True
+
+
+def _on_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> Array:
+    """The nearest images of 256 levels; of those, within eps in L∞ if there are any there."""
+    xp, level = array_module(x), (victim.hi - victim.lo) / 255
+    levels = xp.rint((attacked.astype(xp.float64) - victim.lo) / level)
+    if eps is not None:
+        lowest = xp.ceil((x.astype(xp.float64) - eps - victim.lo) / level - 1e-4)
+        highest = xp.floor((x.astype(xp.float64) + eps - victim.lo) / level + 1e-4)
+        levels = xp.where(lowest <= highest, xp.clip(levels, lowest, highest), levels)
+    return inside(victim.lo + level * levels, x, victim.lo, victim.hi)
 
 
 def _right(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
@@ -183,12 +184,10 @@ def _load(path: str | Path | None, settings: dict[str, Any], probe: np.ndarray) 
     found = metadata.get("settings")
     if found is None:
         raise ValueError(f"{path} is no evaluation")
-    other = [name for name, value in settings.items() if found.get(name) != value]
-    if other:
-        raise ValueError(
-            f"{path} belongs to another evaluation: its {other[0]} is {found.get(other[0])!r}, "
-            f"not {settings[other[0]]!r}"
-        )
+    for name, value in settings.items():
+        if found.get(name) != value:
+            about = _tell_apart(name, found.get(name), value)
+            raise ValueError(f"{path} belongs to another evaluation: {about}")
     steady = not any(line.startswith(masking.NOISY) for line in metadata["warnings"])
     scale = 1e-3 * float(np.abs(probe).max()) if probe.size else 0.0
     kept = arrays["probe"]
@@ -199,3 +198,12 @@ def _load(path: str | Path | None, settings: dict[str, Any], probe: np.ndarray) 
         own: dict[str, Any] = {field: arrays[f"{name}/{field}"] for field in ARRAYS}
         results[name] = Result(**own, **costs)
     return Report(arrays["clean"], results, found, metadata["warnings"], kept)
+
+
+def _tell_apart(name: str, was: Any, now: Any) -> str:
+    if name == "images":
+        return "its images and labels are not these"
+    if name == "attacks" and was is not None:
+        one, other = ", ".join(was), ", ".join(now)
+        return f"its attacks are {one}, not {other}" if one != other else "its attacks differ"
+    return f"its {name} is {was}, not {now}"

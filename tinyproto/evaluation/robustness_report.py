@@ -11,17 +11,26 @@ import numpy as np
 
 from ..state import replacing
 
+NO_BOUND = ", no bound"  # how the name of an attack ends that may go anywhere in the box
+SHORT = {
+    "rounded to 8 bits, right %": "8-bit %",
+    "mean distance": "mean d",
+    "median distance": "median d",
+    "forward passes": "forward",
+    "backward passes": "backward",
+    "seconds": "s",
+}  # fmt: skip
 ARRAYS = ("done", "right", "right_rounded", "distance")
 COSTS = ("seconds", "forward_passes", "backward_passes", "flat_gradients")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Result:
     """What one attack did to each example (N,), and its cost.
 
     done: it has been attacked. right: right, and no wrong point was found within eps;
-    right_rounded: none that, rounded to 8 bits, is still wrong and within eps. distance: of a wrong
-    point found, in the norm of the evaluation, within eps or not; ∞ where none was.
+    right_rounded: none that is still wrong once it is rounded to 8 bits. distance: of a wrong point
+    found, in the norm of the evaluation, within eps or not; ∞ where none was.
     """
 
     done: np.ndarray
@@ -39,10 +48,13 @@ class Result:
         return cls(no, clean.copy(), clean.copy(), far)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Report:
     """Results by attack. clean (N,): which examples are right without any. warnings: what speaks
-    against the figures, one line each (see `masking`). probe: the scores of the first images."""
+    against the figures, one line each (see `masking`). probe: the scores of the first images.
+
+    `print(report.text())` shows it; `rows`, `json`, `csv` and `write(path)` give the same figures.
+    """
 
     clean: np.ndarray
     results: dict[str, Result]
@@ -53,7 +65,8 @@ class Report:
     @property
     def right(self) -> np.ndarray:
         """Which examples no attack made wrong (N,)."""
-        return np.logical_and.reduce([self.clean, *(r.right for r in self.results.values())])
+        bound = (r.right for name, r in self.results.items() if not name.endswith(NO_BOUND))
+        return np.logical_and.reduce([self.clean, *bound])
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each attack, and one for the worst of them at each example.
@@ -67,11 +80,14 @@ class Report:
         left, rounded = self.clean.copy(), self.clean.copy()
         nearest, chain = np.full(len(self.clean), np.inf), self.settings["chain"]
         for name, result in self.results.items():
-            left, rounded = left & result.right, rounded & result.right_rounded
-            nearest = np.minimum(nearest, result.distance)
-            right, on_8_bits = left, rounded
-            if not chain:
-                right, on_8_bits = result.right, result.right_rounded
+            right, on_8_bits = result.right, result.right_rounded
+            if name.endswith(NO_BOUND):  # it counts for itself alone, at any distance
+                right = on_8_bits = self.clean & ~np.isfinite(result.distance)
+            else:
+                left, rounded = left & right, rounded & on_8_bits
+                nearest = np.minimum(nearest, result.distance)
+                if chain:
+                    right, on_8_bits = left, rounded
             costs = {
                 "forward passes": result.forward_passes,
                 "backward passes": result.backward_passes,
@@ -81,15 +97,22 @@ class Report:
         return [*rows, _row("worst case", left, rounded, nearest[self.clean])]
 
     def text(self) -> str:
-        """The table, and the warnings under it."""
+        """The table, what its columns are, and the warnings."""
         names, rows = self._columns()
-        lines = [names, *([_text(row.get(name, "")) for name in names] for row in rows)]
+        lines = [[SHORT.get(name, name) for name in names]]
+        lines += [[_text(row.get(name, "")) for name in names] for row in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = (
-            "  ".join([f"{first:<{widths[0]}}", *map(str.rjust, rest, widths[1:])])
+            "  ".join([f"{first:<{widths[0]}}", *map(str.rjust, rest, widths[1:])]).rstrip()
             for first, *rest in lines
         )
-        return "\n".join([*table, *(f"warning: {line}" for line in self.warnings)])
+        about = (
+            f"{self.settings['norm']}, eps {self.settings['eps']:.4g}, seed "
+            f"{self.settings['seed']}, {len(self.clean)} examples; found: a wrong point, near or "
+            "far, of those attacked;"
+        )
+        more = "d: its distance; forward, backward: passes of examples"
+        return "\n".join([*table, about, more, *(f"warning: {line}" for line in self.warnings)])
 
     def csv(self) -> str:
         names, rows = self._columns()

@@ -267,6 +267,10 @@ class WinnerTakeAll(Classifier):
         if array_module(x) is not self._xp:
             raise ValueError(f"x is not on the network's device, {self.device!r}; move it there")
         flat = x.reshape(len(x), math.prod(x.shape[1:])).astype(self.dtype, order="C", copy=False)
+        if flat.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"{type(self).__name__} expects {self.n_features_in_} features, not {flat.shape[1]}"
+            )
         z, winners = self._class_scores(flat)
 
         def backward(dz: Array) -> Array:

@@ -62,7 +62,7 @@ def main() -> None:
     network.fit(x[:images].astype(np.float64), y[:images])
     at = np.flatnonzero(network.predict(x_test.astype(np.float64)) == y_test)[:count]
     x, y = x_test[at].astype(np.float64), np.searchsorted(network.classes_, y_test[at])
-    images = x.reshape(-1, 28, 28, 1)  # for Square, whose windows are squares
+    squares = x.reshape(-1, 28, 28, 1)  # for Square, whose windows are squares
     rows = []
     for norm in ("linf", "l2"):
         exact, _ = exact_radius(network, x, y_test[at], norm=norm, lo=0.0, hi=1.0)
@@ -79,7 +79,7 @@ def main() -> None:
         if norm == "l2":
             searches["Carlini and Wagner"] = nearest(carlini)
         for name, search in searches.items():
-            rows.append(measure(name, search, network, images, y, norm, exact))
+            rows.append(measure(name, search, network, squares, y, norm, exact))
             print(rows[-1], flush=True)
     note = f"±ED-WTA of 60 neurons after {epochs} epochs, {len(x)} test digits of MNIST, seed 0"
     report(rows, chosen.json, note)

@@ -153,7 +153,7 @@ def updated(text: str) -> str:
             body = gradients(content["rows"])
         elif name in ("autoattack", "autoattack_l2"):
             body = parity(content["rows"])
-        elif name == "mutations":
+        elif name in ("mutations", "mutations_attacks"):
             body = mutations(content["rows"])
         else:
             body = markdown(content["rows"])

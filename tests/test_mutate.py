@@ -39,7 +39,7 @@ def test_every_file_and_every_rule_has_its_share(everything):
     assert {mutant.file for mutant in drawn} == set(mutate.TESTS)
     rules = [mutant.rule for mutant in drawn]
     assert min(rules.count(rule) for rule in mutate.RULES) >= 5
-    assert sum(mutant.file.startswith("kernels/") for mutant in drawn) == 12
+    assert 8 <= sum(mutant.file.startswith("kernels/") for mutant in drawn) <= 12
     few = mutate.drawn({"losses.py": everything["losses.py"][:3]}, seed=0, count=60)
     assert len(few) == 3
 

@@ -88,11 +88,11 @@ def _search(
     """The nearest wrong point of one run for each example, and its distance; ∞ where none is."""
     xp, origin, point = array_module(x), flat(x), start
     found, best = x.copy(), xp.full(len(x), math.inf)
+    box: dict[str, Any] = {"norm": norm, "lo": victim.lo, "hi": victim.hi}
     for _ in range(steps):
         difference, gradient = _boundary(victim, point, y, aim, norm)
         here = flat(point).astype(xp.float64)
         plane = gradient, (gradient * here).sum(axis=1) - difference
-        box: dict[str, Any] = {"norm": norm, "lo": victim.lo, "hi": victim.hi}
         step = step_to_hyperplane(here, *plane, **box)
         from_origin = step_to_hyperplane(origin, *plane, **box)
         near, far = (xp.maximum(lengths(d, norm), 1e-8) for d in (step, from_origin))

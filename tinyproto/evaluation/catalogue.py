@@ -1,6 +1,6 @@
 """Attacks by name, all called as attack(victim, x, y, eps=, norm=, seed=, index=)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,19 +11,11 @@ from ..attacks import (
     carlini_wagner,
     carlini_wagner_linf,
     fab,
-    fgsm,
-    pgd,
     square,
 )
-from ..attacks.autoattack import stages
+from ..attacks.autoattack import Attack, stages
 from ..device import Array
 from . import masking
-
-Attack = Callable[..., Array]
-
-
-def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:
-    return fgsm(victim, x, y, **options)
 
 
 def _fab(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
@@ -40,9 +32,7 @@ def _cw_linf(victim: Victim, x: Array, y: Array, *, norm: str, **options: Any) -
 
 
 ATTACKS: dict[str, Attack] = {
-    "fgsm": _fgsm,
-    "pgd-20": pgd,
-    "pgd-100": partial(pgd, steps=100),
+    **{name: masking.ATTACKS[name] for name in ("fgsm", "pgd-20", "pgd-100")},
     "cw-linf": _cw_linf,
     "cw": _cw,
     "apgd-ce": apgd,

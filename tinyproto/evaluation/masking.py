@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..attacks import Victim, apgd_targeted, pgd, square
+from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
 from ..attacks.victim import tell_flat
 from ..device import Array, array_module
 from .robustness_report import NO_BOUND, Report, Result, share
@@ -34,8 +34,13 @@ def unbounded(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any)
     return pgd(victim, x, y, eps=far, steps=100, **options)
 
 
+def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:
+    """FGSM draws nothing: it takes no seed."""
+    return fgsm(victim, x, y, **options)
+
+
 ATTACKS: dict[str, Callable[..., Array]] = {
-    "fgsm": partial(pgd, steps=1, random_start=False),  # with a step of 2.5 eps: to a corner
+    "fgsm": _fgsm,
     "pgd-20": pgd,
     "pgd-20" + NO_START: partial(pgd, random_start=False),
     "pgd-100": partial(pgd, steps=100),

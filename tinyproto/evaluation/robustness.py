@@ -108,24 +108,26 @@ def _attack(
     seed: int,
 ) -> None:
     """Attack the examples at these places, and write down what became of them."""
-    xp, at = array_module(x), array_module(x).asarray(places)
+    xp = array_module(x)
+    at = xp.asarray(places)
+    images, labels = x[at], y[at]
     before, begun = [getattr(victim, name) for name in COSTS[1:]], time.perf_counter()
-    attacked = attack(victim, x[at], y[at], eps=eps, norm=norm, seed=seed, index=index[at])
+    attacked = attack(victim, images, labels, eps=eps, norm=norm, seed=seed, index=index[at])
     result.seconds += time.perf_counter() - begun
     for name, count in zip(COSTS[1:], before, strict=True):
         setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
-    if getattr(attacked, "shape", None) != x[at].shape:
-        raise ValueError(f"an attack must return points of shape {x[at].shape}")
+    if getattr(attacked, "shape", None) != images.shape:
+        raise ValueError(f"an attack must return points of shape {images.shape}")
     slack = ROUNDING * (victim.hi - victim.lo)
     least, most = float(attacked.min()), float(attacked.max())
     if not victim.lo - slack <= least <= most <= victim.hi + slack:
         raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
-    distance = to_host(lengths(attacked.astype(xp.float64) - x[at], norm))
-    distance[_right(victim, attacked, y[at], len(places))] = np.inf
+    distance = to_host(lengths(attacked.astype(xp.float64) - images, norm))
+    distance[_right(victim, attacked, labels, len(places))] = np.inf
     right = distance > eps + slack
-    rounded = _on_8_bits(victim, attacked, x[at], eps if norm == "linf" else None)
+    rounded = _on_8_bits(victim, attacked, images, eps if norm == "linf" else None)
     result.right[places] = right
-    result.right_rounded[places] = right | _right(victim, rounded, y[at], len(places))
+    result.right_rounded[places] = right | _right(victim, rounded, labels, len(places))
     result.distance[places] = distance
     result.done[places] = True
 

@@ -104,3 +104,27 @@ def hill(rows, columns):
             for k in range(ring, max(rows // 2, columns // 2) + 1):
                 total[i, j] += 1 / (k + 1) ** 2
     return total / np.linalg.norm(total)
+
+
+def carlini_wagner(model, x, y, steps, c, rate):
+    """One run with one c, its gradient by central differences; the nearest wrong point seen."""
+
+    def objective(w):
+        point = (np.tanh(w) + 1) / 2
+        z = model(point[None])[0][0]
+        return ((point - x) ** 2).sum() + c * max(z[y] - np.delete(z, y).max(), 0)
+
+    w, mean, square = np.arctanh((2 * x - 1) * (1 - 1e-6)), 0.0, 0.0
+    best, least, h = x, np.inf, 1e-6
+    for step in range(1, steps + 1):
+        point = (np.tanh(w) + 1) / 2
+        if model(point[None])[0].argmax() != y and np.linalg.norm(point - x) < least:
+            best, least = point, np.linalg.norm(point - x)
+        gradient = np.array(
+            [(objective(w + h * e) - objective(w - h * e)) / (2 * h) for e in np.eye(len(w))]
+        )
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        w = w - rate * (mean / (1 - 0.9**step)) / (
+            np.sqrt(square / (1 - 0.999**step)) + 1e-8 / np.sqrt(1 - 0.999**step)
+        )
+    return best

@@ -6,7 +6,7 @@ import pytest
 import reference
 from victims import flattened, hidden, problem
 
-from tinyproto.attacks import Victim, apgd, fab, pgd, square
+from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.autoattack import VERSIONS, stages
 from tinyproto.attacks.ball import lengths
 from tinyproto.attacks.fab import _near
@@ -51,6 +51,21 @@ def test_fab_is_the_paper_s_algorithm(norm):
         apart += list(np.abs(found - expected).max(axis=1))
         np.testing.assert_allclose(lengths(found - x, norm), lengths(expected - x, norm), rtol=0.02)
     assert sum(distance < 1e-7 for distance in apart) >= 57
+
+
+def test_carlini_and_wagner_follow_the_gradient_of_their_objective():
+    """By central differences, far from the middle of the box, where tanh bends."""
+    found_some = 0
+    for seed in range(6):
+        victim, x, y = problem(seed, count=4)
+        x = 0.5 + 0.49 * np.sign(x - 0.5) * np.abs(2 * x - 1) ** 0.3
+        y = victim(x)[0].argmax(axis=1)
+        found = carlini_wagner(victim, x, y, steps=8, searches=1, first=2.0, rate=0.3)
+        for i in range(4):
+            expected = reference.carlini_wagner(victim.model, x[i], y[i], 8, 2.0, 0.3)
+            np.testing.assert_allclose(found[i], expected, atol=1e-4)
+            found_some += bool((expected != x[i]).any())
+    assert found_some >= 8
 
 
 def test_the_stages_have_the_authors_settings():

@@ -28,7 +28,7 @@ from torch_peer import torch
 from tinyproto import networks, parameters
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
-from tinyproto.layers import convolution, windows
+from tinyproto.layers import convolution, im2col
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, one_cycle
@@ -39,10 +39,10 @@ BATCH, RATE, DECAY = 128, 0.1, 5e-4
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Within, every convolution is a product with windows."""
+    """Within, every convolution is computed by im2col."""
 
     def always(*arguments: Any, **options: Any) -> ModuleType:
-        return windows
+        return im2col
 
     with mock.patch.object(convolution, "way", always):
         yield

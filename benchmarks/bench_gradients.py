@@ -35,7 +35,7 @@ from tinyproto.layers import (
 )
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, Adam, Optimizer
-from tinyproto.prototypes.deep import PrototypeHead, alignment, repulsion
+from tinyproto.prototypes.dpnp import PrototypeHead, alignment, repulsion
 from tinyproto.training.defenses import DEFENSES, Batch
 
 REQUIRED = 1e-10

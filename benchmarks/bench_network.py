@@ -22,8 +22,9 @@ from common import medians, options, report
 from threadpoolctl import threadpool_limits
 from torch_peer import torch
 
-from tinyproto import host, networks
+from tinyproto import networks
 from tinyproto.attacks import ball
+from tinyproto.backend import cpu
 from tinyproto.layers import Conv2D
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
@@ -220,7 +221,7 @@ def multiplications(network: Network, x: np.ndarray) -> int:
 
 
 def set_threads(count: int) -> None:
-    host.load_numba().set_num_threads(count)
+    cpu.load_numba().set_num_threads(count)
     torch.set_num_threads(count)
 
 

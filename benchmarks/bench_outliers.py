@@ -14,9 +14,9 @@ import numpy as np
 from common import mnist, options, report
 
 from tinyproto.data import load_outliers
-from tinyproto.kernels.random import uniform
 from tinyproto.prototypes import PlusMinusEDWTA
 from tinyproto.prototypes.detection import SCORES, Detector, auroc, fpr_at_tpr
+from tinyproto.random import uniform
 
 STORED = 10_000
 

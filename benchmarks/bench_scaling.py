@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from common import options, report
 
-from tinyproto import host, workspace
+from tinyproto.backend import cpu
+from tinyproto.backend.memory import clear
 from tinyproto.layers import (
     BatchNorm,
     Conv2D,
@@ -94,7 +95,7 @@ def one(kind: str, batch: int, width: float, side: int, steps: int) -> dict[str,
     step = stepper(kind, width)
     x, y = random.random((batch, side, side, 3), np.float32), random.integers(0, 10, batch)
     step(x[:2, :8, :8].copy(), y[:2])  # compiles, loads
-    workspace.clear()
+    clear()
     Path("/proc/self/clear_refs").write_text("5")
     before, seconds = memory("VmRSS"), []
     for _ in range(steps + 2):
@@ -116,7 +117,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.one:
         kind, batch, width, side, steps = chosen.one
-        host.load_numba()
+        cpu.load_numba()
         print(json.dumps(one(kind, int(batch), float(width), int(side), int(steps))))
         return
     rows = []

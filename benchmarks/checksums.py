@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinyproto import layers, losses, networks, optimizers, parameters
+from tinyproto import random as numbers
 from tinyproto.attacks import (
     Victim,
     apgd,
@@ -39,11 +40,10 @@ from tinyproto.data import load
 from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.evaluation import evaluate
 from tinyproto.evaluation.geometry import angles, compactness, plane
-from tinyproto.kernels import random as numbers
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
 from tinyproto.prototypes.certificate import exact_radius
-from tinyproto.prototypes.deep import alignment, repulsion, simplex
 from tinyproto.prototypes.detection import SCORES, Detector
+from tinyproto.prototypes.dpnp import alignment, repulsion, simplex
 from tinyproto.prototypes.equivalence import centre_distances, inner_product_to_euclidean
 from tinyproto.prototypes.kmeans import kmeans
 from tinyproto.training import DEFENSES, Batch, Crafting, fit

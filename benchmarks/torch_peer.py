@@ -41,7 +41,7 @@ from tinyproto.layers import (
 from tinyproto.networks import Network
 from tinyproto.optimizers import RUNNING_MOMENTUM
 from tinyproto.parameters import is_running, leaves
-from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.prototypes.dpnp import PrototypeHead
 
 F = torch.nn.functional
 

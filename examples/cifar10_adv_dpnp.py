@@ -19,14 +19,14 @@ import numpy as np
 
 from tinyproto import networks
 from tinyproto.attacks import Victim, fgsm, pgd
+from tinyproto.backend.device import DeviceError, array_module, move, select, to_host
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
-from tinyproto.device import DeviceError, array_module, move, select, to_host
 from tinyproto.evaluation.geometry import class_means, compactness
-from tinyproto.evaluation.report import table, write_metrics
-from tinyproto.kernels.random import permutation
+from tinyproto.evaluation.metrics import table, write_metrics
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, one_cycle
+from tinyproto.random import permutation
 from tinyproto.training import DEFENSES, Crafting, NotFinite, evaluate, fit
 
 NETWORKS = {"compact": networks.compact_cnn, "resnet18": networks.resnet18}

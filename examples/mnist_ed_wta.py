@@ -17,19 +17,19 @@ from typing import Any
 import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
+from tinyproto.backend.device import DeviceError, select, to_host
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
-from tinyproto.device import DeviceError, select, to_host
 from tinyproto.evaluation import pictures
-from tinyproto.evaluation.report import table, write_metrics
-from tinyproto.kernels.random import permutation, uniform
+from tinyproto.evaluation.metrics import table, write_metrics
+from tinyproto.progress import progress
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
+from tinyproto.prototypes.base import WinnerTakeAll
 from tinyproto.prototypes.certificate import exact_radius
-from tinyproto.prototypes.competition import WinnerTakeAll
 from tinyproto.prototypes.detection import Detector, auroc, roc_curve
 from tinyproto.prototypes.equivalence import centre_distances, inner_product_to_euclidean
 from tinyproto.prototypes.presets import ACCURATE, AUTHORS
-from tinyproto.training.progress import progress
+from tinyproto.random import permutation, uniform
 
 MODELS = {"pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA}
 NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}

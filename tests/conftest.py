@@ -1,16 +1,13 @@
 """What all tests share: Hypothesis without deadlines (kernels compile), full data, a table."""
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # strategies.py
-
-from data_files import make_arrays, write  # noqa: F401
+from tests.data_files import make_arrays, write  # noqa: F401
 
 settings.register_profile("tinyproto", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("tinyproto")

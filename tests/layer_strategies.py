@@ -28,7 +28,7 @@ from tinyproto.layers import (
     Sequential,
 )
 from tinyproto.networks import Network
-from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.prototypes.dpnp import PrototypeHead
 
 
 @dataclass

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_examples import environment, without_optional_packages
 
+from tests.test_examples import environment, without_optional_packages
 from tinyproto import networks
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
@@ -159,7 +159,7 @@ def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, messa
 
 
 def test_cuda_without_a_device_gets_one_line(tmp_path):
-    from tinyproto.device import why_no_cuda
+    from tinyproto.backend.device import why_no_cuda
 
     if why_no_cuda() is None:
         pytest.skip("this machine has a usable CUDA device")

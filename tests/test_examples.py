@@ -114,7 +114,7 @@ def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, messa
 
 
 def test_cuda_without_a_device_gets_one_line(tmp_path):
-    from tinyproto.device import why_no_cuda
+    from tinyproto.backend.device import why_no_cuda
 
     if why_no_cuda() is None:
         pytest.skip("this machine has a usable CUDA device")

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from layer_strategies import randomize
 
+from tests.layer_strategies import randomize
 from tinyproto import networks, parameters, state
 from tinyproto.attacks import Victim
 from tinyproto.layers import Flatten, Linear, Sequential
 from tinyproto.networks import Network
-from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.prototypes.dpnp import PrototypeHead
 
 SMALL = {
     "compact_cnn": lambda **options: networks.compact_cnn(5, feature_width=6, **options),

@@ -9,13 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "tinyproto"
 
-# A room may import itself and the rooms before it. Those of one line do not know one another.
+# A folder or file may import itself and those before it. Those of one line do not know one another.
 ORDER = [
-    "device",
-    "parameters threads workspace slots",
-    "host",
-    "kernel",
+    "progress",
+    "backend",
+    "cpu parameters",
     "kernels",
+    "random",
     "state data optimizers",
     "losses layers",
     "prototypes",
@@ -24,9 +24,9 @@ ORDER = [
     "training",
     "evaluation",
 ]
-LEVEL = {room: level for level, line in enumerate(ORDER) for room in line.split()}
+LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers"}  # know no mathematics of models
-BASE = {"device", "parameters", "kernel", "kernels", "state"}
+BASE = {"backend", "parameters", "kernels", "random", "state"}
 
 OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
 

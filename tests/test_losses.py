@@ -2,14 +2,13 @@
 
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from loss_strategies import LOSSES, Case, any_scores, defined, labels, scores, slope
 
+from tests.loss_strategies import LOSSES, Case, any_scores, defined, labels, scores, slope
 from tinyproto import losses
 
 CLOSE = 1e-7  # of an example's largest partial derivative, or of its gradient's length
@@ -281,8 +280,7 @@ def test_an_example_does_not_see_its_batch(name, dtype):
 @each_loss
 def test_the_gpu_branch(name, monkeypatch):
     pytest.importorskip("cupy")
-    monkeypatch.syspath_prepend(Path(__file__).parent / "cuda")
-    import standin
+    from tests.cuda import standin
 
     monkeypatch.setitem(sys.modules, "cupy", standin.module)
     case = example(np.float32)

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -441,8 +440,7 @@ def test_averages_that_do_not_fit():
 @each_optimizer
 def test_the_gpu_branch(make, monkeypatch):
     pytest.importorskip("cupy")
-    monkeypatch.syspath_prepend(Path(__file__).parent / "cuda")
-    import standin
+    from tests.cuda import standin
 
     def moved(found):
         if isinstance(found, dict):

@@ -10,7 +10,7 @@ gradient is a subgradient of the maximum, and the same on every device.
 
 import math
 
-from .device import Array, array_module
+from .backend.device import Array, array_module
 
 SMALLEST_SPREAD = 1e-12
 """A spread of scores below this counts as this: the denominator of `dlr` is never 0."""

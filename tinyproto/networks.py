@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import layers, parameters, state
-from .device import Array
+from .backend.device import Array
 from .layers import (
     Backward,
     BatchNorm,
@@ -32,7 +32,7 @@ from .layers import (
     initialize,
 )
 from .parameters import Tree
-from .prototypes.deep import PrototypeHead
+from .prototypes.dpnp import PrototypeHead
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .device import Array, array_module, move
+from .backend.device import Array, array_module, move
 from .parameters import Tree, assign, flatten, is_running
 
 RUNNING_MOMENTUM = 0.1

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .device import Array, array_module, move
+from .backend.device import Array, array_module, move
 
 Tree = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .device import Array, to_host
+from .backend.device import Array, to_host
 
 METADATA = "metadata.json"
 

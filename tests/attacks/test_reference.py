@@ -3,9 +3,9 @@ installed, and their parameters beside the papers'."""
 
 import numpy as np
 import pytest
-import reference
-from victims import flattened, hidden, problem
 
+from tests.attacks import reference
+from tests.victims import flattened, hidden, problem
 from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.autoattack import VERSIONS, stages
 from tinyproto.attacks.ball import lengths

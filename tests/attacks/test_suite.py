@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from victims import constant, flattened, hidden, problem
 
+from tests.victims import constant, flattened, hidden, problem
 from tinyproto.attacks import (
     FlatGradientWarning,
     Victim,

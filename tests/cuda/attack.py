@@ -1,6 +1,6 @@
 """Every attack, and an evaluation, through the GPU branch: CuPy's stand-in, simulated kernels.
 
-    NUMBA_ENABLE_CUDASIM=1 python tests/cuda/attack.py
+    NUMBA_ENABLE_CUDASIM=1 python -m tests.cuda.attack
 
 prints, for each attack and norm, how far the result is from the CPU's, as JSON.
 """
@@ -9,10 +9,10 @@ import json
 from functools import partial
 
 import numpy as np
-import standin
 
-from tinyproto import device
+from tests.cuda import standin
 from tinyproto.attacks import Victim, apgd, apgd_targeted, autoattack, carlini_wagner, fab, square
+from tinyproto.backend import device
 from tinyproto.evaluation.robustness import evaluate
 from tinyproto.prototypes import EDWTA
 

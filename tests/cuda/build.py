@@ -1,6 +1,6 @@
 """Build every kernel for real GPU architectures, with no GPU and no driver.
 
-    python tests/cuda/build.py [--json]
+    python -m tests.cuda.build [--json]
 
 prints registers, spilled bytes and shared memory of each. Needs the extra `cuda-check`.
 """
@@ -10,7 +10,8 @@ import re
 import sys
 
 import numpy as np
-from simulate import all_kernels
+
+from tests.cuda.simulate import all_kernels
 
 CAPABILITIES = ((8, 0), (9, 0), (12, 0))
 

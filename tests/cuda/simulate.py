@@ -1,7 +1,7 @@
 """Run every kernel's example in Numba's CUDA simulator and on the CPU; print what differs as JSON.
 
 A script of its own: the simulator is chosen by the environment before Numba is imported.
-    NUMBA_ENABLE_CUDASIM=1 python tests/cuda/simulate.py
+    NUMBA_ENABLE_CUDASIM=1 python -m tests.cuda.simulate
 """
 
 import copy
@@ -12,7 +12,7 @@ import pkgutil
 import numpy as np
 
 import tinyproto.kernels
-from tinyproto.kernel import registry
+from tinyproto.backend.kernel import registry
 
 LANES = (2, 4)
 

@@ -164,7 +164,7 @@ module.__spec__ = real.__spec__
 
 def install():
     """Be `cupy`, and let kernels take the arrays: in the simulator, two lanes in two blocks."""
-    from tinyproto.kernel import kernel
+    from tinyproto.backend.kernel import kernel
 
     launch = kernel.launch
 

@@ -4,18 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CUDA_TABLE
 
-from tinyproto import device
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from simulate import LANES, all_kernels  # noqa: E402
+from tests import ROOT
+from tests.conftest import CUDA_TABLE
+from tests.cuda.simulate import LANES, all_kernels
+from tinyproto.backend import device
 
 KERNELS = sorted(all_kernels())
 
@@ -23,7 +19,8 @@ KERNELS = sorted(all_kernels())
 def script(name, *arguments, **environment):
     """What a script beside this file prints, as JSON."""
     out = subprocess.run(
-        [sys.executable, str(HERE / name), *arguments],
+        [sys.executable, "-m", f"tests.cuda.{name}", *arguments],
+        cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -34,7 +31,7 @@ def script(name, *arguments, **environment):
 
 @pytest.fixture(scope="module")
 def simulated():
-    return script("simulate.py", NUMBA_ENABLE_CUDASIM="1")
+    return script("simulate", NUMBA_ENABLE_CUDASIM="1")
 
 
 @pytest.mark.parametrize("lanes", LANES)
@@ -49,8 +46,8 @@ def built(request):
     reason = "needs numba-cuda's compiler and linker: pip install 'tinyproto[cuda-check]'"
     pytest.importorskip("cuda.core", reason=reason)
     pytest.importorskip("numba_cuda", reason=reason)
-    rows = script("build.py", "--json")
-    from build import table
+    rows = script("build", "--json")
+    from tests.cuda.build import table
 
     request.config.stash[CUDA_TABLE] = table(rows)
     return rows
@@ -69,7 +66,7 @@ def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, 
 def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
     """All arrays "on the device", by a stand-in as strict as CuPy; kernels in the simulator."""
     pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
-    differences = script("train.py", NUMBA_ENABLE_CUDASIM="1")
+    differences = script("train", NUMBA_ENABLE_CUDASIM="1")
     assert len(differences) == 6
     assert max(differences.values()) < 1e-12, differences
 
@@ -77,14 +74,14 @@ def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
 def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu():
     """Two steps of every defence, Adv-DPNP among them, evaluation and PGD; every layer there is."""
     pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
-    differences = script("train_network.py", NUMBA_ENABLE_CUDASIM="1")
+    differences = script("train_network", NUMBA_ENABLE_CUDASIM="1")
     assert set(differences) == {"standard", "pgd", "trades", "mart", "dpnp", "adv-dpnp"}
     assert max(differences.values()) < 1e-12, differences
 
 
 def test_every_attack_through_the_gpu_branch_equals_the_cpu():
     pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
-    differences = script("attack.py", NUMBA_ENABLE_CUDASIM="1")
+    differences = script("attack", NUMBA_ENABLE_CUDASIM="1")
     assert len(differences) == 12
     assert max(differences.values()) < 1e-9, differences
 

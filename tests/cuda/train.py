@@ -1,6 +1,6 @@
 """Fit and attack all networks through the GPU branch: the stand-in for CuPy, simulated kernels.
 
-    NUMBA_ENABLE_CUDASIM=1 python tests/cuda/train.py
+    NUMBA_ENABLE_CUDASIM=1 python -m tests.cuda.train
 
 prints, for each network and batch size, how far the result is from the CPU's, as JSON.
 """
@@ -8,10 +8,10 @@ prints, for each network and batch size, how far the result is from the CPU's, a
 import json
 
 import numpy as np
-import standin
 
-from tinyproto import device
+from tests.cuda import standin
 from tinyproto.attacks import Victim, pgd
+from tinyproto.backend import device
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 
 

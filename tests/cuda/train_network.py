@@ -1,6 +1,6 @@
 """One epoch of Adv-DPNP and one PGD attack through the GPU branch, beside the CPU's.
 
-    NUMBA_ENABLE_CUDASIM=1 python tests/cuda/train_network.py
+    NUMBA_ENABLE_CUDASIM=1 python -m tests.cuda.train_network
 
 All arrays are "on the device", by a stand-in as strict as CuPy; kernels run in the simulator.
 Prints how far apart the two are, as JSON.
@@ -10,10 +10,10 @@ import json
 from functools import partial
 
 import numpy as np
-import standin
 
-from tinyproto import device
+from tests.cuda import standin
 from tinyproto.attacks import Victim, pgd
+from tinyproto.backend import device
 from tinyproto.data.augment import crop_and_flip
 from tinyproto.layers import (
     AveragePool2D,
@@ -32,7 +32,7 @@ from tinyproto.layers import (
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, Adam
 from tinyproto.parameters import flatten
-from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.prototypes.dpnp import PrototypeHead
 from tinyproto.training import DEFENSES, Crafting, fit
 
 

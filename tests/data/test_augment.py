@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyproto.data.augment import crop_and_flip, elastic
-from tinyproto.kernels.random import uniform
 from tinyproto.kernels.warp import warp
+from tinyproto.random import uniform
 
 # Grey images, shifted and bent
 

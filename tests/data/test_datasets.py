@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tinyproto.data import datasets
-from tinyproto.data.catalogue import CATALOGUE, File
 from tinyproto.data.datasets import SAMPLES, load, load_outliers
 from tinyproto.data.download import download
+from tinyproto.data.sources import CATALOGUE, File
 
 
 @pytest.fixture(autouse=True)

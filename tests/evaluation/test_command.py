@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tinyproto.data import load
 from tinyproto.evaluation.__main__ import main, radius
 from tinyproto.prototypes import PlusMinusEDWTA, storage
 
-MODEL = str(Path(__file__).parents[2] / "benchmarks" / "models" / "cifar10_pgd.npz")
+MODEL = str(ROOT / "benchmarks" / "models" / "cifar10_pgd.npz")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from tinyproto.evaluation.geometry import (
     plane,
     simplex_angle,
 )
-from tinyproto.prototypes.deep import PrototypeHead, simplex, squared_distances
+from tinyproto.prototypes.dpnp import PrototypeHead, simplex, squared_distances
 
 rng = np.random.default_rng(0)
 

@@ -8,20 +8,20 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
-from victims import hidden, problem
 
+from tests import ROOT
+from tests.victims import hidden, problem
 from tinyproto import networks, state
 from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.autoattack import autoattack, fab_inside
 from tinyproto.data import load
 from tinyproto.evaluation import evaluate
-from tinyproto.evaluation.catalogue import ATTACKS, ONLY
+from tinyproto.evaluation.suites import ATTACKS, ONLY
 
-MODEL = Path(__file__).parents[2] / "benchmarks" / "models" / "cifar10_pgd.npz"
+MODEL = ROOT / "benchmarks" / "models" / "cifar10_pgd.npz"
 SHORT = {
     "apgd-ce": partial(apgd, steps=8),
     "fab-t": partial(fab_inside, steps=3, targets=2),
@@ -66,9 +66,7 @@ def test_the_same_examples_hold_in_batches_of_1_37_and_500():
 
 
 SCRIPT = """
-import sys
-sys.path[:0] = {paths!r}
-from test_robustness import *
+from tests.evaluation.test_robustness import *
 network, x, y = photographs(45)
 evaluate(Victim(network), x, y, SHORT, eps=EPS, chain=True, batch_size=4, path={path!r},
          shown=False)
@@ -77,9 +75,8 @@ evaluate(Victim(network), x, y, SHORT, eps=EPS, chain=True, batch_size=4, path={
 
 def test_a_killed_evaluation_goes_on_to_the_same_result(tmp_path):
     path = tmp_path / "state.npz"
-    here = Path(__file__).parent
-    script = SCRIPT.format(paths=[str(here), str(here.parent)], path=str(path))
-    run = subprocess.Popen([sys.executable, "-c", script])
+    script = SCRIPT.format(path=str(path))
+    run = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     while run.poll() is None and not (path.exists() and "fab-t/done" in state.load(path)[0]):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)

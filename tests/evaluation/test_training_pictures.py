@@ -6,7 +6,7 @@ import pytest
 from tinyproto.evaluation import training_pictures
 from tinyproto.evaluation.geometry import angles, plane
 from tinyproto.evaluation.training_pictures import attacks, curves, latent
-from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.prototypes.dpnp import PrototypeHead
 
 agg = pytest.importorskip("matplotlib.backends.backend_agg")
 Image = pytest.importorskip("PIL.Image")

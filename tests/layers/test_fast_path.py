@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_strategies import PARTS, Case, cases, network_cases, randomize, small_resnet
-from test_layers import check_each_example_alone, gradients, mode, precision, same, same_trees
 
+from tests.layer_strategies import PARTS, Case, cases, network_cases, randomize, small_resnet
+from tests.layers.test_layers import (
+    check_each_example_alone,
+    gradients,
+    mode,
+    precision,
+    same,
+    same_trees,
+)
 from tinyproto import networks, parameters
-from tinyproto.kernels import direct, winograd
-from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, windows
+from tinyproto.cpu import direct, winograd
+from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, im2col
 from tinyproto.layers.convolution import way
 
 WIDE = {
@@ -50,9 +57,9 @@ class Unfused(Layer):
         ("float32", "float32", 1, 3, 64, direct),
         ("float32", "float32", 2, 1, 64, direct),
         ("float32", "float32", 1, 1, 3, direct),
-        ("float64", "float64", 1, 1, 64, windows),
-        ("float32", "float64", 1, 1, 64, windows),
-        ("float64", "float32", 1, 1, 64, windows),
+        ("float64", "float64", 1, 1, 64, im2col),
+        ("float32", "float64", 1, 1, 64, im2col),
+        ("float64", "float32", 1, 1, 64, im2col),
     ],
 )
 def test_which_module_computes(x, weight, stride, padding, channels, module):
@@ -281,7 +288,7 @@ def test_a_folded_network_is_a_copy():
 
 def test_weights_are_transformed_once_in_a_folded_network(monkeypatch):
     """And again where another array takes their place."""
-    from tinyproto.kernels.winograd import convolve
+    from tinyproto.cpu.winograd import convolve
 
     made = []
     transform = convolve._transform_weights

@@ -3,16 +3,16 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_strategies import (
+
+from tests.layer_strategies import (
     PARTS,
     cases,
     check_input_gradient,
     check_parameter_gradients,
     network_cases,
 )
-
 from tinyproto import layers
-from tinyproto.layers import windows as windows_module
+from tinyproto.layers import im2col as im2col_module
 
 WITHOUT_PARAMETERS = {
     "ReLU", "Normalize", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "Flatten"
@@ -60,8 +60,8 @@ def test_gradients_of_a_wide_resnet(train, case):
 def test_gradients_of_a_convolution_in_several_groups(data):
     """Small enough groups that a batch is many, of which the last is shorter."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_module, "GROUP_BYTES", data.draw(st.sampled_from([1, 4000])))
-        patch.setattr(windows_module, "GROUP_ROWS", data.draw(st.sampled_from([1, 40])))
+        patch.setattr(im2col_module, "GROUP_BYTES", data.draw(st.sampled_from([1, 4000])))
+        patch.setattr(im2col_module, "GROUP_ROWS", data.draw(st.sampled_from([1, 40])))
         case = data.draw(cases("Conv2D", batch=7))
         check_input_gradient(case, False)
         check_parameter_gradients(case, False)

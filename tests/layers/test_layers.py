@@ -11,8 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_strategies import NETWORKS, PARTS, cases, randomize, small_cnn, small_resnet, spaced
 
+from tests import ROOT
+from tests.layer_strategies import (
+    NETWORKS,
+    PARTS,
+    cases,
+    randomize,
+    small_cnn,
+    small_resnet,
+    spaced,
+)
 from tinyproto import networks, parameters
 from tinyproto.layers import (
     AveragePool2D,
@@ -30,7 +39,7 @@ from tinyproto.layers import (
     initialize,
 )
 from tinyproto.layers import convolution as convolution_module
-from tinyproto.layers import windows as windows_module
+from tinyproto.layers import im2col as im2col_module
 
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -193,30 +202,30 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
         made.append(options[-1])
         gather(rows, x, *options)
 
-    gather = windows_module.gather_windows.alone
-    monkeypatch.setattr(convolution_module, "way", lambda *_, **__: windows_module)
-    monkeypatch.setattr(windows_module, "gather_windows", SimpleNamespace(alone=watched))
+    gather = im2col_module.gather_windows.alone
+    monkeypatch.setattr(convolution_module, "way", lambda *_, **__: im2col_module)
+    monkeypatch.setattr(im2col_module, "gather_windows", SimpleNamespace(alone=watched))
     layer = Conv2D(shape[3], 2, 3, padding=1)
     parameters.convert(layer.params, dtype=dtype)
     rows = shape[1] * shape[2]
     of_an_image = rows * shape[3] * 9 * np.dtype(dtype).itemsize
-    group = max(1, windows_module.GROUP_BYTES // of_an_image)
+    group = max(1, im2col_module.GROUP_BYTES // of_an_image)
     y, backward = layer(np.zeros(shape, dtype))
     assert max(columns.nbytes for columns in made) == group * of_an_image
     assert sum(map(len, made)) == len(y)
     made.clear()
     gradients(layer, backward, y)
-    least = math.ceil(windows_module.GROUP_ROWS / rows)
+    least = math.ceil(im2col_module.GROUP_ROWS / rows)
     assert max(map(len, made)) == max(group, least)
     assert sum(map(len, made)) == len(y)
 
 
 def test_on_a_device_all_images_are_worked_on_at_once(monkeypatch):
     """With no groups; an empty batch is no work."""
-    monkeypatch.setattr(windows_module, "array_module", lambda x: "a device's")
+    monkeypatch.setattr(im2col_module, "array_module", lambda x: "a device's")
     seen = []
     for count in (5, 0, 1):
-        windows_module._share(seen.append, np.zeros((count, 2)), 2)
+        im2col_module._share(seen.append, np.zeros((count, 2)), 2)
     assert seen == [slice(0, 5), slice(0, 1)]
 
 
@@ -362,7 +371,7 @@ def test_an_attack_pays_for_no_gradient_of_weights(monkeypatch):
     random = np.random.default_rng(0)
     network = randomize(small_resnet(), random)
     z, backward = network(random.random((3, 8, 7, 3)))
-    monkeypatch.setattr(windows_module, "weight_gradient", forbidden)
+    monkeypatch.setattr(im2col_module, "weight_gradient", forbidden)
     dx = backward(z)
     same(backward(z, {"head": parameters.zeros(network.params["head"])}), dx)
     with pytest.raises(AssertionError, match="nobody asked"):
@@ -413,14 +422,13 @@ def test_an_example_does_not_depend_on_its_batch_in_a_network(build, shape, dtyp
 
 
 DIGEST = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import hashlib
+import hashlib, sys
 import numpy as np
-from layer_strategies import randomize, small_cnn, small_resnet
-from tinyproto import networks, parameters, threads
+from tests.layer_strategies import randomize, small_cnn, small_resnet
+from tinyproto import networks, parameters
+from tinyproto.backend import blas
 
-print(threads.count(), file=sys.stderr)
+print(blas.count(), file=sys.stderr)
 for build, shape in (
     (lambda: networks.compact_cnn(head="prototypes"), (5, 32, 32, 3)),
     (small_cnn, (16, 33, 29, 3)),
@@ -452,9 +460,12 @@ def test_no_bit_depends_on_the_number_of_threads():
             **os.environ, "NUMBA_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": blas,
             "OMP_WAIT_POLICY": "passive",
         }  # fmt: skip
-        here = os.path.dirname(os.path.dirname(__file__))
         run = subprocess.run(
-            [sys.executable, "-c", DIGEST, here], env=environment, capture_output=True, text=True
+            [sys.executable, "-c", DIGEST],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert run.returncode == 0, run.stderr
         assert run.stderr.split()[0] == count

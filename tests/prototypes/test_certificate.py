@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import problems
 
+from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
 from tinyproto.prototypes import IPWTA, PlusMinusEDWTA

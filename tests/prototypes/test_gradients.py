@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import KINDS, finite_difference, loss, problems
 
+from tests.strategies import KINDS, finite_difference, loss, problems
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 
 RATE = 1e-3

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import KINDS, problems
 
-from tinyproto.kernel import _load_numba
+from tests.strategies import KINDS, problems
+from tinyproto.backend.kernel import _load_numba
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 
 

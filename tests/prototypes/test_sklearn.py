@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from strategies import KINDS
+
+from tests.strategies import KINDS
 
 SKIPS = {
     "check_array_api_input": "asks for SCIPY_ARRAY_API=1 in the environment",

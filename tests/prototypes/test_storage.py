@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from strategies import KINDS, problems
 
+from tests.strategies import KINDS, problems
 from tinyproto import state
 from tinyproto.prototypes import PlusMinusEDWTA, storage
 

@@ -13,7 +13,7 @@ from tinyproto.losses import boosted_cross_entropy, cross_entropy, kl_divergence
 from tinyproto.networks import Network, compact_cnn
 from tinyproto.optimizers import SGD
 from tinyproto.parameters import convert, flatten, zeros
-from tinyproto.prototypes.deep import PrototypeHead, nearest_rival
+from tinyproto.prototypes.dpnp import PrototypeHead, nearest_rival
 from tinyproto.training.defenses import (
     DEFENSES,
     Batch,

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tinyproto import state
 from tinyproto.attacks import fgsm, pgd
 from tinyproto.data.augment import crop_and_flip
@@ -19,10 +19,10 @@ from tinyproto.layers import BatchNorm, Conv2D, GlobalAveragePool, Linear, ReLU,
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, Adam, one_cycle
 from tinyproto.parameters import flatten
-from tinyproto.prototypes.deep import PrototypeHead
+from tinyproto.progress import progress
+from tinyproto.prototypes.dpnp import PrototypeHead
 from tinyproto.training import Crafting, NotFinite, Stopped, evaluate, fit
 from tinyproto.training.defenses import adv_dpnp, standard
-from tinyproto.training.progress import progress
 
 CRAFTING = Crafting(steps=2, step_size=4 / 255)
 
@@ -115,21 +115,22 @@ def test_another_seed_gives_other_weights():
 PROGRAM = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_loop import bits, tiny, train
+from tests.training.test_loop import bits, tiny, train
 import hashlib, json, time
 class Slow:
     def __call__(self, network, row):
         print(json.dumps(row["epoch"]), flush=True)
 network = tiny()
-train(network, Path(sys.argv[2]), resume=True, epochs=int(sys.argv[3]), callback=Slow())
+train(network, Path(sys.argv[1]), resume=True, epochs=int(sys.argv[2]), callback=Slow())
 print(hashlib.sha256(b"".join(bits(network).values())).hexdigest())
 """
 
 
 def start(path, epochs, **keywords):
-    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(path), str(epochs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords)
+    command = [sys.executable, "-c", PROGRAM, str(path), str(epochs)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords
+    )
 
 
 def test_kill_9_ten_times_in_a_row_loses_no_more_than_since_the_last_checkpoint(tmp_path):

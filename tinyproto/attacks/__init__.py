@@ -4,7 +4,7 @@ from .apgd import apgd, apgd_targeted
 from .autoattack import autoattack
 from .carlini_wagner import carlini_wagner, carlini_wagner_linf
 from .fab import fab
-from .gradient import craft, fgsm, pgd
+from .pgd import craft, fgsm, pgd
 from .square import square
 from .victim import FlatGradientWarning, Victim
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from ..losses import difference, dlr, margin, targeted_dlr
 from .ball import Radius, column, spread
 from .region import Loss, Region, check, named, standing

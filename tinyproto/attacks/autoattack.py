@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from .apgd import apgd, apgd_targeted
 from .ball import Radius, column, lengths, spread
 from .fab import fab

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 
 Radius = float | Array
 """Of a ball: one for all examples, or one for each (N,)."""

@@ -16,10 +16,10 @@ L∞ is what papers on adversarial training report under the same name: PGD on t
 
 import math
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from ..losses import margin
 from .ball import Radius, column, inside, lengths
-from .gradient import pgd
+from .pgd import pgd
 from .region import check, standing
 from .victim import Victim
 

@@ -17,8 +17,8 @@ import math
 from typing import Any
 
 from .. import losses
-from ..device import Array, array_module
-from ..kernels.random import normal, uniform
+from ..backend.device import Array, array_module
+from ..random import normal, uniform
 from .ball import Radius, column, flat, inside, lengths, spread
 from .hyperplane import step_to_hyperplane
 from .region import check, standing

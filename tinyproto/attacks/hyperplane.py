@@ -14,7 +14,7 @@ increasing, concave and in straight pieces, and f(τ) = c is solved exactly by N
 the point of the box which comes closest to the hyperplane.
 """
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from ..kernels.hyperplane import nearest_on_plane
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..device import Array, array_module, to_host
-from ..kernels.random import normal, uniform
+from ..backend.device import Array, array_module, to_host
 from ..losses import cross_entropy, dlr, margin
+from ..random import normal, uniform
 from . import ball
 from .victim import Victim
 

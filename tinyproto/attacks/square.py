@@ -9,9 +9,9 @@ second window is moved into the first, in the shape of two opposite bumps (algor
 import math
 from typing import Any
 
-from ..device import Array, array_module
-from ..kernels.random import uniform
+from ..backend.device import Array, array_module
 from ..losses import margin
+from ..random import uniform
 from . import ball
 from .region import check, standing
 from .victim import Victim

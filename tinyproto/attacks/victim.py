@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from .ball import flat
 
 SATURATED = 80.0

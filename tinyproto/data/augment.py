@@ -2,10 +2,10 @@
 
 from numbers import Integral
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from ..kernels.crop import crop
-from ..kernels.random import uniform, words
 from ..kernels.warp import warp
+from ..random import uniform, words
 
 
 def elastic(

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .catalogue import CATALOGUE, TEST_LABELS_MD5, Entry
 from .download import download as fetch
 from .formats import AnyPath, Arrays, FormatError, read_npz, wrong
+from .sources import CATALOGUE, TEST_LABELS_MD5, Entry
 
 SAMPLES = Path(__file__).parent / "samples"
 OUTLIER_FILES = {

@@ -1,6 +1,6 @@
 """Judging what was learned: robustness under attack, pictures and reports."""
 
+from .report import Report
 from .robustness import evaluate
-from .robustness_report import Report
 
 __all__ = ["Report", "evaluate"]

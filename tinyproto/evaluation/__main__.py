@@ -17,11 +17,11 @@ import numpy as np
 from .. import networks, state
 from ..attacks import Victim
 from ..attacks.victim import Model
+from ..backend.device import DeviceError, select
 from ..data import load
-from ..device import DeviceError, select
 from ..prototypes import storage
-from .catalogue import ATTACKS, LISTS, choose
 from .robustness import evaluate
+from .suites import ATTACKS, LISTS, choose
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

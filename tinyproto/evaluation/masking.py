@@ -17,8 +17,8 @@ import numpy as np
 
 from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
 from ..attacks.victim import tell_flat
-from ..device import Array, array_module
-from .robustness_report import NO_BOUND, Report, Result, share
+from ..backend.device import Array, array_module
+from .report import NO_BOUND, Report, Result, share
 
 TOLERANCE = 0.01
 """A share of the examples that is not worth a warning; of Square's successes, a fifth of it."""

@@ -20,11 +20,11 @@ from .. import state
 from ..attacks import Victim
 from ..attacks.ball import inside, lengths
 from ..attacks.region import check, check_labels
-from ..device import Array, array_module, to_host
-from ..training.progress import progress
+from ..backend.device import Array, array_module, to_host
+from ..progress import progress
 from . import masking
-from .catalogue import Attack, choose
-from .robustness_report import ARRAYS, COSTS, Report, Result, share
+from .report import ARRAYS, COSTS, Report, Result, share
+from .suites import Attack, choose
 
 PROBED = 16  # images whose scores tell one victim from another
 ROUNDING = 1e-6  # of the box's size: how far outside ball or box an attack in float32 may land

@@ -7,7 +7,7 @@ depends on the number of threads.
 
 import numpy as np
 
-from ..kernel import kernel
+from ..backend.kernel import kernel
 
 
 @kernel
@@ -126,7 +126,7 @@ for _kernel in (
     channel_sums, channel_moments, channel_affine, channel_gradient, channel_products,
     channel_combine,
 ):  # fmt: skip
-    _kernel.in_vectors = f"{__package__}.vector_channels"
+    _kernel.in_vectors = "tinyproto.cpu.channels"
 
 
 def _draw(random, dtype, *shapes):

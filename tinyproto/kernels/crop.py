@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..kernel import kernel
+from ..backend.kernel import kernel
 
 
 @kernel

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from ..kernel import kernel, row_sum
+from ..backend.kernel import kernel, row_sum
 
 
 @kernel

@@ -9,8 +9,8 @@ to `loss`.
 
 import numpy as np
 
-from ..kernel import kernel, routine, row_sum, sync
-from .winner import compete, distance_difference, inner_product, settle, squared_distance
+from ..backend.kernel import kernel, routine, row_sum, sync
+from .winner_take_all import compete, distance_difference, inner_product, settle, squared_distance
 
 SWEEP = 1024  # samples from one `settle` to the next
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..kernel import kernel
+from ..backend.kernel import kernel
 
 
 @kernel
@@ -87,7 +87,7 @@ def unpool_mean(i, t, T, dy, stride, size, dx):
 
 
 for _kernel in (pool_max, unpool_max):
-    _kernel.in_vectors = f"{__package__}.vector_pooling"
+    _kernel.in_vectors = "tinyproto.cpu.pooling"
 
 
 def _images(random, dtype):

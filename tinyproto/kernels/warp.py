@@ -4,7 +4,7 @@
 
 import math
 
-from ..kernel import kernel, routine
+from ..backend.kernel import kernel, routine
 
 
 @routine

@@ -14,9 +14,9 @@ from .base import Backward, Layer, initialize
 from .batch_norm import BatchNorm
 from .containers import Residual, Sequential
 from .convolution import Conv2D
-from .dense import Flatten, Linear
 from .elementwise import Normalize, ReLU
 from .fold import fold
+from .linear import Flatten, Linear
 from .pooling import AveragePool2D, GlobalAveragePool, MaxPool2D
 
 __all__ = [

@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..device import Array, array_module
-from ..kernels.random import normal
+from ..backend.device import Array, array_module
 from ..parameters import Tree, leaves
+from ..random import normal
 
 
 class Backward(Protocol):

@@ -15,8 +15,8 @@ import math
 
 import numpy as np
 
-from .. import workspace
-from ..device import Array, array_module
+from ..backend import memory
+from ..backend.device import Array, array_module
 from ..kernels.channels import (
     channel_affine,
     channel_combine,
@@ -68,12 +68,12 @@ class BatchNorm(Layer):
             mean, variance = self.params["running_mean"], self.params["running_variance"]
         inverse = 1 / xp.sqrt(variance + x.dtype.type(self.epsilon))
         affine = (flat, mean, scale * inverse, shift, x.dtype.type(floor))
-        y = workspace.like(flat)
+        y = memory.like(flat)
         channel_affine(images, *affine, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dy = xp.ascontiguousarray(dy).reshape(flat.shape)
-            dx = workspace.like(flat)
+            dx = memory.like(flat)
             if train or grads:
                 product, total = (xp.empty((images, channels), dtype=x.dtype) for _ in "dd")
                 channel_products(images, *affine, dy, product, total)

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from .. import workspace
-from ..device import Array, array_module
+from ..backend import memory
+from ..backend.device import Array, array_module
 from ..kernels.channels import add, rectify_backward
 from ..parameters import Tree
 from .base import Backward, Layer
@@ -85,7 +85,7 @@ def _rows(x: Array) -> Array:
 def _sum(a: Array, b: Array, floor: float) -> Array:
     """max(a + b, floor)."""
     rows = _rows(a)
-    y = workspace.like(rows)
+    y = memory.like(rows)
     add(len(a), rows, _rows(b), a.dtype.type(floor), y)
     return y.reshape(a.shape)
 
@@ -93,6 +93,6 @@ def _sum(a: Array, b: Array, floor: float) -> Array:
 def _gated(y: Array, dy: Array) -> Array:
     """dy where y > 0, else 0."""
     rows = _rows(y)
-    dx = workspace.like(rows)
+    dx = memory.like(rows)
     rectify_backward(len(y), rows, _rows(dy).reshape(rows.shape), dx)
     return dx.reshape(y.shape)

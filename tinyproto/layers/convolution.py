@@ -1,6 +1,6 @@
 """Convolution, and which of three modules computes it.
 
-`windows` is plain and works for all; `kernels.direct` and `kernels.winograd` are made for float32
+`im2col` is plain and works for all; `kernels.direct` and `kernels.winograd` are made for float32
 on the CPU. Each has `forward`, `input_gradient` and `weight_gradient`.
 """
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..device import Array, array_module
+from ..backend.device import Array, array_module
 from ..parameters import Tree
-from . import windows
+from . import im2col
 from .base import Backward, Layer, check_input, initialize, positive_integers
 
 LEAST_CHANNELS = 16
@@ -24,8 +24,8 @@ def way(x: Array, weight: Array, stride: int, padding: int, channels: int) -> Mo
     Depends on no batch size: the same image gives the same bits in any batch.
     """
     if array_module(x) is not np or x.dtype != np.float32 or weight.dtype != np.float32:
-        return windows
-    from ..kernels import direct, winograd  # these import Numba
+        return im2col
+    from ..cpu import direct, winograd  # these import Numba
 
     if len(weight) == 3 and stride == 1 and padding <= 2 and channels >= LEAST_CHANNELS:
         return winograd

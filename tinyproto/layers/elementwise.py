@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import workspace
-from ..device import Array, array_module
+from ..backend import memory
+from ..backend.device import Array, array_module
 from ..kernels.channels import channel_affine, rectify, rectify_backward
 from ..parameters import Tree
 from .base import Backward, Layer, check_input
@@ -18,11 +18,11 @@ class ReLU(Layer):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
         flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
-        y = workspace.like(flat)
+        y = memory.like(flat)
         rectify(len(flat), flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = workspace.like(y)
+            dx = memory.like(y)
             rectify_backward(len(y), y, xp.ascontiguousarray(dy).reshape(y.shape), dx)
             return dx.reshape(x.shape)
 
@@ -48,7 +48,7 @@ class Normalize(Layer):
 
         def affine(x: Array, centre: Array) -> Array:
             flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
-            y = workspace.like(flat)
+            y = memory.like(flat)
             channel_affine(len(x), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
             return y.reshape(x.shape)
 

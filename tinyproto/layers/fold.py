@@ -10,7 +10,7 @@ import copy
 
 import numpy as np
 
-from ..device import array_module
+from ..backend.device import array_module
 from .base import Layer
 from .batch_norm import BatchNorm
 from .containers import Residual, Sequential

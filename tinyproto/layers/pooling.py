@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .. import workspace
-from ..device import Array, array_module
+from ..backend import memory
+from ..backend.device import Array, array_module
 from ..kernels.channels import channel_spread, channel_sums
 from ..kernels.pooling import pool_max, pool_mean, unpool_max, unpool_mean
 from ..parameters import Tree
@@ -39,13 +39,13 @@ class MaxPool2D(_Pool2D):
         xp = array_module(x)
         shape = self._pooled(x)
         x = xp.ascontiguousarray(x)
-        y, winner = workspace.like(x, shape), xp.empty(shape, dtype=np.uint8)
+        y, winner = memory.like(x, shape), xp.empty(shape, dtype=np.uint8)
         if self.size > 15:
             winner = winner.astype(np.int32)
         pool_max(len(x) * shape[1], x, self.stride, self.size, y, winner)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = workspace.like(x)
+            dx = memory.like(x)
             dy = self._checked(dy, shape)
             unpool_max(len(x) * x.shape[1], dy, winner, self.stride, self.size, dx)
             return dx
@@ -59,11 +59,11 @@ class AveragePool2D(_Pool2D):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
         shape = self._pooled(x)
-        y = workspace.like(x, shape)
+        y = memory.like(x, shape)
         pool_mean(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.size, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = workspace.like(x)
+            dx = memory.like(x)
             dy = self._checked(dy, shape)
             unpool_mean(len(x) * x.shape[1], dy, self.stride, self.size, dx)
             return dx
@@ -84,7 +84,7 @@ class GlobalAveragePool(Layer):
         channel_sums(images, flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = workspace.like(x, (images, height * width, channels))
+            dx = memory.like(x, (images, height * width, channels))
             channel_spread(images, xp.ascontiguousarray(dy).reshape(images, channels), share, dx)
             return dx.reshape(x.shape)
 

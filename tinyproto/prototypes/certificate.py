@@ -26,8 +26,8 @@ import math
 
 import numpy as np
 
-from ..device import Array, to_host
-from .competition import WinnerTakeAll
+from ..backend.device import Array, to_host
+from .base import WinnerTakeAll
 
 Solution = tuple[float, np.ndarray]
 

@@ -30,8 +30,8 @@ from typing import Self
 
 import numpy as np
 
-from ..device import Array, to_host
-from .competition import WinnerTakeAll
+from ..backend.device import Array, to_host
+from .base import WinnerTakeAll
 
 SCORES = ("profile", "distance", "margin", "both")
 SHRINKAGE = 0.1  # towards the covariance of all classes

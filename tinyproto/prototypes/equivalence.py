@@ -20,7 +20,7 @@ of images, not an image. `centre_distances` shows it, as the paper does (arXiv 2
 
 import numpy as np
 
-from ..device import Array, to_host
+from ..backend.device import Array, to_host
 
 
 def euclidean_to_inner_product(centres: Array) -> tuple[np.ndarray, np.ndarray]:

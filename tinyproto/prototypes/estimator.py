@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..device import Array, array_module, to_host
+from ..backend.device import Array, array_module, to_host
 
 
 class Classifier:

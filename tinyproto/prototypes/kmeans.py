@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..device import Array, array_module
-from ..kernels.clusters import cluster_means, nearest
-from ..kernels.random import uniform
+from ..backend.device import Array, array_module
+from ..kernels.kmeans import cluster_means, nearest
+from ..random import uniform
 
 
 def kmeans(

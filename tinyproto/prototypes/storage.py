@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import device, state
-from .competition import WinnerTakeAll
+from .. import state
+from ..backend import device
+from .base import WinnerTakeAll
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
 KINDS = {kind.__name__: kind for kind in (IPWTA, EDWTA, PlusMinusEDWTA)}

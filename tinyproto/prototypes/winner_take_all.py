@@ -26,9 +26,9 @@ that moves with what the neuron has learned.
 
 import numpy as np
 
-from ..device import Array, aligned, to_host
+from ..backend.device import Array, aligned, to_host
 from ..kernels.online import online_euclidean, online_inner_product, online_plus_minus
-from ..kernels.winner import (
+from ..kernels.winner_take_all import (
     TILE,
     distance_differences,
     gather_move,
@@ -36,8 +36,8 @@ from ..kernels.winner import (
     squared_distances,
     switching_move,
 )
-from .competition import WinnerTakeAll
-from .starts import class_centres, random_start
+from .base import WinnerTakeAll
+from .initialization import class_centres, random_start
 
 
 class IPWTA(WinnerTakeAll):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import state
-from ..device import Array
+from ..backend.device import Array
 from ..optimizers import Average, Optimizer
 from ..parameters import Tree, assign, flatten
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..attacks import Victim, craft
-from ..device import Array
+from ..backend.device import Array
 from ..losses import (
     boosted_cross_entropy,
     cross_entropy,
@@ -30,7 +30,7 @@ from ..losses import (
 )
 from ..networks import Network, fold
 from ..parameters import Tree, without_running
-from ..prototypes.deep import PrototypeHead, alignment, repulsion
+from ..prototypes.dpnp import PrototypeHead, alignment, repulsion
 
 Defense = Callable[..., tuple[Array, Array]]
 

@@ -15,16 +15,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..attacks import Victim, pgd
-from ..device import Array, array_module, move, to_host
-from ..kernels.random import permutation
+from ..backend.device import Array, array_module, move, to_host
 from ..layers import Layer
 from ..networks import Network
 from ..optimizers import SGD, Average, Optimizer, Schedule, one_cycle
 from ..parameters import Tree, assign, flatten, zeros
+from ..progress import progress
+from ..random import permutation
 from . import checkpoint as checkpoints
 from .checkpoint import Place
 from .defenses import Batch, Crafting, Defense
-from .progress import progress
 
 
 class Stopped(KeyboardInterrupt):

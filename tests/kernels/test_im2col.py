@@ -1,0 +1,108 @@
+"""Gathering windows and adding them up: each against plain loops, and as transposes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinyproto.kernels.im2col import add_windows, gather_windows
+
+
+@dataclass
+class Windows:
+    """Images x (N, H, W, C), columns for their windows (N, h, w, size² C), and the options."""
+
+    x: np.ndarray
+    columns: np.ndarray
+    stride: int
+    padding: int
+    size: int
+
+    @property
+    def options(self):
+        return self.stride, self.padding, self.size
+
+    def places(self):
+        """(place in columns, place in x) of every number of a window that is inside the image."""
+        count, height, width, _ = self.columns.shape
+        channels = self.x.shape[3]
+        taps = (self.size, self.size, channels)
+        for n, h, w, a, b, c in np.ndindex(count, height, width, *taps):
+            r, s = h * self.stride - self.padding + a, w * self.stride - self.padding + b
+            if 0 <= r < self.x.shape[1] and 0 <= s < self.x.shape[2]:
+                yield (n, h, w, np.ravel_multi_index((a, b, c), taps)), (n, r, s, c)
+
+
+@st.composite
+def problems(draw, dtype=np.float64):
+    size, stride, padding = (draw(st.integers(*of)) for of in ((1, 4), (1, 3), (0, 2)))
+    least = max(1, size - 2 * padding)
+    height = draw(st.integers(least, least + 4))
+    width = draw(st.integers(least, least + 5).filter(lambda w: w != height))
+    count, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    reach = [(side + 2 * padding - size) // stride + 1 for side in (height, width)]
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = random.normal(size=(count, height, width, channels)).astype(dtype)
+    columns = random.normal(size=(count, *reach, size**2 * channels)).astype(dtype)
+    return Windows(x, columns, stride, padding, size)
+
+
+def gather(problem, run=gather_windows):
+    """The windows of x. What is in the output before does not matter: it starts as NaN."""
+    columns = np.full_like(problem.columns, np.nan)
+    run(len(columns) * columns.shape[1], problem.x, *problem.options, columns)
+    return columns
+
+
+def add(problem, run=add_windows):
+    x = np.full_like(problem.x, np.nan)
+    run(len(x) * x.shape[1], problem.columns, *problem.options, x)
+    return x
+
+
+each_way = pytest.mark.parametrize("alone", [False, True], ids=["all threads", "one thread"])
+
+
+@each_way
+@given(problems())
+def test_gather_windows(alone, problem):
+    expected = np.zeros_like(problem.columns)
+    for there, here in problem.places():
+        expected[there] = problem.x[here]
+    run = gather_windows.alone if alone else gather_windows
+    np.testing.assert_array_equal(gather(problem, run), expected)
+
+
+@each_way
+@given(problems())
+def test_add_windows(alone, problem):
+    expected = np.zeros_like(problem.x)
+    for there, here in problem.places():
+        expected[here] += problem.columns[there]
+    run = add_windows.alone if alone else add_windows
+    np.testing.assert_allclose(add(problem, run), expected, rtol=1e-12, atol=1e-13)
+
+
+@given(problems())
+def test_each_is_the_transpose_of_the_other(problem):
+    """⟨gather(x), columns⟩ = ⟨x, add(columns)⟩."""
+    one = (gather(problem) * problem.columns).sum()
+    other = (problem.x * add(problem)).sum()
+    np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@given(problems(np.float32))
+def test_both_in_float32(problem):
+    double = Windows(
+        problem.x.astype(np.float64), problem.columns.astype(np.float64), *problem.options
+    )
+    np.testing.assert_array_equal(gather(problem), gather(double).astype(np.float32))
+    np.testing.assert_allclose(add(problem), add(double), rtol=1e-5, atol=1e-5)
+
+
+@given(problems())
+def test_both_ways_to_run_give_the_same_bits(problem):
+    np.testing.assert_array_equal(gather(problem), gather(problem, gather_windows.alone))
+    np.testing.assert_array_equal(add(problem), add(problem, add_windows.alone))

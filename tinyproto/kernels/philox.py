@@ -1,0 +1,45 @@
+"""Philox4x32-10 (Salmon and others, "Parallel random numbers: as easy as 1, 2, 3", SC 2011)."""
+
+import numpy as np
+
+from ..backend.kernel import kernel, routine
+
+
+@routine
+def multiply(a, b):
+    """High and low word of the 64-bit product of two words, without leaving 63 bits.
+
+    Halving one factor keeps every partial product below 2⁴⁹, so signed integers of any target,
+    and Python's own in the simulator, give the same words.
+    """
+    low = (a & 0xFFFF) * b
+    middle = (a >> 16) * b + (low >> 16)
+    return middle >> 16, ((middle & 0xFFFF) << 16) | (low & 0xFFFF)
+
+
+@routine
+def philox(c0, c1, c2, c3, k0, k1):
+    """Ten rounds of Philox4x32: four random words from a counter of four words and a key of two."""
+    for _ in range(10):
+        high0, low0 = multiply(0xD2511F53, c0)
+        high1, low1 = multiply(0xCD9E8D57, c2)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 = (k0 + 0x9E3779B9) & 0xFFFFFFFF
+        k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+@kernel
+def random_words(i, t, T, index, k0, k1, c2, c3, out):
+    """out[i, 4b … 4b+3] = philox of the counter (b, index[i], c2, c3). out (N, 4·blocks) int64."""
+    for b in range(t, out.shape[1] // 4, T):
+        a0, a1, a2, a3 = philox(b, index[i], c2, c3, k0, k1)
+        out[i, 4 * b] = a0
+        out[i, 4 * b + 1] = a1
+        out[i, 4 * b + 2] = a2
+        out[i, 4 * b + 3] = a3
+
+
+@random_words.example
+def _random_words(random, dtype):
+    return 3, np.arange(3), 7, 11, 13, 17, np.zeros((3, 8), np.int64)

@@ -209,9 +209,9 @@ def multiplications(network: Network, x: np.ndarray) -> int:
     count = 0
     passed = Conv2D._pass
 
-    def counted(self: Conv2D, x: Any, train: bool, rectified: bool) -> Any:
+    def counted(self: Conv2D, x: Any, train: bool, relu: bool) -> Any:
         nonlocal count
-        y, backward = passed(self, x, train, rectified)
+        y, backward = passed(self, x, train, relu)
         count += y[..., 0].size * self.params["weight"].size
         return y, backward
 

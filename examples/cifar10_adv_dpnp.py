@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyproto import networks
 from tinyproto.attacks import Victim, fgsm, pgd
-from tinyproto.backend.device import DeviceError, array_module, move, select, to_host
+from tinyproto.backend.device import DeviceError, array_module, select_device, to_device, to_host
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
 from tinyproto.evaluation.geometry import class_means, compactness
@@ -106,7 +106,7 @@ def build(options: argparse.Namespace, data: Dataset) -> Network:
     network = NETWORKS[options.network](
         len(data.class_names), feature_width=options.features, seed=options.seed, **head
     )
-    return network.to(select(options.device))
+    return network.to(select_device(options.device))
 
 
 def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +175,7 @@ def attack(network: Network, data: Dataset, count: int, seed: int) -> dict[str, 
 
 def look(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, d) and answers (N,) of images, on the host."""
-    h, _ = network.features(move(images, array_module(_weights(network))))
+    h, _ = network.features(to_device(images, array_module(_weights(network))))
     z, _ = network.head(h)
     return to_host(h), to_host(z.argmax(axis=1))
 
@@ -210,7 +210,12 @@ def draw(
     images, truth = x[:SHOWN], data.y_test[:SHOWN]
     xp = array_module(_weights(network))
     there = pgd(
-        Victim(network), move(images, xp), move(truth, xp), eps=EPS, steps=20, step_size=STEP_SIZE
+        Victim(network),
+        to_device(images, xp),
+        to_device(truth, xp),
+        eps=EPS,
+        steps=20,
+        step_size=STEP_SIZE,
     )
     attacked = to_host(there)
     pictures.attacks(
@@ -227,7 +232,7 @@ def run(options: argparse.Namespace) -> None:
             f"{options.evaluate}, {options.attack_steps}, {options.learning_rate}"
         )
     own = coefficients(options)
-    select(options.device)
+    select_device(options.device)
     data = load(options.dataset, options.data)
     network = build(options, data)
     learned, _ = split(options, data)

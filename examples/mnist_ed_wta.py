@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
-from tinyproto.backend.device import DeviceError, select, to_host
+from tinyproto.backend.device import DeviceError, select_device, to_host
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
 from tinyproto.evaluation import pictures
@@ -143,7 +143,7 @@ def certify(network: WinnerTakeAll, x: np.ndarray, y: np.ndarray) -> dict[str, f
 def attack(network: WinnerTakeAll, x: np.ndarray, y: np.ndarray) -> tuple[dict[str, float], Scores]:
     """Accuracy under FGSM and PGD (L∞), and the attacked images that fooled the network."""
     victim, robust, fooling = Victim(network), {}, {}
-    there = select(network.device)
+    there = select_device(network.device)
     images, label = there.asarray(x), there.asarray(np.searchsorted(network.classes_, y))
     right = network.predict(x) == y
     for eps in ATTACK_EPS:

@@ -278,14 +278,14 @@ def kinks():
         return mock.patch.object(kind, "__call__", watching)
 
     def with_its_relu(kind):
-        call = kind.rectified
+        call = kind.forward_relu
 
         def watching(self, x, train=False):
             y, backward = call(self, x, train)
             seen.append((y > 0).tobytes())
             return y, backward
 
-        return mock.patch.object(kind, "rectified", watching)
+        return mock.patch.object(kind, "forward_relu", watching)
 
     with ExitStack() as stack:
         for patch in (watched(ReLU), watched(MaxPool2D)):

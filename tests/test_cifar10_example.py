@@ -159,9 +159,9 @@ def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, messa
 
 
 def test_cuda_without_a_device_gets_one_line(tmp_path):
-    from tinyproto.backend.device import why_no_cuda
+    from tinyproto.backend.device import cuda_unavailable_reason
 
-    if why_no_cuda() is None:
+    if cuda_unavailable_reason() is None:
         pytest.skip("this machine has a usable CUDA device")
     code, _, errors = run(tmp_path, "--device", "cuda")
     assert code != 0

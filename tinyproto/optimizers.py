@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend.device import Array, array_module, move
+from .backend.device import Array, array_module, to_device
 from .parameters import Tree, assign, flatten, is_running
 
 RUNNING_MOMENTUM = 0.1
@@ -93,7 +93,7 @@ class Optimizer:
             if kind == "steps":
                 state[kind][path] = np.array(int(array), dtype=np.int64)
             else:
-                state[kind][path] = move(array, array_module(leaf)).astype(leaf.dtype)
+                state[kind][path] = to_device(array, array_module(leaf)).astype(leaf.dtype)
         for path in {path for of in state.values() for path in of}:
             for kind in self.kinds:
                 if path not in state[kind]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend.device import Array, array_module, move
+from .backend.device import Array, array_module, to_device
 
 Tree = dict[str, Any]
 
@@ -68,7 +68,7 @@ def convert(params: Tree, xp: ModuleType = np, dtype: Any = None) -> None:
         if isinstance(value, dict):
             convert(value, xp, dtype)
         else:
-            params[name] = move(value, xp).astype(dtype or value.dtype)
+            params[name] = to_device(value, xp).astype(dtype or value.dtype)
 
 
 def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str = "arrays") -> None:
@@ -94,7 +94,7 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
         if arrays[path].dtype.kind not in "fiu":
             raise ValueError(f"{source}: {path} holds no real numbers, but {arrays[path].dtype}")
     for path, leaf in own.items():
-        leaf[...] = move(arrays[path], array_module(leaf)).astype(leaf.dtype)
+        leaf[...] = to_device(arrays[path], array_module(leaf)).astype(leaf.dtype)
 
 
 def count(params: Mapping[str, Any]) -> int:

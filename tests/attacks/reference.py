@@ -53,7 +53,7 @@ def apgd(model, x, y, start, eps, norm, loss, steps):
     return best
 
 
-def nearest_on_plane(x, w, b, norm):
+def project_onto_hyperplane(x, w, b, norm):
     """By bisection over the multiplier."""
     gap = b - w @ x
     way = np.sign(w) * np.sign(gap)
@@ -83,7 +83,7 @@ def fab(model, x, y, norm, steps):
                 f = z[0, k] - z[0, y]
                 planes.append((abs(f) / np.linalg.norm(w, dual), w, w @ point - f))
         _, w, b = min(planes, key=lambda plane: plane[0])
-        here, there = (nearest_on_plane(p, w, b, norm) for p in (point, x))
+        here, there = (project_onto_hyperplane(p, w, b, norm) for p in (point, x))
         one, two = (max(np.linalg.norm(d, order), 1e-8) for d in (here, there))
         alpha = min(one / (one + two), 0.1)
         point = (1 - alpha) * (point + 1.05 * here) + alpha * (x + 1.05 * there)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tinyproto.backend import cpu
-from tinyproto.backend.cpu import host_kernel
+from tinyproto.backend.cpu import cpu_kernel
 from tinyproto.backend.kernel import kernel
 
 
-@host_kernel
+@cpu_kernel
 def _mark(worker, workers, marks, value, scale, on):
     for i in range(worker, len(marks), workers):
         marks[i] = value * scale if on else -1
@@ -65,12 +65,12 @@ def test_little_work_is_done_by_one_worker():
 
 @pytest.mark.parametrize("file", ["cpu.py", "kernel.py", "tiles.py", "channels.py", "arguments.py"])
 def test_the_stamp_sees_an_edit(file, monkeypatch):
-    before, read = cpu.source_stamp(), Path.read_bytes
+    before, read = cpu.source_checksum(), Path.read_bytes
     monkeypatch.setattr(cpu, "_stamp", None)
-    assert cpu.source_stamp() == before
+    assert cpu.source_checksum() == before
     monkeypatch.setattr(cpu, "_stamp", None)
     monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + b"#" * (p.name == file))
-    assert cpu.source_stamp() != before
+    assert cpu.source_checksum() != before
 
 
 def test_an_array_of_foreign_byte_order_is_refused():
@@ -107,14 +107,14 @@ def test_long_compiling_is_announced_once(monkeypatch, capsys):
 
     monkeypatch.setattr(cpu, "_say_so", watched)
     for _ in range(2):
-        with cpu.patience():
+        with cpu.compile_notice():
             assert said.wait(10)
     assert capsys.readouterr().err.count("compiled once") == 1
 
 
 def test_short_compiling_is_not_announced(monkeypatch, capsys):
     monkeypatch.setattr(cpu, "_compiling", 0.0)
-    with cpu.patience():
+    with cpu.compile_notice():
         pass
     assert capsys.readouterr().err == ""
 

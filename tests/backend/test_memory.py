@@ -66,9 +66,9 @@ def test_large_arrays_start_on_a_cache_line():
 
 def test_like_is_like():
     x = np.zeros((4, 5), np.float64)
-    assert memory.like(x).dtype == np.float64
-    assert memory.like(x).shape == (4, 5)
-    assert memory.like(x, (200, 300)).shape == (200, 300)
+    assert memory.empty_like(x).dtype == np.float64
+    assert memory.empty_like(x).shape == (4, 5)
+    assert memory.empty_like(x, (200, 300)).shape == (200, 300)
 
 
 def test_no_more_than_so_much_lies_unused(monkeypatch):

@@ -23,16 +23,16 @@ MODULES = [winograd_convolve, winograd_weights, direct_convolve, direct_weights]
 
 @dataclass
 class Problem:
-    """Images x (N, H, W, in), weight, bias, and dy and gate like the output."""
+    """Images x (N, H, W, in), weight, bias, and dy and relu_mask like the output."""
 
     x: np.ndarray
     weight: np.ndarray
     bias: np.ndarray
     dy: np.ndarray
-    gate: np.ndarray | None
+    relu_mask: np.ndarray | None
     stride: int
     padding: int
-    rectified: bool
+    relu: bool
 
     def astype(self, dtype):
         arrays = {
@@ -44,21 +44,21 @@ class Problem:
 
 
 def problem(
-    count, height, width, channels, out, size=3, stride=1, padding=1, gated=True, rectified=True,
+    count, height, width, channels, out, size=3, stride=1, padding=1, relu_maskd=True, relu=True,
     seed=0,
 ):  # fmt: skip
     random = np.random.default_rng(seed)
     reach = [(side + 2 * padding - size) // stride + 1 for side in (height, width)]
-    dy, gate = random.normal(size=(2, count, *reach, out))
+    dy, relu_mask = random.normal(size=(2, count, *reach, out))
     return Problem(
         random.normal(size=(count, height, width, channels)),
         random.normal(size=(size, size, channels, out)),
         random.normal(size=out),
         dy,
-        gate if gated else None,
+        relu_mask if relu_maskd else None,
         stride,
         padding,
-        rectified,
+        relu,
     ).astype(np.float32)
 
 
@@ -83,9 +83,9 @@ PADDING = st.integers(0, 2)
 def passes(module, p):
     """y, dx, dW and db."""
     form = p.stride, p.padding
-    y = module.forward(p.x, p.weight, p.bias, *form, p.dy.shape, p.rectified)
-    dx = module.input_gradient(p.dy, p.weight, *form, p.x.shape, p.gate)
-    return [y, dx, *module.weight_gradient(p.x, p.dy, p.weight, *form, p.gate)]
+    y = module.forward(p.x, p.weight, p.bias, *form, p.dy.shape, p.relu)
+    dx = module.input_gradient(p.dy, p.weight, *form, p.x.shape, p.relu_mask)
+    return [y, dx, *module.weight_gradient(p.x, p.dy, p.weight, *form, p.relu_mask)]
 
 
 def assert_close(found, expected, tolerance):
@@ -98,7 +98,7 @@ def assert_close(found, expected, tolerance):
 
 @given(problems())
 @example(problem(1, 7, 7, 5, 5))
-@example(problem(1, 33, 29, 20, 40, gated=False))
+@example(problem(1, 33, 29, 20, 40, relu_maskd=False))
 @example(problem(130, 8, 8, 16, 16))  # several chunks
 @example(problem(3, 8, 8, 160, 40))  # several parts
 @example(problem(70, 4, 4, 33, 20, padding=0))
@@ -110,7 +110,7 @@ def test_winograd(p):
 @given(problems(sizes=(1, 5), strides=(1, 3)))
 @example(problem(1, 7, 7, 5, 5))
 @example(problem(1, 33, 29, 20, 40, stride=2))
-@example(problem(20, 33, 29, 3, 40, gated=False))  # several chunks
+@example(problem(20, 33, 29, 3, 40, relu_maskd=False))  # several chunks
 @example(problem(5, 8, 8, 17, 300, stride=2))  # several parts
 @example(problem(2, 9, 9, 3, 5, size=2, stride=3, padding=0))  # pixels under no window
 @example(problem(1, 70, 90, 64, 5))  # several strips an image
@@ -141,8 +141,8 @@ def test_an_image_gives_the_same_bits_in_any_batch(module, data):
     y, dx, _, _ = passes(module, p)
     for n in range(len(p.x)):
         one = slice(n, n + 1)
-        gate = None if p.gate is None else p.gate[one]
-        alone = Problem(**{**vars(p), "x": p.x[one], "dy": p.dy[one], "gate": gate})
+        relu_mask = None if p.relu_mask is None else p.relu_mask[one]
+        alone = Problem(**{**vars(p), "x": p.x[one], "dy": p.dy[one], "relu_mask": relu_mask})
         found = passes(module, alone)
         np.testing.assert_array_equal(found[0], y[one])
         np.testing.assert_array_equal(found[1], dx[one])

@@ -55,7 +55,7 @@ if __name__ == "__main__":
     for name, norm, attack in RUNS:
         found = []
         for where, victim in victims.items():
-            xp = device.select(where)
+            xp = device.select_device(where)
             options = {"eps": 0.05, "norm": norm}
             found.append(attack(victim, xp.asarray(x), xp.asarray(labels), **options))
         assert isinstance(found[1], standin.ndarray)
@@ -66,7 +66,7 @@ if __name__ == "__main__":
     for name, attacks in (("evaluate", few), ("autoattack", None)):
         rights = []
         for where, victim in victims.items():
-            xp = device.select(where)
+            xp = device.select_device(where)
             there, truth = xp.asarray(x[:2]), xp.asarray(labels[:2])
             if attacks is None:
                 stages = ("apgd-dlr",)

@@ -91,21 +91,24 @@ def test_every_kernel_has_an_example():
 
 
 def test_without_a_device_the_reason_is_one_line():
-    reason = device.why_no_cuda()
+    reason = device.cuda_unavailable_reason()
     if reason is None:
         pytest.skip("this machine has a usable CUDA device")
     assert "\n" not in reason
     with pytest.raises(device.DeviceError, match="no CUDA device: CuPy is"):
-        device.select("cuda")
+        device.select_device("cuda")
 
 
 def test_installed_but_unusable_is_told_apart_from_not_installed(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert device.why_no_cuda().startswith("CuPy is not installed; try: pip install")
+    assert device.cuda_unavailable_reason().startswith("CuPy is not installed; try: pip install")
     monkeypatch.undo()
-    if device.why_no_cuda() is None or "not installed" in device.why_no_cuda():
+    if (
+        device.cuda_unavailable_reason() is None
+        or "not installed" in device.cuda_unavailable_reason()
+    ):
         pytest.skip("needs CuPy installed and no usable device")
-    assert "no CUDA device is usable" in device.why_no_cuda()
+    assert "no CUDA device is usable" in device.cuda_unavailable_reason()
 
 
 @pytest.mark.gpu
@@ -127,7 +130,7 @@ def test_networks_agree_on_a_real_device():
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel_on_a_real_device_equals_the_cpu(name):
-    cupy = device.select("cuda")
+    cupy = device.select_device("cuda")
     kernel = all_kernels()[name]
     rows, *arguments = kernel.make_example(np.random.default_rng(0), np.float32)
     there = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
@@ -156,7 +159,7 @@ def test_attacks_agree_on_a_real_device(norm):
     x = np.random.default_rng(0).random((6, 32, 32, 3))
     found: dict = {}
     for name in ("cpu", "cuda"):
-        xp = device.select(name)
+        xp = device.select_device(name)
         victim, images = Victim(compact_cnn().to(xp, np.float64)), xp.asarray(x)
         labels = victim(images)[0].argmax(axis=1)
         for attack, run in attacks.items():
@@ -180,7 +183,7 @@ def test_training_agrees_on_a_real_device(method):
     head = {"head": "prototypes"} if "dpnp" in method else {}
     networks = []
     for name in ("cpu", "cuda"):
-        network = compact_cnn(**head).to(device.select(name), np.float64)
+        network = compact_cnn(**head).to(device.select_device(name), np.float64)
         defense = partial(DEFENSES[method], **options)
         fit(network, defense, x, y, epochs=1, batch_size=12, shown=False)
         networks.append(flatten(network.params))

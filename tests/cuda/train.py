@@ -20,8 +20,8 @@ def results(kind, init, batch_size, where, x, y):
     network = kind(
         2, epochs=1, dtype="float64", init=init, batch_size=batch_size, device=where
     ).fit(x, y)
-    images = device.select(where).asarray(x)
-    label = device.select(where).asarray(y)
+    images = device.select_device(where).asarray(x)
+    label = device.select_device(where).asarray(y)
     found = [*network.linear(), network.decision_function(x)]
     for norm in ("linf", "l2"):
         victim = Victim(network, lo=-9.0, hi=9.0)

@@ -62,7 +62,7 @@ def results(method, where):
     random = np.random.default_rng(0)
     x = random.integers(0, 255, (4, 5, 4, 3)).astype(np.uint8)
     y = np.array([0, 1, 2, 0])
-    xp = device.select(where)
+    xp = device.select_device(where)
     network = small("dpnp" in method).to(xp, np.float64)
     crafting = Crafting(steps=1)
     options = {} if method in ("standard", "dpnp") else {"crafting": crafting}

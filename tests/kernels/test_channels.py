@@ -60,16 +60,16 @@ FORMULAS = {
         ],
     ),
     "channel_affine": lambda i: (affine(i)[0], [np.maximum(affine(i)[1], i.floor)]),
-    "channel_gradient": lambda i: ([*affine(i)[0], i.dy], [i.gain * passed(i)]),
-    "channel_products": lambda i: (
+    "channel_affine_backward": lambda i: ([*affine(i)[0], i.dy], [i.gain * passed(i)]),
+    "batch_norm_backward_reduce": lambda i: (
         [*affine(i)[0], i.dy],
         [((i.x - i.centre) * passed(i)).sum(axis=1), passed(i).sum(axis=1)],
     ),
-    "channel_combine": lambda i: (
+    "batch_norm_backward": lambda i: (
         [*affine(i)[0], i.dy, i.slope, i.shift],
         [i.gain * passed(i) + i.slope * (i.x - i.centre) + i.shift],
     ),
-    "channel_spread": lambda i: (
+    "global_average_pool_backward": lambda i: (
         [i.dy[:, 0], i.x.dtype.type(0.25)],
         [np.broadcast_to(i.dy[:, :1] / 4, i.x.shape)],
     ),
@@ -77,8 +77,8 @@ FORMULAS = {
         [i.x[:, 0], i.dy[:, 0], i.x.dtype.type(i.floor)],
         [np.maximum(i.x[:, 0] + i.dy[:, 0], i.floor)],
     ),
-    "rectify": lambda i: ([i.x[:, 0]], [np.maximum(i.x[:, 0], 0)]),
-    "rectify_backward": lambda i: (
+    "relu": lambda i: ([i.x[:, 0]], [np.maximum(i.x[:, 0], 0)]),
+    "relu_backward": lambda i: (
         [i.x[:, 0], i.dy[:, 0]],
         [np.where(i.x[:, 0] > 0, i.dy[:, 0], 0)],
     ),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.kernels.im2col import add_windows, gather_windows
+from tinyproto.kernels.im2col import col2im, im2col
 
 
 @dataclass
@@ -49,14 +49,14 @@ def problems(draw, dtype=np.float64):
     return Windows(x, columns, stride, padding, size)
 
 
-def gather(problem, run=gather_windows):
+def gather(problem, run=im2col):
     """The windows of x. What is in the output before does not matter: it starts as NaN."""
     columns = np.full_like(problem.columns, np.nan)
     run(len(columns) * columns.shape[1], problem.x, *problem.options, columns)
     return columns
 
 
-def add(problem, run=add_windows):
+def add(problem, run=col2im):
     x = np.full_like(problem.x, np.nan)
     run(len(x) * x.shape[1], problem.columns, *problem.options, x)
     return x
@@ -71,7 +71,7 @@ def test_gather_windows(alone, problem):
     expected = np.zeros_like(problem.columns)
     for there, here in problem.places():
         expected[there] = problem.x[here]
-    run = gather_windows.alone if alone else gather_windows
+    run = im2col.alone if alone else im2col
     np.testing.assert_array_equal(gather(problem, run), expected)
 
 
@@ -81,7 +81,7 @@ def test_add_windows(alone, problem):
     expected = np.zeros_like(problem.x)
     for there, here in problem.places():
         expected[here] += problem.columns[there]
-    run = add_windows.alone if alone else add_windows
+    run = col2im.alone if alone else col2im
     np.testing.assert_allclose(add(problem, run), expected, rtol=1e-12, atol=1e-13)
 
 
@@ -104,5 +104,5 @@ def test_both_in_float32(problem):
 
 @given(problems())
 def test_both_ways_to_run_give_the_same_bits(problem):
-    np.testing.assert_array_equal(gather(problem), gather(problem, gather_windows.alone))
-    np.testing.assert_array_equal(add(problem), add(problem, add_windows.alone))
+    np.testing.assert_array_equal(gather(problem), gather(problem, im2col.alone))
+    np.testing.assert_array_equal(add(problem), add(problem, col2im.alone))

@@ -198,7 +198,7 @@ def test_only_a_plain_relu_is_taken_in():
 
 
 class Doubled(Conv2D):
-    """Its own pass, with an inherited `rectified` that knows nothing of it."""
+    """Its own pass, with an inherited `forward_relu` that knows nothing of it."""
 
     def __call__(self, x, train=False):
         y, backward = super().__call__(x, train)
@@ -315,7 +315,7 @@ def test_a_folded_network_that_is_trained_uses_the_weights_it_has():
         layer(x, train=True)
         layer.params["weight"] *= 3
         plain = deepcopy(layer)
-        plain.kept = None
+        plain.weight_cache = None
         y, backward = layer(x, train)
         expected, other = plain(x, train)
         same(y, expected)

@@ -202,9 +202,9 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
         made.append(options[-1])
         gather(rows, x, *options)
 
-    gather = im2col_module.gather_windows.alone
+    gather = im2col_module.im2col.alone
     monkeypatch.setattr(convolution_module, "way", lambda *_, **__: im2col_module)
-    monkeypatch.setattr(im2col_module, "gather_windows", SimpleNamespace(alone=watched))
+    monkeypatch.setattr(im2col_module, "im2col", SimpleNamespace(alone=watched))
     layer = Conv2D(shape[3], 2, 3, padding=1)
     parameters.convert(layer.params, dtype=dtype)
     rows = shape[1] * shape[2]

@@ -15,7 +15,7 @@ the point of the box which comes closest to the hyperplane.
 """
 
 from ..backend.device import Array, array_module
-from ..kernels.hyperplane import nearest_on_plane
+from ..kernels.hyperplane import project_onto_hyperplane
 
 
 def step_to_hyperplane(
@@ -32,7 +32,7 @@ def step_to_hyperplane(
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm must be 'linf', 'l2' or 'l1', not {norm!r}")
     step = xp.empty_like(x)
-    nearest_on_plane(len(x), x, w, b, float(lo), float(hi), norm == "l2", step)
+    project_onto_hyperplane(len(x), x, w, b, float(lo), float(hi), norm == "l2", step)
     return step
 
 

@@ -45,7 +45,7 @@ def load_numba() -> Any:
             found = importlib.import_module("numba")
             if "NUMBA_THREADING_LAYER" not in os.environ:
                 found.config.THREADING_LAYER = _threading_layer()
-            with patience():
+            with compile_notice():
                 packed_arguments = importlib.import_module(".arguments", __package__)
             numba = found
     return numba
@@ -68,7 +68,7 @@ def workers(work: float = math.inf) -> int:
     return count if work == math.inf else int(min(count, work // LEAST_WORK))
 
 
-class host_kernel:
+class cpu_kernel:
     """A kernel of the CPU alone: `body(worker, workers, *arrays)` does one worker's share.
 
     Called with the number of workers and the arrays, it runs them side by side. A worker writes
@@ -177,13 +177,13 @@ def compile_for(
     exec(compile(text, source.__code__.co_filename, "exec"), scope)
     signature = numba.types.void(*[numba.types.int64] * 3)
     # The stamp is part of the cache's key, which does not see the names in the code.
-    made = scope["make"](f"{source_stamp()} {kinds}")
-    with patience():
+    made = scope["make"](f"{source_checksum()} {kinds}")
+    with compile_notice():
         function = numba.cfunc(signature, cache=True)(made)
     return function, struct.Struct(form)
 
 
-def source_stamp() -> int:
+def source_checksum() -> int:
     """A number that changes when any source that a kernel can be built from changes.
 
     Numba's cache looks only at the file of the outermost function; as a closure variable the stamp
@@ -203,7 +203,7 @@ _stamp: int | None = None
 
 
 @contextmanager
-def patience() -> Iterator[None]:
+def compile_notice() -> Iterator[None]:
     """Says in one line what is waited for, when compiling takes more than a second in all."""
     global _compiling
     begun = time.perf_counter()

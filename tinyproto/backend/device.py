@@ -27,7 +27,7 @@ def array_module(*arrays: Array) -> ModuleType:
     return np
 
 
-def why_no_cuda() -> str | None:
+def cuda_unavailable_reason() -> str | None:
     """None where a CUDA device can be used, else the reason in one line.
 
     Not installed, installed but broken, and installed with no usable device are told apart.
@@ -48,7 +48,7 @@ def why_no_cuda() -> str | None:
         return f"CuPy is installed but no CUDA device is usable: {_one_line(error)}"
 
 
-def select(name: str) -> ModuleType:
+def select_device(name: str) -> ModuleType:
     """The array module of the device called `name`: "cpu" or "cuda".
 
     Raises ValueError for another name, DeviceError where there is no usable CUDA device.
@@ -57,7 +57,7 @@ def select(name: str) -> ModuleType:
         return np
     if name != "cuda":
         raise ValueError(f"device must be 'cpu' or 'cuda', not {name!r}")
-    reason = why_no_cuda()
+    reason = cuda_unavailable_reason()
     if reason is not None:
         raise DeviceError(f"no CUDA device: {reason}")
     return sys.modules["cupy"]
@@ -68,12 +68,12 @@ def to_host(array: Array) -> np.ndarray:
     return array.get() if array_module(array) is not np else np.asarray(array)
 
 
-def move(array: Array, xp: ModuleType) -> Array:
+def to_device(array: Array, xp: ModuleType) -> Array:
     """The array as `xp`'s, copied between host and device where it must be."""
     return to_host(array) if xp is np else xp.asarray(array)
 
 
-def aligned(array: Array) -> Array:
+def aligned_copy(array: Array) -> Array:
     """A copy that starts on a cache line (64 bytes) of the host: vector loads then touch one line,
     not two. CuPy's arrays are aligned as they are."""
     xp = array_module(array)

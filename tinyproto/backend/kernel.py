@@ -173,23 +173,11 @@ class kernel:
         return make
 
     def __call__(self, rows: int, *arguments: Any) -> None:
-        work = 64 * sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
-        self._run(rows, arguments, work)
-
-    def alone(self, rows: int, *arguments: Any) -> None:
-        """As a call, but on the CPU in the calling thread, with Python's lock released: for work
-        that is shared out already (`threads.share`)."""
-        self._run(rows, arguments, work=0)
-
-    def _run(self, rows: int, arguments: tuple[Any, ...], work: int) -> None:
         """Where the arrays live; on the CPU in as many threads as so much work deserves."""
         if device.array_module(*arguments) is not np:
             self.launch(rows, *arguments)
-        elif rows == 0:
-            return
-        elif any(isinstance(a, np.ndarray) and not a.flags.c_contiguous for a in arguments):
-            self.build("thread")(rows, *arguments)
-        else:
+        elif rows:
+            work = 64 * sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
             arguments = (rows, *arguments)
             kinds = tuple(map(cpu.kind, arguments))
             built = self._built.get(kinds) or self._build_on_host(kinds)
@@ -242,7 +230,7 @@ class kernel:
                 "__name__": self.body.__module__,
             }
             exec(compile(source, code.co_filename, "exec"), names)
-            loop = names["make"](cpu.source_stamp())
+            loop = names["make"](cpu.source_checksum())
             if target == "cuda":
                 built = cuda.jit(loop)
             else:

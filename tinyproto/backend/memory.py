@@ -72,7 +72,7 @@ def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
     return np.asarray(_Block(memory, shape, dtype))
 
 
-def like(x: Array, shape: tuple[int, ...] | None = None) -> Array:
+def empty_like(x: Array, shape: tuple[int, ...] | None = None) -> Array:
     """An array of undefined numbers, of the dtype and on the device of x, of its shape or this."""
     shape = x.shape if shape is None else shape
     xp = array_module(x)

@@ -32,7 +32,7 @@ def parameters(centre, gain, offset, c):
 
 @inline
 def passed(x, dy, at, m, g, o, least):
-    """x − centre, and dy where `channel_affine` did not take the floor, else 0; `at` a byte."""
+    """x − centre, and dy where `channel_affine` did not take the minimum, else 0; `at` a byte."""
     apart = load(address(x) + at) - m
     return apart, where_above(fma(g, apart, o), least, load(address(dy) + at))
 
@@ -74,11 +74,11 @@ def channel_moments(i, x, mean, rest, squares):
 
 
 @compiled
-def channel_affine(i, x, centre, gain, offset, floor, y):
+def channel_affine(i, x, centre, gain, offset, minimum, y):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least = splat(floor)
+    least = splat(minimum)
     for c in range(0, channels * 4, BYTES):
         m, g, o = parameters(centre, gain, offset, c)
         first = i * pixels * channels * 4 + c
@@ -89,11 +89,11 @@ def channel_affine(i, x, centre, gain, offset, floor, y):
 
 
 @compiled
-def channel_gradient(i, x, centre, gain, offset, floor, dy, dx):
+def channel_affine_backward(i, x, centre, gain, offset, minimum, dy, dx):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least, zero = splat(floor), splat(ZERO)
+    least, zero = splat(minimum), splat(ZERO)
     for c in range(0, channels * 4, BYTES):
         m, g, o = parameters(centre, gain, offset, c)
         first = i * pixels * channels * 4 + c
@@ -104,11 +104,11 @@ def channel_gradient(i, x, centre, gain, offset, floor, dy, dx):
 
 
 @compiled
-def channel_products(i, x, centre, gain, offset, floor, dy, product, total):
+def batch_norm_backward_reduce(i, x, centre, gain, offset, minimum, dy, product, total):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least = splat(floor)
+    least = splat(minimum)
     for c in range(0, channels * 4, BYTES):
         m, g, o = parameters(centre, gain, offset, c)
         products, sums = splat(ZERO), splat(ZERO)
@@ -122,11 +122,11 @@ def channel_products(i, x, centre, gain, offset, floor, dy, product, total):
 
 
 @compiled
-def channel_combine(i, x, centre, gain, offset, floor, dy, slope, shift, dx):
+def batch_norm_backward(i, x, centre, gain, offset, minimum, dy, slope, shift, dx):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least = splat(floor)
+    least = splat(minimum)
     for c in range(0, channels * 4, BYTES):
         m, g, o = parameters(centre, gain, offset, c)
         a, b = load(address(slope) + c), load(address(shift) + c)

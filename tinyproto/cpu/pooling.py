@@ -19,7 +19,7 @@ from .simd import (
 
 
 @compiled
-def pool_max(i, x, stride, size, y, winner):
+def max_pool(i, x, stride, size, y, winner):
     _, height, width, channels = x.shape
     if channels % WIDTH or winner.itemsize > 1:
         return False
@@ -41,7 +41,7 @@ def pool_max(i, x, stride, size, y, winner):
 
 
 @compiled
-def unpool_max(i, dy, winner, stride, size, dx):
+def max_pool_backward(i, dy, winner, stride, size, dx):
     _, height, width, channels = dx.shape
     if channels % WIDTH or winner.itemsize > 1:
         return False

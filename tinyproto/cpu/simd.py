@@ -43,7 +43,7 @@ VECTOR = ir.VectorType(FLOAT, WIDTH)
 
 
 nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
-"""No gate: an array that says that there is none."""
+"""No relu_mask: an array that says that there is none."""
 
 
 @register_jitable
@@ -221,26 +221,26 @@ _where_not_at_most = _where(">", False)
 
 
 @inline
-def where_positive(gate, value):
-    """value where gate > 0, else 0: a ReLU's backward pass."""
+def where_positive(relu_mask, value):
+    """value where relu_mask > 0, else 0: a ReLU's backward pass."""
     zero = splat(np.float32(0))
-    return _where_greater(gate, zero, value, zero)
+    return _where_greater(relu_mask, zero, value, zero)
 
 
 @inline
-def load_gated(x, gate, offset, count):
-    """`load_some` at an offset in x, in bytes; with a gate (like x, or empty) only where that is
+def load_masked(x, relu_mask, offset, count):
+    """`load_some` at an offset in x, in bytes; with a relu_mask (like x, or empty) only where that is
     above 0."""
     value = load_some(address(x) + offset, count)
-    if gate.size:
-        return where_positive(load_some(address(gate) + offset, count), value)
+    if relu_mask.size:
+        return where_positive(load_some(address(relu_mask) + offset, count), value)
     return value
 
 
 @inline
-def where_above(gate, floor, value):
-    """value, and 0 where gate ≤ floor."""
-    return _where_not_at_most(gate, floor, value, splat(np.float32(0)))
+def where_above(relu_mask, minimum, value):
+    """value, and 0 where relu_mask ≤ minimum."""
+    return _where_not_at_most(relu_mask, minimum, value, splat(np.float32(0)))
 
 
 @inline
@@ -256,12 +256,12 @@ def where_equal(x, y, value):
 
 
 @intrinsic
-def at_least(context, value, floor):
-    """max(value, floor); a NaN stays one."""
+def at_least(context, value, minimum):
+    """max(value, minimum); a NaN stays one."""
 
     def emit(context, builder, signature, arguments):
-        value, floor = arguments
-        return builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
+        value, minimum = arguments
+        return builder.select(builder.fcmp_ordered("<", value, minimum), minimum, value)
 
     return vector(vector, vector), emit
 

@@ -17,7 +17,7 @@ import numpy as np
 from .. import networks, state
 from ..attacks import Victim
 from ..attacks.victim import Model
-from ..backend.device import DeviceError, select
+from ..backend.device import DeviceError, select_device
 from ..data import load
 from ..prototypes import storage
 from .robustness import evaluate
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
     if options.out and options.out.suffix not in (".json", ".csv"):
         raise ValueError(f"--out must end in .json or .csv, not {options.out.name!r}")
     check_writable(options.out, options.state)
-    xp = select(options.device)
+    xp = select_device(options.device)
     model, trained_on, classes = open_model(options.model, xp)
     data = load(options.dataset or trained_on, options.data)
     images = data.x_test[: options.examples]

@@ -45,28 +45,28 @@ def channel_moments(i, t, T, x, mean, rest, squares):
 
 
 @kernel
-def channel_affine(i, t, T, x, centre, gain, offset, floor, y):
-    """y = max(gain (x − centre) + offset, floor), channel by channel; a NaN stays one."""
+def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
+    """y = max(gain (x − centre) + offset, minimum), channel by channel; a NaN stays one."""
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
             value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
-            y[i, p, c] = floor if value < floor else value
+            y[i, p, c] = minimum if value < minimum else value
 
 
 @kernel
-def channel_gradient(i, t, T, x, centre, gain, offset, floor, dy, dx):
-    """The backward pass of `channel_affine`: dx = gain dy, 0 where the floor was taken."""
+def channel_affine_backward(i, t, T, x, centre, gain, offset, minimum, dy, dx):
+    """The backward pass of `channel_affine`: dx = gain dy, 0 where the minimum was taken."""
     zero = x.dtype.type(0)
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
             value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
-            dx[i, p, c] = zero if value <= floor else gain[c] * dy[i, p, c]
+            dx[i, p, c] = zero if value <= minimum else gain[c] * dy[i, p, c]
 
 
 @kernel
-def channel_products(i, t, T, x, centre, gain, offset, floor, dy, product, total):
+def batch_norm_backward_reduce(i, t, T, x, centre, gain, offset, minimum, dy, product, total):
     """product[i] = Σ_p (x[i, p] − centre) dy[i, p] and total[i] = Σ_p dy[i, p], where dy counts as
-    0 where `channel_affine` took the floor."""
+    0 where `channel_affine` took the minimum."""
     zero = x.dtype.type(0)
     for c in range(t, x.shape[2], T):
         product[i, c] = 0
@@ -74,32 +74,32 @@ def channel_products(i, t, T, x, centre, gain, offset, floor, dy, product, total
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
             apart = x[i, p, c] - centre[c]
-            gradient = zero if gain[c] * apart + offset[c] <= floor else dy[i, p, c]
+            gradient = zero if gain[c] * apart + offset[c] <= minimum else dy[i, p, c]
             product[i, c] += apart * gradient
             total[i, c] += gradient
 
 
 @kernel
-def channel_combine(i, t, T, x, centre, gain, offset, floor, dy, slope, shift, dx):
-    """dx = gain dy + slope (x − centre) + shift, with dy as in `channel_products`."""
+def batch_norm_backward(i, t, T, x, centre, gain, offset, minimum, dy, slope, shift, dx):
+    """dx = gain dy + slope (x − centre) + shift, with dy as in `batch_norm_backward_reduce`."""
     zero = x.dtype.type(0)
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
             apart = x[i, p, c] - centre[c]
-            gradient = zero if gain[c] * apart + offset[c] <= floor else dy[i, p, c]
+            gradient = zero if gain[c] * apart + offset[c] <= minimum else dy[i, p, c]
             dx[i, p, c] = gain[c] * gradient + slope[c] * apart + shift[c]
 
 
 @kernel
-def add(i, t, T, a, b, floor, y):
-    """y = max(a + b, floor), (N, n) each; a NaN stays one."""
+def add(i, t, T, a, b, minimum, y):
+    """y = max(a + b, minimum), (N, n) each; a NaN stays one."""
     for j in range(t, a.shape[1], T):
         value = a[i, j] + b[i, j]
-        y[i, j] = floor if value < floor else value
+        y[i, j] = minimum if value < minimum else value
 
 
 @kernel
-def channel_spread(i, t, T, dy, share, dx):
+def global_average_pool_backward(i, t, T, dy, share, dx):
     """dx[i, p] = share · dy[i], for every pixel."""
     for p in range(dx.shape[1]):
         for c in range(t, dx.shape[2], T):
@@ -107,7 +107,7 @@ def channel_spread(i, t, T, dy, share, dx):
 
 
 @kernel
-def rectify(i, t, T, x, y):
+def relu(i, t, T, x, y):
     """y = max(x, 0). x, y (N, n); a NaN stays one."""
     zero = x.dtype.type(0)
     for j in range(t, x.shape[1], T):
@@ -115,7 +115,7 @@ def rectify(i, t, T, x, y):
 
 
 @kernel
-def rectify_backward(i, t, T, y, dy, dx):
+def relu_backward(i, t, T, y, dy, dx):
     """dx = dy where y > 0, else 0. (N, n) each."""
     zero = y.dtype.type(0)
     for j in range(t, y.shape[1], T):
@@ -123,8 +123,8 @@ def rectify_backward(i, t, T, y, dy, dx):
 
 
 for _kernel in (
-    channel_sums, channel_moments, channel_affine, channel_gradient, channel_products,
-    channel_combine,
+    channel_sums, channel_moments, channel_affine, channel_affine_backward, batch_norm_backward_reduce,
+    batch_norm_backward,
 ):  # fmt: skip
     _kernel.in_vectors = "tinyproto.cpu.channels"
 
@@ -144,7 +144,7 @@ def _channel_moments(random, dtype):
 
 
 def _affine(random, dtype):
-    """x, centre, gain, offset and a floor that half of the values lie under."""
+    """x, centre, gain, offset and a minimum that half of the values lie under."""
     return [*_draw(random, dtype, (3, 5, 4), 4, 4, 4), dtype(0)]
 
 
@@ -153,18 +153,18 @@ def _channel_affine(random, dtype):
     return 3, *_affine(random, dtype), np.zeros((3, 5, 4), dtype)
 
 
-@channel_gradient.example
+@channel_affine_backward.example
 def _channel_gradient(random, dtype):
     return 3, *_affine(random, dtype), *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 5, 4), dtype)
 
 
-@channel_products.example
+@batch_norm_backward_reduce.example
 def _channel_products(random, dtype):
     inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4))]
     return 3, *inputs, np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
 
 
-@channel_combine.example
+@batch_norm_backward.example
 def _channel_combine(random, dtype):
     inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4), 4, 4)]
     return 3, *inputs, np.zeros((3, 5, 4), dtype)
@@ -175,16 +175,16 @@ def _add(random, dtype):
     return 3, *_draw(random, dtype, (3, 7), (3, 7)), dtype(0), np.zeros((3, 7), dtype)
 
 
-@channel_spread.example
+@global_average_pool_backward.example
 def _channel_spread(random, dtype):
     return 3, *_draw(random, dtype, (3, 4)), dtype(0.2), np.zeros((3, 5, 4), dtype)
 
 
-@rectify.example
-def _rectify(random, dtype):
+@relu.example
+def _relu(random, dtype):
     return 3, *_draw(random, dtype, (3, 7)), np.zeros((3, 7), dtype)
 
 
-@rectify_backward.example
-def _rectify_backward(random, dtype):
+@relu_backward.example
+def _relu_backward(random, dtype):
     return 3, *_draw(random, dtype, (3, 7), (3, 7)), np.zeros((3, 7), dtype)

@@ -7,7 +7,7 @@ from ..backend.kernel import kernel, row_sum
 
 
 @kernel
-def nearest_on_plane(i, t, T, x, w, b, lo, hi, euclidean, out):
+def project_onto_hyperplane(i, t, T, x, w, b, lo, hi, euclidean, out):
     """out[i] = the shortest δ with wᵢ·(xᵢ + δ) = bᵢ and lo ≤ xᵢ + δ ≤ hi. x, w, out (N, d), b (N,).
 
     Coordinate j has room uⱼ on its way and goes min(τ sⱼ, uⱼ), with sⱼ = |wⱼ| in L2 and 1 in L∞.
@@ -50,7 +50,7 @@ def nearest_on_plane(i, t, T, x, w, b, lo, hi, euclidean, out):
         out[i, j] = far if gain > 0 else -far if gain < 0 else zero
 
 
-@nearest_on_plane.example
+@project_onto_hyperplane.example
 def _nearest_on_plane(random, dtype):
     x, w = random.random((3, 9)).astype(dtype), random.normal(size=(3, 9)).astype(dtype)
     b = ((w * x).sum(axis=1) + random.normal(size=3)).astype(dtype)

@@ -14,7 +14,7 @@ from ..backend.kernel import kernel
 
 
 @kernel
-def gather_windows(i, t, T, x, stride, padding, size, columns):
+def im2col(i, t, T, x, stride, padding, size, columns):
     """columns[n, h, w] = the window of output pixel (h, w); row i = n · height + h.
 
     x (N, H, W, C), columns (N, height, width, size · size · C).
@@ -37,10 +37,10 @@ def gather_windows(i, t, T, x, stride, padding, size, columns):
 
 
 @kernel
-def add_windows(i, t, T, columns, stride, padding, size, x):
+def col2im(i, t, T, columns, stride, padding, size, x):
     """x[n, r, s] = the sum of what the windows hold of pixel (r, s); row i = n · H + r.
 
-    The transpose of `gather_windows`: a row of pixels gathers from the rows of windows over it.
+    The transpose of `im2col`: a row of pixels gathers from the rows of windows over it.
     """
     n = i // x.shape[1]
     r = i - n * x.shape[1]
@@ -61,13 +61,13 @@ def add_windows(i, t, T, columns, stride, padding, size, x):
                             x[n, r, s, c] += columns[n, h, w, start + c]
 
 
-@gather_windows.example
+@im2col.example
 def _gather_windows(random, dtype):
     x = random.normal(size=(2, 5, 4, 3)).astype(dtype)
     return 2 * 3, x, 2, 1, 3, np.zeros((2, 3, 2, 27), dtype)
 
 
-@add_windows.example
+@col2im.example
 def _add_windows(random, dtype):
     columns = random.normal(size=(2, 3, 2, 27)).astype(dtype)
     return 2 * 5, columns, 2, 1, 3, np.zeros((2, 5, 4, 3), dtype)

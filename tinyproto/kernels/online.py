@@ -10,9 +10,15 @@ to `loss`.
 import numpy as np
 
 from ..backend.kernel import kernel, routine, row_sum, sync
-from .winner_take_all import compete, distance_difference, inner_product, settle, squared_distance
+from .winner_take_all import (
+    compete,
+    distance_difference,
+    flush_subnormals,
+    inner_product,
+    squared_distance,
+)
 
-SWEEP = 1024  # samples from one `settle` to the next
+FLUSH_INTERVAL = 1024  # samples from one `flush_subnormals` to the next
 
 
 @routine
@@ -57,9 +63,9 @@ def online_plus_minus(
         sample, before = pair[s % 2], pair[1 - s % 2]
         for j in range(t, x.shape[1], T):
             sample[j] = x[order[s], j]
-        if s % SWEEP == 0:
-            settle(t, T, positive)
-            settle(t, T, negative)
+        if s % FLUSH_INTERVAL == 0:
+            flush_subnormals(t, T, positive)
+            flush_subnormals(t, T, negative)
         sync()
         for k in range(positive.shape[0]):
             w, v = positive[k], negative[k]
@@ -105,8 +111,8 @@ def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratc
     score, gap, residual = scratch[0], scratch[1], scratch[2]
     for s in range(order.shape[0]):
         n = order[s]
-        if s % SWEEP == 0:
-            settle(t, T, w)
+        if s % FLUSH_INTERVAL == 0:
+            flush_subnormals(t, T, w)
             sync()
         for k in range(w.shape[0]):
             value = -half * row_sum(squared_distance(t, T, x[n], w[k]))

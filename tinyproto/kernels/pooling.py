@@ -6,7 +6,7 @@ from ..backend.kernel import kernel
 
 
 @kernel
-def pool_max(i, t, T, x, stride, size, y, winner):
+def max_pool(i, t, T, x, stride, size, y, winner):
     """y = the largest of each window; winner = its place a · size + b there, the first of a tie.
 
     x (N, H, W, C), y and winner (N, height, width, C); row i = n · height + h.
@@ -27,7 +27,7 @@ def pool_max(i, t, T, x, stride, size, y, winner):
 
 
 @kernel
-def unpool_max(i, t, T, dy, winner, stride, size, dx):
+def max_pool_backward(i, t, T, dy, winner, stride, size, dx):
     """dx = dy where a pixel won its window, summed over the windows that it won; row i = n · H + r.
 
     The largest element alone moves with its window's value: ∂y/∂x = 1 there and 0 elsewhere.
@@ -50,8 +50,8 @@ def unpool_max(i, t, T, dy, winner, stride, size, dx):
 
 
 @kernel
-def pool_mean(i, t, T, x, stride, size, y):
-    """y = the mean of each window; shapes as in `pool_max`."""
+def average_pool(i, t, T, x, stride, size, y):
+    """y = the mean of each window; shapes as in `max_pool`."""
     n = i // y.shape[1]
     h = i - n * y.shape[1]
     share = x.dtype.type(1) / x.dtype.type(size * size)
@@ -67,7 +67,7 @@ def pool_mean(i, t, T, x, stride, size, y):
 
 
 @kernel
-def unpool_mean(i, t, T, dy, stride, size, dx):
+def average_pool_backward(i, t, T, dy, stride, size, dx):
     """dx = each window's dy / size², summed over the windows of a pixel; row i = n · H + r."""
     n = i // dx.shape[1]
     r = i - n * dx.shape[1]
@@ -86,7 +86,7 @@ def unpool_mean(i, t, T, dy, stride, size, dx):
                         dx[n, r, s, c] += share * dy[n, h, w, c]
 
 
-for _kernel in (pool_max, unpool_max):
+for _kernel in (max_pool, max_pool_backward):
     _kernel.in_vectors = "tinyproto.cpu.pooling"
 
 
@@ -98,23 +98,23 @@ def _pooled(random, dtype):
     return random.normal(size=(2, 2, 1, 3)).astype(dtype)
 
 
-@pool_max.example
+@max_pool.example
 def _pool_max(random, dtype):
     winner = np.full((2, 2, 1, 3), 9, np.uint8)
     return 4, _images(random, dtype), 2, 3, np.zeros((2, 2, 1, 3), dtype), winner
 
 
-@unpool_max.example
+@max_pool_backward.example
 def _unpool_max(random, dtype):
     winner = random.integers(0, 9, (2, 2, 1, 3)).astype(np.uint8)
     return 10, _pooled(random, dtype), winner, 2, 3, np.zeros((2, 5, 4, 3), dtype)
 
 
-@pool_mean.example
+@average_pool.example
 def _pool_mean(random, dtype):
     return 4, _images(random, dtype), 2, 3, np.zeros((2, 2, 1, 3), dtype)
 
 
-@unpool_mean.example
+@average_pool_backward.example
 def _unpool_mean(random, dtype):
     return 10, _pooled(random, dtype), 2, 3, np.zeros((2, 5, 4, 3), dtype)

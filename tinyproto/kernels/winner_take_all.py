@@ -46,7 +46,7 @@ def distance_difference(t, T, x, positive, negative):
 
 
 @routine
-def settle(t, T, w):
+def flush_subnormals(t, T, w):
     """Set to 0 what is smaller than NEGLIGIBLE in prototypes w (neurons, d).
 
     Where no sample ever lights a pixel its prototypes decay towards 0 for ever, and a processor
@@ -166,7 +166,7 @@ def competitive_softmax(i, t, T, score, label, per_class, negligible, residual, 
 
 
 @kernel
-def gather_move(i, t, T, x, residual, rate, pull, w):
+def gradient_update(i, t, T, x, residual, rate, pull, w):
     """wᵢ ← wᵢ + rate Σₙ rₙᵢ (xₙ − pull wᵢ), all at the old wᵢ.
 
     pull = 1 moves a prototype of ED-WTA along −∂E/∂w; pull = 0 moves a weight of IP-WTA. `rate` is
@@ -180,7 +180,7 @@ def gather_move(i, t, T, x, residual, rate, pull, w):
     for j in range(t, x.shape[1], T):
         w[i, j] -= lost * w[i, j]
         if abs(w[i, j]) < least:
-            w[i, j] = 0  # see `settle`
+            w[i, j] = 0  # see `flush_subnormals`
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]
         if step != 0:
@@ -189,7 +189,7 @@ def gather_move(i, t, T, x, residual, rate, pull, w):
 
 
 @kernel
-def switching_move(i, t, T, x, residual, rate, positive, negative):
+def switching_update(i, t, T, x, residual, rate, positive, negative):
     """The switching rule for neuron i over a mini-batch, all samples at the old prototypes.
 
         w⁺ᵢ ← w⁺ᵢ + rate Σₙ max( rₙᵢ, 0)(xₙ − w⁺ᵢ)
@@ -212,7 +212,7 @@ def switching_move(i, t, T, x, residual, rate, positive, negative):
         positive[i, j] -= attracted * positive[i, j]
         negative[i, j] -= opposed * negative[i, j]
         if abs(positive[i, j]) < least:
-            positive[i, j] = 0  # see `settle`
+            positive[i, j] = 0  # see `flush_subnormals`
         if abs(negative[i, j]) < least:
             negative[i, j] = 0
     for n in range(x.shape[0]):
@@ -258,14 +258,14 @@ def _competitive_softmax(random, dtype):
     return 7, score, label, 2, dtype(1e-7), score * 0, score[:, 0] * 0
 
 
-@gather_move.example
+@gradient_update.example
 def _gather_move(random, dtype):
     x, _, w, _ = _network(random, dtype)
     residual = random.normal(size=(7, 6)).astype(dtype)
     return 6, x, residual, np.full(1, 0.1, dtype), dtype(1), w
 
 
-@switching_move.example
+@switching_update.example
 def _switching_move(random, dtype):
     x, _, positive, negative = _network(random, dtype)
     residual = random.normal(size=(7, 6)).astype(dtype)

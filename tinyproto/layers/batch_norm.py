@@ -18,11 +18,11 @@ import numpy as np
 from ..backend import memory
 from ..backend.device import Array, array_module
 from ..kernels.channels import (
+    batch_norm_backward,
+    batch_norm_backward_reduce,
     channel_affine,
-    channel_combine,
-    channel_gradient,
+    channel_affine_backward,
     channel_moments,
-    channel_products,
 )
 from ..parameters import Tree
 from .base import Backward, Layer, check_input, positive_integers
@@ -49,14 +49,14 @@ class BatchNorm(Layer):
         }
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, floor=-math.inf)
+        return self._pass(x, train, minimum=-math.inf)
 
-    def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+    def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         """max(y, 0): the layer and a ReLU after it. dy counts as 0 where y is not above 0, which
         the backward pass sees by computing y again: cheaper than fetching it."""
-        return self._pass(x, train, floor=0.0)
+        return self._pass(x, train, minimum=0.0)
 
-    def _pass(self, x: Array, train: bool, floor: float) -> tuple[Array, Backward]:
+    def _pass(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
         xp, scale, shift = array_module(x), self.params["scale"], self.params["shift"]
         check_input("BatchNorm", x, 2 if x.ndim == 2 else 4, len(scale))
         images, channels = len(x), x.shape[-1]
@@ -67,16 +67,16 @@ class BatchNorm(Layer):
         else:
             mean, variance = self.params["running_mean"], self.params["running_variance"]
         inverse = 1 / xp.sqrt(variance + x.dtype.type(self.epsilon))
-        affine = (flat, mean, scale * inverse, shift, x.dtype.type(floor))
-        y = memory.like(flat)
+        affine = (flat, mean, scale * inverse, shift, x.dtype.type(minimum))
+        y = memory.empty_like(flat)
         channel_affine(images, *affine, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dy = xp.ascontiguousarray(dy).reshape(flat.shape)
-            dx = memory.like(flat)
+            dx = memory.empty_like(flat)
             if train or grads:
                 product, total = (xp.empty((images, channels), dtype=x.dtype) for _ in "dd")
-                channel_products(images, *affine, dy, product, total)
+                batch_norm_backward_reduce(images, *affine, dy, product, total)
                 d_scale = (_over_images(product) * inverse).astype(x.dtype)
                 d_shift = _over_images(total).astype(x.dtype)
             if grads:
@@ -84,7 +84,7 @@ class BatchNorm(Layer):
                     if name in grads:
                         grads[name] += value
             if not train:
-                channel_gradient(images, *affine, dy, dx)
+                channel_affine_backward(images, *affine, dy, dx)
                 return dx.reshape(x.shape)
             if grads and "running_mean" in grads:
                 grads["running_mean"].append(mean)
@@ -92,7 +92,7 @@ class BatchNorm(Layer):
                 grads["running_variance"].append(variance * x.dtype.type(m / (m - 1)))
             gain = affine[2]
             slope, offset = -gain * inverse * d_scale / m, -gain * d_shift / m
-            channel_combine(images, *affine, dy, slope, offset, dx)
+            batch_norm_backward(images, *affine, dy, slope, offset, dx)
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backward

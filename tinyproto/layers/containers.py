@@ -5,7 +5,7 @@ from typing import Any
 
 from ..backend import memory
 from ..backend.device import Array, array_module
-from ..kernels.channels import add, rectify_backward
+from ..kernels.channels import add, relu_backward
 from ..parameters import Tree
 from .base import Backward, Layer
 from .elementwise import ReLU
@@ -14,7 +14,7 @@ from .elementwise import ReLU
 class Sequential(Layer):
     """One layer after another; the gradient goes back through them in turn.
 
-    A layer that can take the ReLU after it into its own pass (`rectified`) does.
+    A layer that can take the ReLU after it into its own pass (`forward_relu`) does.
 
     The parameters of the third layer are `params["2"]`, if it has any.
     """
@@ -31,9 +31,9 @@ class Sequential(Layer):
                 fused = False
                 continue
             after = self.layers[i + 1] if i + 1 < len(self.layers) else None
-            fused = type(after) is ReLU and "rectified" in vars(type(layer))
+            fused = type(after) is ReLU and "forward_relu" in vars(type(layer))
             forward: Any = layer
-            x, backward = (forward.rectified if fused else forward)(x, train)
+            x, backward = (forward.forward_relu if fused else forward)(x, train)
             passes.append((str(i), backward))
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
@@ -54,23 +54,23 @@ class Residual(Layer):
         self.params = {name: part.params for name, part in parts.items() if part.params}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, floor=-math.inf)
+        return self._pass(x, train, minimum=-math.inf)
 
-    def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+    def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         """max(y, 0): the layer and a ReLU after it, in one pass over y."""
-        return self._pass(x, train, floor=0.0)
+        return self._pass(x, train, minimum=0.0)
 
-    def _pass(self, x: Array, train: bool, floor: float) -> tuple[Array, Backward]:
+    def _pass(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
         through, body = self.body(x, train)
         beside, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
         if beside.shape != through.shape:
             raise ValueError(f"Residual: body gives {through.shape}, shortcut {beside.shape}")
-        y = _sum(through, beside, floor)
+        y = _sum(through, beside, minimum)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             grads = grads or {}
-            if floor == 0:
-                dy = _gated(y, dy)
+            if minimum == 0:
+                dy = _masked(y, dy)
             dx = body(dy, grads.get("body"))
             beside = shortcut(dy, grads.get("shortcut")) if shortcut else dy
             return _sum(dx, beside, -math.inf)
@@ -82,17 +82,17 @@ def _rows(x: Array) -> Array:
     return array_module(x).ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
 
 
-def _sum(a: Array, b: Array, floor: float) -> Array:
-    """max(a + b, floor)."""
+def _sum(a: Array, b: Array, minimum: float) -> Array:
+    """max(a + b, minimum)."""
     rows = _rows(a)
-    y = memory.like(rows)
-    add(len(a), rows, _rows(b), a.dtype.type(floor), y)
+    y = memory.empty_like(rows)
+    add(len(a), rows, _rows(b), a.dtype.type(minimum), y)
     return y.reshape(a.shape)
 
 
-def _gated(y: Array, dy: Array) -> Array:
+def _masked(y: Array, dy: Array) -> Array:
     """dy where y > 0, else 0."""
     rows = _rows(y)
-    dx = memory.like(rows)
-    rectify_backward(len(y), rows, _rows(dy).reshape(rows.shape), dx)
+    dx = memory.empty_like(rows)
+    relu_backward(len(y), rows, _rows(dy).reshape(rows.shape), dx)
     return dx.reshape(y.shape)

@@ -59,7 +59,7 @@ class Conv2D(Layer):
         if not isinstance(padding, int | np.integer) or padding < 0:
             raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
         self.size, self.stride, self.padding = kernel_size, stride, padding
-        self.kept: dict[bool, Any] | None = None  # a folded network's transformed weights
+        self.weight_cache: dict[bool, Any] | None = None  # a folded network's transformed weights
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.params = {"weight": np.zeros(shape, dtype=np.float32)}
         if bias:
@@ -67,13 +67,13 @@ class Conv2D(Layer):
         initialize(self, seed=0)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, rectified=False)
+        return self._pass(x, train, relu=False)
 
-    def rectified(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+    def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         """max(y, 0): the layer and a ReLU after it, in one pass over y."""
-        return self._pass(x, train, rectified=True)
+        return self._pass(x, train, relu=True)
 
-    def _pass(self, x: Array, train: bool, rectified: bool) -> tuple[Array, Backward]:
+    def _pass(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
         xp, bias = array_module(x), self.params.get("bias")
         weight = xp.ascontiguousarray(self.params["weight"])
         check_input("Conv2D", x, 4, weight.shape[2])
@@ -82,25 +82,25 @@ class Conv2D(Layer):
             bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
         shape = (len(x), *(self._reach(pixels) for pixels in x.shape[1:3]), weight.shape[3])
         form = (self.stride, self.padding)
-        kept = self.kept
-        if train and kept:
-            kept.clear()  # the weights are about to change
-        kept = None if train else kept
+        weight_cache = self.weight_cache
+        if train and weight_cache:
+            weight_cache.clear()  # the weights are about to change
+        weight_cache = None if train else weight_cache
         forward = way(x, weight, *form, channels=weight.shape[2]).forward
-        y = forward(x, weight, bias, *form, shape, rectified, kept)
-        gate = y if rectified else None
+        y = forward(x, weight, bias, *form, shape, relu, weight_cache)
+        relu_mask = y if relu else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dy = xp.ascontiguousarray(dy, dtype=x.dtype).reshape(shape)
             if grads and ("weight" in grads or "bias" in grads):
                 channels = min(weight.shape[2:])
                 weight_gradient = way(x, weight, *form, channels=channels).weight_gradient
-                gradients = weight_gradient(x, dy, weight, *form, gate)
+                gradients = weight_gradient(x, dy, weight, *form, relu_mask)
                 for name, gradient in zip(("weight", "bias"), gradients, strict=True):
                     if name in grads:
                         grads[name] += gradient
             input_gradient = way(dy, weight, *form, channels=weight.shape[3]).input_gradient
-            dx: Array = input_gradient(dy, weight, *form, x.shape, gate, kept)
+            dx: Array = input_gradient(dy, weight, *form, x.shape, relu_mask, weight_cache)
             return dx
 
         return y, backward

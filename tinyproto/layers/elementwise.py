@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import memory
 from ..backend.device import Array, array_module
-from ..kernels.channels import channel_affine, rectify, rectify_backward
+from ..kernels.channels import channel_affine, relu, relu_backward
 from ..parameters import Tree
 from .base import Backward, Layer, check_input
 
@@ -18,12 +18,12 @@ class ReLU(Layer):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
         flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
-        y = memory.like(flat)
-        rectify(len(flat), flat, y)
+        y = memory.empty_like(flat)
+        relu(len(flat), flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = memory.like(y)
-            rectify_backward(len(y), y, xp.ascontiguousarray(dy).reshape(y.shape), dx)
+            dx = memory.empty_like(y)
+            relu_backward(len(y), y, xp.ascontiguousarray(dy).reshape(y.shape), dx)
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backward
@@ -48,7 +48,7 @@ class Normalize(Layer):
 
         def affine(x: Array, centre: Array) -> Array:
             flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
-            y = memory.like(flat)
+            y = memory.empty_like(flat)
             channel_affine(len(x), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
             return y.reshape(x.shape)
 

@@ -34,7 +34,7 @@ def fold(layer: Layer) -> Layer:
         return Residual(fold(layer.body), fold(layer.shortcut) if layer.shortcut else None)
     copied = copy.deepcopy(layer)
     if isinstance(copied, Conv2D):
-        copied.kept = {}
+        copied.weight_cache = {}
     return copied
 
 
@@ -46,7 +46,7 @@ def _absorb(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
     gain = values["scale"] / xp.sqrt(values["running_variance"] + norm.epsilon)
     offset = before.get("bias", 0) - values["running_mean"]
     folded = copy.copy(convolution)
-    folded.kept = {}
+    folded.weight_cache = {}
     folded.params = {
         "weight": (weight * gain).astype(weight.dtype),
         "bias": (offset * gain + values["shift"]).astype(weight.dtype),

@@ -9,13 +9,13 @@ forgotten: they hold size² times what the images hold. dW is summed over fixed 
 its bits do not depend on the number of threads.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 
-from ..backend.blas import share
+from ..backend.blas import one_blas_thread
 from ..backend.device import Array, array_module
-from ..kernels.im2col import add_windows, gather_windows
+from ..kernels.im2col import col2im, im2col
 
 GROUP_BYTES = 1_200_000  # of windows: about a core's second-level cache
 GROUP_ROWS = 1024  # windows in a product that makes a part of dW, at least
@@ -28,21 +28,19 @@ def forward(
     stride: int,
     padding: int,
     shape: tuple[int, ...],
-    rectified: bool,
-    kept: object = None,
+    relu: bool,
+    weight_cache: object = None,
 ) -> Array:
     """y, of that shape."""
     xp, matrix = array_module(x), weight.reshape(-1, weight.shape[3])
     y = xp.empty((shape[0], shape[1] * shape[2], shape[3]), dtype=x.dtype)
 
-    def work(part: slice) -> None:
+    for part in _groups(x, _group(weight, shape, x.dtype)):
         xp.matmul(_windows(x[part], weight, stride, padding, shape), matrix, out=y[part])
         if bias is not None:
             y[part] += bias
-        if rectified:
+        if relu:
             xp.maximum(y[part], 0, out=y[part])
-
-    _share(work, x, _group(weight, shape, x.dtype))
     return y.reshape(shape)
 
 
@@ -52,43 +50,38 @@ def input_gradient(
     stride: int,
     padding: int,
     shape: tuple[int, ...],
-    gate: Array | None,
-    kept: object = None,
+    relu_mask: Array | None,
+    weight_cache: object = None,
 ) -> Array:
-    """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
+    """dx, of that shape; with a relu_mask (like dy), dy counts only where it is above 0."""
     xp, matrix = array_module(dy), weight.reshape(-1, weight.shape[3])
     dx = xp.empty(shape, dtype=dy.dtype)
     height, width = dy.shape[1:3]
-    dy = _gated(dy, gate).reshape(len(dy), height * width, dy.shape[3])
+    dy = _masked(dy, relu_mask).reshape(len(dy), height * width, dy.shape[3])
 
-    def work(part: slice) -> None:
+    for part in _groups(dx, _group(weight, (0, height, width), dy.dtype)):
         products = xp.matmul(dy[part], matrix.T).reshape(-1, height, width, len(matrix))
         rows = len(products) * shape[1]
-        add_windows.alone(rows, products, stride, padding, len(weight), dx[part])
-
-    _share(work, dx, _group(weight, (0, height, width), dy.dtype))
+        col2im(rows, products, stride, padding, len(weight), dx[part])
     return dx
 
 
 def weight_gradient(
-    x: Array, dy: Array, weight: Array, stride: int, padding: int, gate: Array | None
+    x: Array, dy: Array, weight: Array, stride: int, padding: int, relu_mask: Array | None
 ) -> tuple[Array, Array]:
     """dW = Σ over the images of Xᵀ dy, like the weights, and db."""
     xp = array_module(x)
     shape = dy.shape
-    dy = _gated(dy, gate).reshape(len(dy), shape[1] * shape[2], shape[3])
+    dy = _masked(dy, relu_mask).reshape(len(dy), shape[1] * shape[2], shape[3])
     group = _group(weight, shape, x.dtype)
     group = max(group, -(-GROUP_ROWS // dy.shape[1])) if xp is np else max(1, len(x))
     groups = -(-len(x) // group)
     parts = xp.empty((groups, weight.size // weight.shape[3], weight.shape[3]), dtype=x.dtype)
 
-    def work(part: slice) -> None:
+    for part in _groups(x, group):
         columns = _windows(x[part], weight, stride, padding, shape)
         columns = columns.reshape(-1, columns.shape[2])
-        product = columns.T @ dy[part].reshape(len(columns), -1)
-        parts[part.start // group] = product
-
-    _share(work, x, group)
+        parts[part.start // group] = columns.T @ dy[part].reshape(len(columns), -1)
     return parts.sum(axis=0).reshape(weight.shape), dy.sum(axis=1).sum(axis=0)
 
 
@@ -98,8 +91,8 @@ def _group(weight: Array, shape: tuple[int, ...], dtype: np.dtype) -> int:
     return max(1, GROUP_BYTES // (shape[1] * shape[2] * window * dtype.itemsize))
 
 
-def _gated(dy: Array, gate: Array | None) -> Array:
-    return dy if gate is None else array_module(dy).where(gate > 0, dy, dy.dtype.type(0))
+def _masked(dy: Array, relu_mask: Array | None) -> Array:
+    return dy if relu_mask is None else array_module(dy).where(relu_mask > 0, dy, dy.dtype.type(0))
 
 
 def _windows(x: Array, weight: Array, stride: int, padding: int, shape: tuple[int, ...]) -> Array:
@@ -108,13 +101,16 @@ def _windows(x: Array, weight: Array, stride: int, padding: int, shape: tuple[in
     if size == 1 and stride == 1 and padding == 0:
         return x.reshape(len(x), height * width, x.shape[3])
     columns = array_module(x).empty((len(x), height, width, size**2 * x.shape[3]), dtype=x.dtype)
-    gather_windows.alone(len(x) * height, x, stride, padding, size, columns)
+    im2col(len(x) * height, x, stride, padding, size, columns)
     return columns.reshape(len(x), height * width, columns.shape[3])
 
 
-def _share(work: Callable[[slice], None], x: Array, group: int) -> None:
-    """On the CPU in groups of images, on a device all at once."""
+def _groups(x: Array, size: int) -> Iterator[slice]:
+    """On the CPU the images in groups of a size, whose products BLAS computes in one thread: no bit
+    depends on the number of threads. On a device all at once."""
     if array_module(x) is np:
-        share(work, len(x), group)
+        with one_blas_thread():
+            for start in range(0, len(x), size):
+                yield slice(start, min(start + size, len(x)))
     elif len(x):
-        work(slice(0, len(x)))
+        yield slice(0, len(x))

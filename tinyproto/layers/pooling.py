@@ -4,8 +4,8 @@ import numpy as np
 
 from ..backend import memory
 from ..backend.device import Array, array_module
-from ..kernels.channels import channel_spread, channel_sums
-from ..kernels.pooling import pool_max, pool_mean, unpool_max, unpool_mean
+from ..kernels.channels import channel_sums, global_average_pool_backward
+from ..kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
 from ..parameters import Tree
 from .base import Backward, Layer, check_input, positive_integers
 
@@ -39,15 +39,15 @@ class MaxPool2D(_Pool2D):
         xp = array_module(x)
         shape = self._pooled(x)
         x = xp.ascontiguousarray(x)
-        y, winner = memory.like(x, shape), xp.empty(shape, dtype=np.uint8)
+        y, winner = memory.empty_like(x, shape), xp.empty(shape, dtype=np.uint8)
         if self.size > 15:
             winner = winner.astype(np.int32)
-        pool_max(len(x) * shape[1], x, self.stride, self.size, y, winner)
+        max_pool(len(x) * shape[1], x, self.stride, self.size, y, winner)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = memory.like(x)
+            dx = memory.empty_like(x)
             dy = self._checked(dy, shape)
-            unpool_max(len(x) * x.shape[1], dy, winner, self.stride, self.size, dx)
+            max_pool_backward(len(x) * x.shape[1], dy, winner, self.stride, self.size, dx)
             return dx
 
         return y, backward
@@ -59,13 +59,13 @@ class AveragePool2D(_Pool2D):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
         shape = self._pooled(x)
-        y = memory.like(x, shape)
-        pool_mean(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.size, y)
+        y = memory.empty_like(x, shape)
+        average_pool(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.size, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = memory.like(x)
+            dx = memory.empty_like(x)
             dy = self._checked(dy, shape)
-            unpool_mean(len(x) * x.shape[1], dy, self.stride, self.size, dx)
+            average_pool_backward(len(x) * x.shape[1], dy, self.stride, self.size, dx)
             return dx
 
         return y, backward
@@ -84,8 +84,10 @@ class GlobalAveragePool(Layer):
         channel_sums(images, flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = memory.like(x, (images, height * width, channels))
-            channel_spread(images, xp.ascontiguousarray(dy).reshape(images, channels), share, dx)
+            dx = memory.empty_like(x, (images, height * width, channels))
+            global_average_pool_backward(
+                images, xp.ascontiguousarray(dy).reshape(images, channels), share, dx
+            )
             return dx.reshape(x.shape)
 
         return y * share, backward

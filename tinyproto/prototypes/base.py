@@ -194,8 +194,8 @@ class WinnerTakeAll(Classifier):
             raise ValueError(f"y holds {y[strange][0]}, which is not one of the classes {known}")
         self.classes_ = known
         self.n_features_in_ = X.shape[1]
-        xp = devices.select(self.device)
-        x = devices.move(X, xp).astype(self.dtype, copy=False)
+        xp = devices.select_device(self.device)
+        x = devices.to_device(X, xp).astype(self.dtype, copy=False)
         return x, xp.asarray(np.searchsorted(known, y))
 
     def check_parameters(self) -> None:
@@ -212,7 +212,7 @@ class WinnerTakeAll(Classifier):
         schedules = ("exponential", "cosine")
         self._require("schedule", self.schedule in schedules, f"one of {', '.join(schedules)}")
         self._require("spread", 0 <= self.spread <= 1, "between 0 and 1")
-        devices.select(self.device)
+        devices.select_device(self.device)
         starts = ("random", "kmeans", "class-mean")
         self._require("init", self.init in starts, f"one of {', '.join(starts)}")
 
@@ -313,7 +313,7 @@ class WinnerTakeAll(Classifier):
     def _checked(self, X: Array) -> Array:
         self.check_is_fitted()
         X = check_samples(X, self.n_features_in_, type(self).__name__)
-        return devices.move(X, self._xp).astype(self.dtype, copy=False)
+        return devices.to_device(X, self._xp).astype(self.dtype, copy=False)
 
 
 def _is_integer(value: Any, least: int) -> bool:

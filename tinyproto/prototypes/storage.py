@@ -44,7 +44,7 @@ def load(path: str | Path, device_name: str = "cpu") -> WinnerTakeAll:
     for wrong, found in (("misses", names - set(arrays)), ("has unknown", set(arrays) - names)):
         if found:
             raise ValueError(f"{path} {wrong} entries: {', '.join(sorted(found))}")
-    xp = device.select(device_name)
+    xp = device.select_device(device_name)
     network.classes_ = arrays.pop("classes_")
     network.prototype_labels_ = network.classes_.repeat(network.prototypes_per_class)
     neurons, features = len(network.prototype_labels_), arrays[_names(network)[0]].shape[-1]

@@ -26,15 +26,15 @@ that moves with what the neuron has learned.
 
 import numpy as np
 
-from ..backend.device import Array, aligned, to_host
+from ..backend.device import Array, aligned_copy, to_host
 from ..kernels.online import online_euclidean, online_inner_product, online_plus_minus
 from ..kernels.winner_take_all import (
     TILE,
     distance_differences,
-    gather_move,
+    gradient_update,
     inner_products,
     squared_distances,
-    switching_move,
+    switching_update,
 )
 from .base import WinnerTakeAll
 from .initialization import class_centres, random_start
@@ -68,7 +68,7 @@ class IPWTA(WinnerTakeAll):
         online_inner_product(1, x, label, order, per_class, self.weights_, self.biases_, *rest)
 
     def _move(self, x: Array, residual: Array, rate: Array) -> None:
-        gather_move(len(self.weights_), x, residual, rate, x.dtype.type(0), self.weights_)
+        gradient_update(len(self.weights_), x, residual, rate, x.dtype.type(0), self.weights_)
         self.biases_ += rate * residual.sum(axis=0)
 
     def _slope(self, x: Array, neuron: Array) -> Array:
@@ -108,7 +108,7 @@ class EDWTA(WinnerTakeAll):
 
     def _move(self, x: Array, residual: Array, rate: Array) -> None:
         w = self.positive_prototypes_
-        gather_move(len(w), x, residual, rate, x.dtype.type(1), w)
+        gradient_update(len(w), x, residual, rate, x.dtype.type(1), w)
 
     def _slope(self, x: Array, neuron: Array) -> Array:
         return self._beta * (self.positive_prototypes_[neuron] - x)
@@ -186,7 +186,10 @@ class PlusMinusEDWTA(WinnerTakeAll):
             negative = x.dtype.type(1 - self.epsilon) * positive
             if self.negative_init == "mean":
                 negative += x.dtype.type(self.epsilon) * x.mean(axis=0)
-        self.positive_prototypes_, self.negative_prototypes_ = aligned(positive), aligned(negative)
+        self.positive_prototypes_, self.negative_prototypes_ = (
+            aligned_copy(positive),
+            aligned_copy(negative),
+        )
 
     def _gap(self, x: Array) -> Array:
         out = self._xp.empty((len(x), len(self.positive_prototypes_)), dtype=x.dtype)
@@ -197,7 +200,7 @@ class PlusMinusEDWTA(WinnerTakeAll):
     def _online(self, x: Array, label: Array, order: Array, *rest: Array) -> None:
         prototypes = self.positive_prototypes_, self.negative_prototypes_
         rates, scratch, loss = rest
-        pair = aligned(self._xp.zeros((2, x.shape[1]), dtype=x.dtype))
+        pair = aligned_copy(self._xp.zeros((2, x.shape[1]), dtype=x.dtype))
         online_plus_minus(
             1, x, label, order, self.prototypes_per_class, *prototypes, self._beta, rates, scratch,
             pair, loss,
@@ -205,7 +208,7 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     def _move(self, x: Array, residual: Array, rate: Array) -> None:
         prototypes = self.positive_prototypes_, self.negative_prototypes_
-        switching_move(len(prototypes[0]), x, residual, rate, *prototypes)
+        switching_update(len(prototypes[0]), x, residual, rate, *prototypes)
 
     def _slope(self, x: Array, neuron: Array) -> Array:
         """∂o/∂x = β((x − w⁻) − (x − w⁺)) = β(w⁺ − w⁻): the neuron is linear in use."""

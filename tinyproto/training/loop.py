@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..attacks import Victim, pgd
-from ..backend.device import Array, array_module, move, to_host
+from ..backend.device import Array, array_module, to_device, to_host
 from ..layers import Layer
 from ..networks import Network
 from ..optimizers import SGD, Average, Optimizer, Schedule, one_cycle
@@ -177,13 +177,13 @@ def _batch(
     """The images at some places of the data set, where the network lives and of its dtype."""
     weights = next(iter(flatten(network.params).values()))
     xp = array_module(weights)
-    images = move(x[at], xp).astype(weights.dtype)
+    images = to_device(x[at], xp).astype(weights.dtype)
     if x.dtype == np.uint8:
         images /= 255
     index = xp.asarray(at)
     if augment is not None:
         images = augment(images, seed=seed, epoch=epoch, index=index)
-    return Batch(images, move(y[at], xp), index, epoch, seed)
+    return Batch(images, to_device(y[at], xp), index, epoch, seed)
 
 
 def _step(

@@ -1,4 +1,4 @@
-"""y = max(x * W + bias, floor), and dx.
+"""y = max(x * W + bias, minimum), and dx.
 
 **dx.** Pixel r of x takes part in output h through tap a where h S − P + a = r. Let r = r₀ + S i.
 The taps that can are a = a₀ + S u, a₀ = (r₀ + P) mod S, and h = i + e − u with e = (r₀ + P − a₀)/S.
@@ -8,7 +8,7 @@ in reverse, the first of them at h = i + e − (taps − 1). Rows and columns ha
 
 import numpy as np
 
-from ...backend.cpu import host_kernel, workers
+from ...backend.cpu import cpu_kernel, workers
 from ...backend.memory import empty
 from ..gemm import PANEL, product
 from ..simd import WIDTH, address, at_least, compiled, load, load_some, nothing, splat, store_some
@@ -22,15 +22,15 @@ def forward(
     stride: int,
     padding: int,
     shape: tuple[int, ...],
-    rectified: bool,
-    kept: object = None,
+    relu: bool,
+    weight_cache: object = None,
 ) -> np.ndarray:
     """y, of that shape, of x (N, H, W, in), float32, contiguous. weight (K, K, in, out), bias
-    (out,); rectified: max(y, 0)."""
+    (out,); relu: max(y, 0)."""
     y = empty(shape)
     taps = _pack(weight, 0, 0, 1, False)
     where = np.array([stride, -padding, -padding, 1, 0, 0, *shape[1:3]])
-    _run(x, None, taps, bias, rectified, where, y)
+    _run(x, None, taps, bias, relu, where, y)
     return y
 
 
@@ -40,10 +40,10 @@ def input_gradient(
     stride: int,
     padding: int,
     shape: tuple[int, ...],
-    gate: np.ndarray | None,
-    kept: object = None,
+    relu_mask: np.ndarray | None,
+    weight_cache: object = None,
 ) -> np.ndarray:
-    """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
+    """dx, of that shape; with a relu_mask (like dy), dy counts only where it is above 0."""
     dx = empty(shape)
     size = len(weight)
     if size < stride:
@@ -58,7 +58,7 @@ def input_gradient(
             left = (column + padding - b) // stride - taps.shape[2] // dy.shape[3] + 1
             down, across = -(-(shape[1] - row) // stride), -(-(shape[2] - column) // stride)
             where = np.array([1, top, left, stride, row, column, down, across])
-            _run(dy, gate, taps, None, False, where, dx)
+            _run(dy, relu_mask, taps, None, False, where, dx)
     return dx
 
 
@@ -74,7 +74,7 @@ def _pack(weight: np.ndarray, a: int, b: int, step: int, transposed: bool) -> np
     return panels
 
 
-@host_kernel
+@cpu_kernel
 def _gather_taps(worker, workers, weight, a, b, step, transposed, out, panels):
     count, rows, run, _ = panels.shape
     channels = weight.shape[3] if transposed else weight.shape[2]
@@ -96,10 +96,10 @@ def _gather_taps(worker, workers, weight, a, b, step, transposed, out, panels):
 
 def _run(
     x: np.ndarray,
-    gate: np.ndarray | None,
+    relu_mask: np.ndarray | None,
     taps: np.ndarray,
     bias: np.ndarray | None,
-    rectified: bool,
+    relu: bool,
     where: np.ndarray,
     y: np.ndarray,
 ) -> None:
@@ -120,10 +120,10 @@ def _run(
     _convolve(
         threads,
         x,
-        nothing if gate is None else gate,
+        nothing if relu_mask is None else relu_mask,
         taps,
         np.zeros(out, dtype=np.float32) if bias is None else bias,
-        np.float32(0 if rectified else -np.inf),
+        np.float32(0 if relu else -np.inf),
         where,
         lines,
         strips,
@@ -132,8 +132,8 @@ def _run(
     )
 
 
-@host_kernel
-def _convolve(worker, workers, x, gate, taps, bias, floor, where, lines, strips, y, scratch):
+@cpu_kernel
+def _convolve(worker, workers, x, relu_mask, taps, bias, minimum, where, lines, strips, y, scratch):
     stride, top, left, apart, row, column, down, across = where
     panels, rows, run, _ = taps.shape
     channels = x.shape[3]
@@ -150,7 +150,7 @@ def _convolve(worker, workers, x, gate, taps, bias, floor, where, lines, strips,
             n, i = divmod(start + z, in_image)
             high = min(lines, down - i * lines)
             copy_strip(
-                x, gate, n, top + i * lines * stride, left, (high - 1) * stride + rows, columns,
+                x, relu_mask, n, top + i * lines * stride, left, (high - 1) * stride + rows, columns,
                 copies + z * strip,
             )  # fmt: skip
         for p in range(panels):
@@ -164,16 +164,16 @@ def _convolve(worker, workers, x, gate, taps, bias, floor, where, lines, strips,
                         run, 4, b, run * PANEL * 4, PANEL * 4, sums, PANEL * 4,
                     )  # fmt: skip
                     _finish(
-                        sums, across, p * PANEL, bias, floor, n,
+                        sums, across, p * PANEL, bias, minimum, n,
                         row + (i * lines + h) * apart, column, apart, y,
                     )  # fmt: skip
 
 
 @compiled
-def _finish(sums, across, first, bias, floor, n, row, column, apart, y):
+def _finish(sums, across, first, bias, minimum, n, row, column, apart, y):
     """Write one panel of a row of outputs."""
     _, height, width, out = y.shape
-    least = splat(floor)
+    least = splat(minimum)
     for c in range(first, min(out, first + PANEL), WIDTH):
         left_over = out - c
         offset = load_some(address(bias) + c * 4, left_over)

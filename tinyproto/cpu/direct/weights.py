@@ -10,7 +10,7 @@ As in `winograd.weights`, chunks depend on the shapes alone and are added in the
 
 import numpy as np
 
-from ...backend.cpu import host_kernel, workers
+from ...backend.cpu import cpu_kernel, workers
 from ...backend.memory import empty
 from ..gemm import PANEL, add_product
 from ..simd import (
@@ -18,7 +18,7 @@ from ..simd import (
     address,
     compiled,
     load,
-    load_gated,
+    load_masked,
     nothing,
     padded,
     splat,
@@ -36,10 +36,10 @@ def weight_gradient(
     weight: np.ndarray,
     stride: int,
     padding: int,
-    gate: np.ndarray | None,
+    relu_mask: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """dW (K, K, in, out) and db (out,) from x (N, H, W, in) and dy (N, height, width, out),
-    float32, contiguous; with a gate (like dy), dy counts only where it is above 0."""
+    float32, contiguous; with a relu_mask (like dy), dy counts only where it is above 0."""
     size, channels, (_, down, across, out) = len(weight), x.shape[3], dy.shape
     if dy.size == 0:
         return np.zeros_like(weight), np.zeros(out, np.float32)
@@ -61,7 +61,7 @@ def weight_gradient(
         threads,
         x,
         dy,
-        nothing if gate is None else gate,
+        nothing if relu_mask is None else relu_mask,
         np.array([size, stride, padding, lines, heights, part, strips]),
         sums,
         sums_of_dy,
@@ -74,8 +74,8 @@ def weight_gradient(
     return total[:, :out].reshape(weight.shape), bias[:out].copy()
 
 
-@host_kernel
-def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch):
+@cpu_kernel
+def _sum_products(worker, workers, x, dy, relu_mask, plan, sums, sums_of_dy, scratch):
     size, stride, padding, lines, heights, part, strips = plan
     _, down, across, _ = dy.shape
     channels = x.shape[3]
@@ -99,11 +99,11 @@ def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch)
                 high = min(lines, down - i * lines)
                 rows = heights * stride if z < count - 1 else (lines - 1) * stride + size
                 copy_strip(
-                    x, gate[:0], n, i * lines * stride - padding, -padding, rows, columns,
+                    x, relu_mask[:0], n, i * lines * stride - padding, -padding, rows, columns,
                     copies + z * strip_x,
                 )  # fmt: skip
                 _copy_gradient(
-                    dy, gate, n, i * lines, high, heights, first, part,
+                    dy, relu_mask, n, i * lines, high, heights, first, part,
                     copies_of_dy + z * strip_dy,
                 )  # fmt: skip
             for a in range(size):
@@ -124,7 +124,7 @@ def _sum_products(worker, workers, x, dy, gate, plan, sums, sums_of_dy, scratch)
 
 
 @compiled
-def _copy_gradient(dy, gate, n, top, high, heights, first, part, to):
+def _copy_gradient(dy, relu_mask, n, top, high, heights, first, part, to):
     """Channels first … of `high` rows of dy, and zeros below them."""
     _, height, across, out = dy.shape
     for r in range(heights):
@@ -135,5 +135,5 @@ def _copy_gradient(dy, gate, n, top, high, heights, first, part, to):
                 count = out - first - c
                 value = splat(np.float32(0))
                 if r < high and count > 0:
-                    value = load_gated(dy, gate, offset + c * 4, count)
+                    value = load_masked(dy, relu_mask, offset + c * 4, count)
                 store(value, at + c * 4)

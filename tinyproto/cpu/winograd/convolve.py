@@ -1,4 +1,4 @@
-"""y = max(x * W + bias, floor): the forward pass, and the input's gradient.
+"""y = max(x * W + bias, minimum): the forward pass, and the input's gradient.
 
 A worker takes groups of strips in turn. The transformed tiles of a group and their products stay in
 its core's second-level cache; the transformed weights go by, once for each group.
@@ -6,7 +6,7 @@ its core's second-level cache; the transformed weights go by, once for each grou
 
 import numpy as np
 
-from ...backend.cpu import host_kernel, workers
+from ...backend.cpu import cpu_kernel, workers
 from ...backend.memory import empty
 from ..gemm import PANEL, product
 from ..simd import (
@@ -43,13 +43,13 @@ def forward(
     stride: int,
     padding: int,
     shape: tuple[int, ...],
-    rectified: bool,
-    kept: Kept | None = None,
+    relu: bool,
+    weight_cache: Kept | None = None,
 ) -> np.ndarray:
     """y, of that shape, of x (N, H, W, in), float32, contiguous. weight (3, 3, in, out), bias
-    (out,), stride 1; rectified: max(y, 0). kept: where U may stay for the next time."""
-    U = transformed(weight, False, kept)
-    return _run(x, None, U, bias, padding, shape, rectified)
+    (out,), stride 1; relu: max(y, 0). weight_cache: where U may stay for the next time."""
+    U = transformed(weight, False, weight_cache)
+    return _run(x, None, U, bias, padding, shape, relu)
 
 
 def input_gradient(
@@ -58,37 +58,41 @@ def input_gradient(
     stride: int,
     padding: int,
     shape: tuple[int, ...],
-    gate: np.ndarray | None,
-    kept: Kept | None = None,
+    relu_mask: np.ndarray | None,
+    weight_cache: Kept | None = None,
 ) -> np.ndarray:
-    """dx, of that shape; with a gate (like dy), dy counts only where it is above 0."""
-    U = transformed(weight, True, kept)
-    return _run(dy, gate, U, None, 2 - padding, shape, False)
+    """dx, of that shape; with a relu_mask (like dy), dy counts only where it is above 0."""
+    U = transformed(weight, True, weight_cache)
+    return _run(dy, relu_mask, U, None, 2 - padding, shape, False)
 
 
-def transformed(weight: np.ndarray, transposed: bool, kept: Kept | None) -> np.ndarray:
+def transformed(weight: np.ndarray, transposed: bool, weight_cache: Kept | None) -> np.ndarray:
     """U of the weights; transposed: of the weights turned by 180°, in and out exchanged. One that
-    was kept for this very array is taken as it is."""
-    if kept is not None and transposed in kept and kept[transposed][0] is weight:
-        return kept[transposed][1]
+    was weight_cache for this very array is taken as it is."""
+    if (
+        weight_cache is not None
+        and transposed in weight_cache
+        and weight_cache[transposed][0] is weight
+    ):
+        return weight_cache[transposed][1]
     channels, out = weight.shape[:1:-1] if transposed else weight.shape[2:]
     U = empty((36, -(-out // PANEL) * channels * PANEL + CACHE_LINE // 4))
     threads = workers(36 * channels * out * 8)
     scratch = np.zeros((threads, 27 * WIDTH), dtype=np.float32)
     _transform_weights(threads, weight, transposed, U, scratch)
-    if kept is not None:
-        kept[transposed] = weight, U
+    if weight_cache is not None:
+        weight_cache[transposed] = weight, U
     return U
 
 
 def _run(
     x: np.ndarray,
-    gate: np.ndarray | None,
+    relu_mask: np.ndarray | None,
     U: np.ndarray,
     bias: np.ndarray | None,
     padding: int,
     shape: tuple[int, ...],
-    rectified: bool,
+    relu: bool,
 ) -> np.ndarray:
     """Choose the groups and go."""
     images, channels, out = len(x), x.shape[3], shape[3]
@@ -109,10 +113,10 @@ def _run(
     _convolve(
         threads,
         x,
-        nothing if gate is None else gate,
+        nothing if relu_mask is None else relu_mask,
         U,
         np.zeros(out, dtype=np.float32) if bias is None else bias,
-        np.float32(0 if rectified else -np.inf),
+        np.float32(0 if relu else -np.inf),
         padding,
         strips,
         -(-panels // parts) * PANEL,
@@ -122,8 +126,10 @@ def _run(
     return y
 
 
-@host_kernel
-def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, part, y, scratch):
+@cpu_kernel
+def _convolve(
+    worker, workers, x, relu_mask, weights, bias, minimum, padding, strips, part, y, scratch
+):
     """Items of work are groups of `strips` strips, and in them `part` channels of y."""
     images, _, _, channels = x.shape
     out = y.shape[3]
@@ -144,7 +150,7 @@ def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, p
             n, i = divmod(start + z, down)
             here = tiles + z * across * row_in
             read_image(
-                x, gate, n, 4 * i - padding, -padding, across, 0, channels,
+                x, relu_mask, n, 4 * i - padding, -padding, across, 0, channels,
                 strip, here, plane_in, row_in,
             )  # fmt: skip
         _multiply(
@@ -155,7 +161,7 @@ def _convolve(worker, workers, x, gate, weights, bias, floor, padding, strips, p
             n, i = divmod(start + z, down)
             for t in range(across):
                 here = products + (z * across + t) * row_out
-                write_tile(here, plane_out, bias, floor, n, 4 * i, 4 * t, first, last, y)
+                write_tile(here, plane_out, bias, minimum, n, 4 * i, 4 * t, first, last, y)
 
 
 @compiled
@@ -170,7 +176,7 @@ def _multiply(tiles, v, plane_v, row_v, weights, channels, first, last, m, plane
             )  # fmt: skip
 
 
-@host_kernel
+@cpu_kernel
 def _transform_weights(worker, workers, weight, transposed, transformed, scratch):
     """U = G g Gᵀ: a row for each frequency, panels of PANEL outputs, a row for each input."""
     out, channels = weight.shape[2:] if transposed else (weight.shape[3], weight.shape[2])

@@ -18,7 +18,7 @@ from ..simd import (
     compiled,
     inline,
     load,
-    load_gated,
+    load_masked,
     load_some,
     padded,
     splat,
@@ -36,17 +36,17 @@ from .transforms import (
 
 
 @inline
-def pixel(x, gate, n, r, s, c):
-    """x[n, r, s, c …], 0 outside; with a gate (like x, or empty) only where the gate is above 0."""
+def pixel(x, relu_mask, n, r, s, c):
+    """x[n, r, s, c …], 0 outside; with a relu_mask (like x, or empty) only where the relu_mask is above 0."""
     _, height, width, channels = x.shape
     if r < 0 or r >= height or s < 0 or s >= width:
         return splat(np.float32(0))
     offset = (((n * height + r) * width + s) * channels + c) * 4
-    return load_gated(x, gate, offset, channels - c)
+    return load_masked(x, relu_mask, offset, channels - c)
 
 
 @compiled
-def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, plane, row):
+def read_image(x, relu_mask, n, top, left, tiles_across, first, last, strip, tiles, plane, row):
     """Bᵀ d B of a strip of x (channels first … last − 1); six planes of `strip` hold Bᵀ d."""
     columns = 4 * tiles_across + 2
     pixels = padded(last - first) * 4
@@ -54,12 +54,12 @@ def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, p
     for s in range(columns):
         for c in range(first, last, WIDTH):
             column = (
-                pixel(x, gate, n, top, left + s, c),
-                pixel(x, gate, n, top + 1, left + s, c),
-                pixel(x, gate, n, top + 2, left + s, c),
-                pixel(x, gate, n, top + 3, left + s, c),
-                pixel(x, gate, n, top + 4, left + s, c),
-                pixel(x, gate, n, top + 5, left + s, c),
+                pixel(x, relu_mask, n, top, left + s, c),
+                pixel(x, relu_mask, n, top + 1, left + s, c),
+                pixel(x, relu_mask, n, top + 2, left + s, c),
+                pixel(x, relu_mask, n, top + 3, left + s, c),
+                pixel(x, relu_mask, n, top + 4, left + s, c),
+                pixel(x, relu_mask, n, top + 5, left + s, c),
             )
             store_six(transform_image(column), strip + s * pixels + (c - first) * 4, strip_plane)
     for t in range(tiles_across):
@@ -70,7 +70,7 @@ def read_image(x, gate, n, top, left, tiles_across, first, last, strip, tiles, p
 
 
 @compiled
-def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row, total):
+def read_gradient(dy, relu_mask, n, top, tiles_across, strip, tiles, plane, row, total):
     """A dy Aᵀ of a strip of dy; six planes of `strip` hold A dy. At the address `total` are sums
     over pixels, to which those of this strip are added."""
     columns, channels = 4 * tiles_across, dy.shape[3]
@@ -79,10 +79,10 @@ def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row, tota
     for s in range(columns):
         for c in range(0, channels, WIDTH):
             column = (
-                pixel(dy, gate, n, top, s, c),
-                pixel(dy, gate, n, top + 1, s, c),
-                pixel(dy, gate, n, top + 2, s, c),
-                pixel(dy, gate, n, top + 3, s, c),
+                pixel(dy, relu_mask, n, top, s, c),
+                pixel(dy, relu_mask, n, top + 1, s, c),
+                pixel(dy, relu_mask, n, top + 2, s, c),
+                pixel(dy, relu_mask, n, top + 3, s, c),
             )
             store_six(spread_gradient(column), strip + s * pixels + c * 4, strip_plane)
             sums = (column[0] + column[1]) + (column[2] + column[3])
@@ -95,30 +95,30 @@ def read_gradient(dy, gate, n, top, tiles_across, strip, tiles, plane, row, tota
 
 
 @inline
-def put(value, place, channels, floor):
-    store_some(at_least(value, floor), place, channels)
+def put(value, place, channels, minimum):
+    store_some(at_least(value, minimum), place, channels)
 
 
 @inline
-def write_row(row, bias, floor, place, pixel, columns, channels):
+def write_row(row, bias, minimum, place, pixel, columns, channels):
     """One row of a tile's outputs, of which `columns` lie in the image."""
-    put(row[0] + bias, place, channels, floor)
+    put(row[0] + bias, place, channels, minimum)
     if columns > 1:
-        put(row[1] + bias, place + pixel, channels, floor)
+        put(row[1] + bias, place + pixel, channels, minimum)
     if columns > 2:
-        put(row[2] + bias, place + 2 * pixel, channels, floor)
+        put(row[2] + bias, place + 2 * pixel, channels, minimum)
     if columns > 3:
-        put(row[3] + bias, place + 3 * pixel, channels, floor)
+        put(row[3] + bias, place + 3 * pixel, channels, minimum)
 
 
 @compiled
-def write_tile(tile, plane, bias, floor, n, top, left, first, last, y):
-    """Channels first … last − 1 of a tile's y = max(Aᵀ M A + bias, floor), as far as it lies in the
+def write_tile(tile, plane, bias, minimum, n, top, left, first, last, y):
+    """Channels first … last − 1 of a tile's y = max(Aᵀ M A + bias, minimum), as far as it lies in the
     image."""
     _, height, width, channels = y.shape
     pixel = channels * 4
     rows, columns = height - top, width - left
-    floor = splat(floor)
+    minimum = splat(minimum)
     for c in range(first, last, WIDTH):
         at, left_over = tile + (c - first) * 4, channels - c
         m0 = gather_outputs(load_six(at, 6 * plane))
@@ -130,13 +130,13 @@ def write_tile(tile, plane, bias, floor, n, top, left, first, last, y):
         offset = load_some(address(bias) + c * 4, left_over)
         place = address(y) + (((n * height + top) * width + left) * channels + c) * 4
         row = gather_outputs((m0[0], m1[0], m2[0], m3[0], m4[0], m5[0]))
-        write_row(row, offset, floor, place, pixel, columns, left_over)
+        write_row(row, offset, minimum, place, pixel, columns, left_over)
         if rows > 1:
             row = gather_outputs((m0[1], m1[1], m2[1], m3[1], m4[1], m5[1]))
-            write_row(row, offset, floor, place + width * pixel, pixel, columns, left_over)
+            write_row(row, offset, minimum, place + width * pixel, pixel, columns, left_over)
         if rows > 2:
             row = gather_outputs((m0[2], m1[2], m2[2], m3[2], m4[2], m5[2]))
-            write_row(row, offset, floor, place + 2 * width * pixel, pixel, columns, left_over)
+            write_row(row, offset, minimum, place + 2 * width * pixel, pixel, columns, left_over)
         if rows > 3:
             row = gather_outputs((m0[3], m1[3], m2[3], m3[3], m4[3], m5[3]))
-            write_row(row, offset, floor, place + 3 * width * pixel, pixel, columns, left_over)
+            write_row(row, offset, minimum, place + 3 * width * pixel, pixel, columns, left_over)

@@ -7,7 +7,7 @@ number of threads.
 
 import numpy as np
 
-from ...backend.cpu import host_kernel, workers
+from ...backend.cpu import cpu_kernel, workers
 from ...backend.memory import empty
 from ..gemm import PANEL, add_product
 from ..simd import (
@@ -43,10 +43,10 @@ def weight_gradient(
     weight: np.ndarray,
     stride: int,
     padding: int,
-    gate: np.ndarray | None,
+    relu_mask: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """dW (3, 3, in, out) and db (out,) from x (N, H, W, in) and dy (N, height, width, out),
-    float32, contiguous, stride 1; with a gate (like dy), dy counts only where it is above 0."""
+    float32, contiguous, stride 1; with a relu_mask (like dy), dy counts only where it is above 0."""
     channels, out = x.shape[3], dy.shape[3]
     gradient, bias = empty(weight.shape), np.zeros(out, dtype=np.float32)
     if dy.size == 0:
@@ -68,7 +68,7 @@ def weight_gradient(
         threads,
         x,
         dy,
-        nothing if gate is None else gate,
+        nothing if relu_mask is None else relu_mask,
         padding,
         part,
         group,
@@ -82,8 +82,10 @@ def weight_gradient(
     return gradient, bias
 
 
-@host_kernel
-def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums_of_dy, scratch):
+@cpu_kernel
+def _sum_products(
+    worker, workers, x, dy, relu_mask, padding, part, group, sums, sums_of_dy, scratch
+):
     """sums[chunk] = dU = Σ V_fᵀ dM_f, for the channels of each part in turn."""
     images, height, width, out = dy.shape
     channels = x.shape[3]
@@ -106,11 +108,11 @@ def _sum_products(worker, workers, x, dy, gate, padding, part, group, sums, sums
                 n, r = divmod(start + z, down)
                 at = z * across
                 read_image(
-                    x, gate[:0], n, 4 * r - padding, -padding, across, first, last,
+                    x, relu_mask[:0], n, 4 * r - padding, -padding, across, first, last,
                     strip, v + at * row_v, plane_v, row_v,
                 )  # fmt: skip
                 read_gradient(
-                    dy, gate, n, 4 * r, across, strip, m + at * row_m, plane_m, row_m,
+                    dy, relu_mask, n, 4 * r, across, strip, m + at * row_m, plane_m, row_m,
                     address(sums_of_dy[chunk, p]),
                 )  # fmt: skip
             _multiply(
@@ -129,7 +131,7 @@ def _multiply(tiles, first, last, v, plane_v, row_v, m, plane_m, row_m, sums):
             add_product(last - first, columns, a, 4, 1, 0, tiles, row_v, b, 0, row_m, c, row_m)
 
 
-@host_kernel
+@cpu_kernel
 def _gather(worker, workers, sums, weight, scratch):
     """dW = Gᵀ dU G, where dU is the sum of the chunks."""
     _, _, channels, out = weight.shape

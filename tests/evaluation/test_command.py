@@ -20,7 +20,7 @@ MODEL = str(ROOT / "benchmarks" / "models" / "cifar10_pgd.npz")
 def samples_only(monkeypatch):
     """No data sets but the samples in the package."""
     monkeypatch.delenv("TINYPROTO_DATA", raising=False)
-    monkeypatch.setattr("tinyproto.data.datasets._cache", lambda: Path("/nowhere"))
+    monkeypatch.setattr("tinyproto.data.datasets._cache_folder", lambda: Path("/nowhere"))
     monkeypatch.setattr("tinyproto.data.datasets._download", _no_network)
 
 

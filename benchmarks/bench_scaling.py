@@ -56,8 +56,8 @@ def network(width: float) -> Network:
         layers += [MaxPool2D()] * pooled
         before = out
     features = [Normalize(CIFAR10_MEAN, CIFAR10_STD), *layers, GlobalAveragePool()]
-    found: Network = initialize(Network(Sequential(*features), Linear(before, 10)), 0)
-    return found
+    built: Network = initialize(Network(Sequential(*features), Linear(before, 10)), 0)
+    return built
 
 
 def training_step(kind: str, width: float) -> Any:

@@ -60,7 +60,7 @@ def decompressed(file: IO[bytes]) -> IO[bytes]:
 
 
 def _read_at_most(stream: IO[bytes], size: int) -> bytes:
-    """`size` bytes, or fewer at the end; in chunks, lest a wrong header reserve gigabytes."""
+    """`size` bytes, or fewer at the end; in chunks, as the size may be wrong."""
     chunks = []
     while size > 0 and (chunk := stream.read(min(size, CHUNK_SIZE))):
         chunks.append(chunk)

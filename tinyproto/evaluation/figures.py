@@ -1,4 +1,4 @@
-"""Figures: new ones, grids of images, and files that appear whole. Matplotlib is imported here."""
+"""Helpers of the pictures: figures, PNG files, grids of images. Matplotlib is imported in use."""
 
 import io
 from pathlib import Path
@@ -18,7 +18,7 @@ def new_figure(columns: int, *, width: float, height: float) -> tuple[Any, Any]:
 
 
 def save_figure(figure: Any, path: str | Path) -> None:
-    """Write the figure as PNG; the file appears whole or not at all."""
+    """Write the figure as PNG. The file is written completely or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     with replacing(path) as temporary:

@@ -77,9 +77,9 @@ def check_results(report: Report) -> list[str]:
     results, correct = report.results, report.correct
     found = []
     for name, result in results.items():
-        told = tell_flat(result.flat_gradients, result.backward_passes)
-        if told:
-            found.append(f"{name}: {told}")
+        warning = tell_flat(result.flat_gradients, result.backward_passes)
+        if warning:
+            found.append(f"{name}: {warning}")
     found += _check_gradient_free(results, correct)
     if report.settings["sequential"]:
         return found  # its attacks saw different examples: they cannot be compared

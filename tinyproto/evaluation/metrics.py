@@ -25,7 +25,7 @@ def write_metrics(
     settings: Mapping[str, Any],
     **more: Any,
 ) -> dict[str, Any]:
-    """Write the results of a training run as JSON. The file appears whole or not at all.
+    """Write the results of a training run as JSON. The file is written completely or not at all.
 
     Parameters
     ----------

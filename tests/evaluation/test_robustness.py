@@ -77,11 +77,11 @@ def test_a_killed_evaluation_goes_on_to_the_same_result(tmp_path):
     path = tmp_path / "state.npz"
     script = SCRIPT.format(path=str(path))
     run = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    while run.poll() is None and not (path.exists() and "fab-t/done" in state.load(path)[0]):
+    while run.poll() is None and not (path.exists() and "fab-t/done" in state.load_arrays(path)[0]):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
-    done = state.load(path)[0]
+    done = state.load_arrays(path)[0]
     assert not done.get("square/done", np.zeros(1, bool)).any()
     network, x, y = photographs(45)
     options = {"eps": EPS, "chain": True, "shown": False}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
@@ -91,7 +91,7 @@ def formation(
         ImageDraw.Draw(canvas).text((6, 5), caption, fill=0, font=ImageFont.load_default(14))
         drawn.append(canvas)
     durations = [milliseconds] * (len(drawn) - 1) + [2000]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         drawn[0].save(
             temporary,
             format="GIF",
@@ -123,5 +123,5 @@ def _save(figure: Any, path: str | Path) -> None:
     """Write the figure; it appears whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getvalue())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
 
 NO_BOUND = ", no bound"  # how the name of an attack ends that may go anywhere in the box
 SHORT = {
@@ -129,7 +129,7 @@ class Report:
     def write(self, path: str | Path) -> None:
         """As CSV to a name that ends in .csv, else as JSON."""
         path = Path(path)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(self.csv() if path.suffix == ".csv" else self.json())
 
     def _columns(self) -> tuple[list[str], list[dict[str, Any]]]:

@@ -77,7 +77,7 @@ def evaluate(
         report = Report(clean, {}, settings, masking.before(victim, x[:batch_size]), probe)
     left = report.clean.copy()
     total = count * len(chosen)
-    with progress(total, "image", title="attacking", shown=shown, lines=40) as advance:
+    with progress(total, "image", title="attacking", verbose=shown, max_lines=40) as advance:
         for name, attack in chosen.items():
             result = report.results.setdefault(name, Result.blank(report.clean))
             asked = left if chain else report.clean
@@ -176,13 +176,13 @@ def _save(path: str | Path, report: Report) -> None:
         arrays |= {f"{name}/{field}": getattr(result, field) for field in ARRAYS}
         costs[name] = {field: getattr(result, field) for field in COSTS}
     metadata = {"settings": report.settings, "warnings": report.warnings, "costs": costs}
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
 
 
 def _load(path: str | Path | None, settings: dict[str, Any], probe: np.ndarray) -> Report | None:
     if path is None or not Path(path).exists():
         return None
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     found = metadata.get("settings")
     if found is None:
         raise ValueError(f"{path} is no evaluation")

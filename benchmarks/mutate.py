@@ -50,6 +50,7 @@ TESTS = {
     "losses.py": ["tests/test_losses.py", DEFENSES],
     "prototypes/dpnp.py": ["tests/prototypes/test_dpnp.py", DEFENSES],
     "optimizers.py": ["tests/test_optimizers.py"],
+    "schedules.py": ["tests/test_schedules.py"],
     "training/defenses.py": [DEFENSES],
     "attacks/apgd.py": ATTACKS,
     "attacks/autoattack.py": ATTACKS,
@@ -93,7 +94,7 @@ EQUIVALENT = {
 }
 """(file, function, change) → why it changes nothing that a test may ask for."""
 
-CHECKS = {"_require", "_check_schedule", "check_input", "positive_integers"}
+CHECKS = {"_require", "_check_arguments", "check_input", "positive_integers"}
 COMMUTATIVE = {"max", "min", "maximum", "minimum"}
 SYMBOLS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Pow: "**"

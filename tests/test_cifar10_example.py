@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 NUMBERS = {"metrics.json", "model.npz", "checkpoint.npz"}
 PICTURES = {"curves.png", "attacks.png", "latent.png"}
 SHORT = ["--limit", "48", "--epochs", "2", "--batch", "16", "--attack-steps", "1"]
-SHORT += ["--evaluate", "16", "--every", "1"]
+SHORT += ["--evaluate", "16", "--checkpoint-every", "1"]
 
 
 def start(tmp_path, *arguments, out="out", **more):
@@ -48,7 +48,7 @@ def test_it_writes_what_it_says(tmp_path):
     }  # fmt: skip
     assert metrics["data"] == {"name": "cifar10", "train": 800, "test": 200, "complete": False}
     assert set(metrics["robust_accuracy"]) == {"fgsm 8/255", "pgd-20 8/255"}
-    assert metrics["settings"]["consistent"] == 6.0
+    assert metrics["settings"]["consistency_weight"] == 6.0
     assert [row["epoch"] for row in metrics["history"]] == [1, 2]
     network = networks.load(folder / "model.npz")
     lengths = np.linalg.norm(network.head.params["prototypes"], axis=1)
@@ -67,13 +67,13 @@ def test_the_other_methods(tmp_path, method):
     assert code == 0, errors
     settings = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]
     assert settings["method"] == method
-    assert ("consistent" in settings) is False
+    assert ("consistency_weight" in settings) is False
     assert ("beta" in settings) == (method == "trades")
 
 
 def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
     """Asked to stop in the middle, it says how to go on; the end is that of an unbroken run."""
-    more = ["--epochs", "4", "--every", "100"]
+    more = ["--epochs", "4", "--checkpoint-every", "100"]
     process = start(tmp_path, *more)
     while not (tmp_path / "out" / "checkpoint.npz").exists():  # the first epoch is over
         assert process.poll() is None, process.communicate()[1]
@@ -138,7 +138,7 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
         (["--data", "/nowhere"], "/nowhere"),
         (["--limit", "0"], "--limit must be between 1 and 800 images, not 0"),
         (["--limit", "9000"], "--limit must be between 1 and 800 images, not 9000"),
-        (["--epochs", "0"], "epochs, batch_size, every must be 1 or more, not 0, 16, 1"),
+        (["--epochs", "0"], "epochs, batch_size, checkpoint_every must be 1 or more, not 0, 16, 1"),
         (["--radius", "-1"], "--features and --radius must be above 0, not 64, -1.0"),
         (["--attack-steps", "0"], "must be above 0, not 16, 0, 0.1"),
         (["--method", "pgd", "--beta", "3"], "--beta is no option of --method pgd"),

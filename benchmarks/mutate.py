@@ -52,6 +52,7 @@ TESTS = {
     "optimizers.py": ["tests/test_optimizers.py"],
     "schedules.py": ["tests/test_schedules.py"],
     "training/defenses.py": [DEFENSES],
+    "training/prototype_defenses.py": [DEFENSES],
     "attacks/apgd.py": ATTACKS,
     "attacks/autoattack.py": ATTACKS,
     "attacks/ball.py": ATTACKS,

@@ -80,10 +80,10 @@ def test_truncated_and_hostile_files(saved, tmp_path):
     whole = saved.read_bytes()
     for size in (10, len(whole) // 2, len(whole) - 10):
         saved.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="is not a model"):
+        with pytest.raises(ValueError, match="is not a file"):
             storage.load(saved)
     np.savez(tmp_path / "evil.npz", **{state.METADATA: np.array([print], object)})
-    with pytest.raises(ValueError, match="is not a model"):
+    with pytest.raises(ValueError, match="is not a file"):
         storage.load(tmp_path / "evil.npz")
 
 

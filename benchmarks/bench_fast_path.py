@@ -31,8 +31,9 @@ from tinyproto.data.augment import crop_and_flip
 from tinyproto.layers import convolution, im2col
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
-from tinyproto.optimizers import SGD, one_cycle
+from tinyproto.optimizers import SGD
 from tinyproto.parameters import zeros
+from tinyproto.schedules import one_cycle
 
 BATCH, RATE, DECAY = 128, 0.1, 5e-4
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch_peer as peer
-from common import medians, options, report
+from common import argument_parser, median_seconds, report
 from torch_peer import torch
 
 from tinyproto import networks
@@ -89,7 +89,7 @@ def theirs(network: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
+    chosen = argument_parser(__doc__).parse_args()
     xp = select_device("cuda")
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -102,7 +102,7 @@ def main() -> None:
         }
         for what in contenders["ours"]:
             runs = {who: run[what] for who, run in contenders.items()}
-            seconds = medians(runs, 3 if chosen.quick else 15)
+            seconds = median_seconds(runs, 3 if chosen.quick else 15)
             rows.append(
                 {
                     "what": what,

@@ -239,10 +239,10 @@ def compare_losses(quick: bool) -> Iterator[Row]:
         "squared error": (losses.squared_error(z, w), lambda z, w: ((z - w) ** 2).sum(1), [z, w]),
         "alignment, at h and C": (
             alignment(z, C, y),
-            lambda h, C: peer.align(h, C, labels),
+            lambda h, C: peer.alignment(h, C, labels),
             [z, C],
         ),
-        "repulsion": (repulsion(C, y), lambda C: peer.repel(C, labels), [C]),
+        "repulsion": (repulsion(C, y), lambda C: peer.repulsion(C, labels), [C]),
     }
     for name, ((value, *slopes), definition, arguments) in pairs.items():
         tensors = [torch.tensor(argument, requires_grad=True) for argument in arguments]
@@ -260,13 +260,18 @@ def compare_losses(quick: bool) -> Iterator[Row]:
 
 def compare_defenses(quick: bool) -> Iterator[Row]:
     """The loss, all gradients, and the whole state after a step of SGD."""
-    dual = {"attract": 0.3, "repel": 0.2, "adversarial": 0.7, "consistent": 2.0}
+    dual = {
+        "alignment_weight": 0.3,
+        "repulsion_weight": 0.2,
+        "adversarial_weight": 0.7,
+        "consistency_weight": 2.0,
+    }
     variants: dict[str, tuple[str, dict[str, Any]]] = {
         "standard": ("standard", {"smoothing": 0.1}),
         "PGD": ("pgd", {}),
         "TRADES": ("trades", {"beta": 6.0}),
-        "MART": ("mart", {"weight": 5.0}),
-        "DPNP": ("dpnp", {"attract": 0.3, "repel": 0.2}),
+        "MART": ("mart", {"kl_weight": 5.0}),
+        "DPNP": ("dpnp", {"alignment_weight": 0.3, "repulsion_weight": 0.2}),
         "Adv-DPNP, KL": ("adv-dpnp", {**dual, "consistency": "kl"}),
         "Adv-DPNP, features": ("adv-dpnp", {**dual, "consistency": "features"}),
         "Adv-DPNP, statistics of clean images": (
@@ -283,10 +288,10 @@ def compare_defenses(quick: bool) -> Iterator[Row]:
         tensors = peer.images(x), peer.images(attacked), torch.from_numpy(y)
         twin = peer.module(network)
 
-        crafting = {} if method in ("standard", "dpnp") else {"crafting": given(attacked)}
+        attack = {"attack": given(attacked)} if DEFENSES[method].adversarial else {}
         grads = parameters.zeros(network.params)
         batch = Batch(x, y, np.arange(len(x)))
-        loss, z = DEFENSES[method](network, batch, grads, **crafting, **coefficients)
+        loss, z = DEFENSES[method](network, batch, grads, **attack, **coefficients)
         ours = {"loss": loss, "z": z} | gathered(grads)
         SGD().step(network.params, grads, 0.1)
         network.project()
@@ -307,7 +312,7 @@ def compare_defenses(quick: bool) -> Iterator[Row]:
 
 
 def given(attacked: np.ndarray) -> Callable[..., np.ndarray]:
-    """A crafting that has been done."""
+    """An attack that returns these images, whatever the network."""
     return lambda network, batch, **options: attacked
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyproto import layers, losses, networks, optimizers, parameters
+from tinyproto import layers, losses, networks, optimizers, parameters, schedules
 from tinyproto import random as numbers
 from tinyproto.attacks import (
     Victim,
@@ -46,7 +46,7 @@ from tinyproto.prototypes.detection import SCORES, Detector
 from tinyproto.prototypes.dpnp import alignment, repulsion, simplex
 from tinyproto.prototypes.equivalence import centre_distances, inner_product_to_euclidean
 from tinyproto.prototypes.kmeans import kmeans
-from tinyproto.training import DEFENSES, Batch, Crafting, fit
+from tinyproto.training import DEFENSES, Batch, PGDConfig, fit
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "benchmarks" / "models" / "cifar10_adv_dpnp.npz"
@@ -197,22 +197,22 @@ def of_training(dtype: Any) -> Iterator[Item]:
         for _ in range(2):
             optimizer.step(network.params, grads, 0.1)
             network.project()
-        yield name, [loss, z, parameters.flatten(network.params), optimizer.arrays()]
+        yield name, [loss, z, parameters.flatten(network.params), optimizer.state_dict()]
     network = networks.load(MODEL).to(dtype=dtype)
     grads = parameters.zeros(network.params)
     DEFENSES["standard"](network, Batch(x, y, np.arange(12)), grads)
     adam, average = optimizers.Adam(weight_decay=0.1), optimizers.Average(network.params)
     for step in range(3):
-        adam.step(network.params, grads, optimizers.cosine(0.1, 3, 0.3)(step))
+        adam.step(network.params, grads, schedules.cosine(0.1, 3, 0.3)(step))
         average.update(network.params)
-    yield "adam", [parameters.flatten(network.params), average.arrays()]
+    yield "adam", [parameters.flatten(network.params), average.state_dict()]
     data = load("cifar10", ROOT / "tinyproto" / "data" / "samples")
     network = networks.compact_cnn(seed=4, head="prototypes").to(dtype=dtype)
-    defense = partial(DEFENSES["adv-dpnp"], crafting=Crafting(steps=2))
+    defense = partial(DEFENSES["adv-dpnp"], attack=PGDConfig(steps=2))
     rows = fit(
         network, defense, data.x_train[:70], data.y_train[:70], epochs=2, batch_size=32,
         average=0.9, augment=crop_and_flip, validation=(data.x_test[:30], data.y_test[:30]),
-        probe=Crafting(steps=2), select="robust", seed=6, shown=False,
+        validation_attack=PGDConfig(steps=2), monitor="robust", seed=6, verbose=False,
     )  # fmt: skip
     for row in rows:
         row.pop("seconds")

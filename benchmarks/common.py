@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyproto.data import Dataset, load
 from tinyproto.evaluation.report import align_columns, format_value
-from tinyproto.state import replacing
+from tinyproto.state import atomic_write
 
 Row = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ def report(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
     if note:
         print(note)
     if path is not None:
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"rows": rows, "note": note}, indent=2) + "\n")
 
 

@@ -50,7 +50,9 @@ TESTS = {
     "losses.py": ["tests/test_losses.py", DEFENSES],
     "prototypes/dpnp.py": ["tests/prototypes/test_dpnp.py", DEFENSES],
     "optimizers.py": ["tests/test_optimizers.py"],
+    "schedules.py": ["tests/test_schedules.py"],
     "training/defenses.py": [DEFENSES],
+    "training/prototype_defenses.py": [DEFENSES],
     "attacks/apgd.py": ATTACKS,
     "attacks/autoattack.py": ATTACKS,
     "attacks/ball.py": ATTACKS,
@@ -93,7 +95,7 @@ EQUIVALENT = {
 }
 """(file, function, change) → why the mutant does what the original does."""
 
-CHECKS = {"_require", "_check_schedule", "check_input", "positive_integers"}
+CHECKS = {"_require", "_check_arguments", "check_input", "positive_integers"}
 COMMUTATIVE = {"max", "min", "maximum", "minimum"}
 SYMBOLS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Pow: "**"

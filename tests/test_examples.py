@@ -18,14 +18,14 @@ PICTURES = {"prototypes.png", "formation.gif", "detection.png"}
 
 
 def environment(tmp_path, **more):
-    """No data but the carried sample, no network."""
-    kept = {k: v for k, v in os.environ.items() if k != "TINYPROTO_DATA"}
-    nowhere = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:9"}
-    return {**kept, **nowhere, **more}
+    """This checkout of the package, no data but its sample, and no internet."""
+    inherited = {k: v for k, v in os.environ.items() if k != "TINYPROTO_DATA"}
+    offline = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:9"}
+    return {**inherited, **offline, "PYTHONPATH": str(ROOT), **more}
 
 
 def without_optional_packages(tmp_path):
-    """A PYTHONPATH on which none of the optional packages can be found."""
+    """A PYTHONPATH with which none of the optional packages can be found."""
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "sitecustomize.py").write_text(
         "import importlib.util, sys\n"
@@ -34,7 +34,7 @@ def without_optional_packages(tmp_path):
         "importlib.util.find_spec = lambda n, p=None: None if n in hidden else real(n, p)\n"
         "sys.modules.update(dict.fromkeys(hidden))\n"
     )
-    return str(tmp_path / "hide")
+    return os.pathsep.join([str(tmp_path / "hide"), str(ROOT)])
 
 
 def run(tmp_path, *arguments, **more):

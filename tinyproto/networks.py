@@ -138,13 +138,13 @@ def save(path: str | Path, network: Network, **metadata: Any) -> None:
         for name, value in network.settings.items()
     }
     about = {"network": settings, **metadata}
-    state.save(path, parameters.flatten(network.params), about)
+    state.save_arrays(parameters.flatten(network.params), path, about)
 
 
 def load(path: str | Path, xp: ModuleType = np) -> Network:
     """The network that `save` wrote. Raises ValueError for another file, or for entries unknown,
     missing or of another shape, by name."""
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     network = rebuild(metadata.get("network"), str(path))
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)

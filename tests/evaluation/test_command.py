@@ -114,7 +114,7 @@ def test_attacks_on_a_winner_take_all_network(tmp_path, capsys):
     [
         (["nowhere.npz"], "error: nowhere.npz: expected a saved network, found nothing"),
         (["."], "error: .: expected a saved network, found a folder"),
-        ([__file__], "error: .*test_command.py is not a model"),
+        ([__file__], "error: .*test_command.py is not a file that tinyproto saved"),
         ([MODEL, "--eps", "8"], "error: --eps 8 is more than"),
         ([MODEL, "--eps", "-1"], "error: --eps must be 0 or more, not -1"),
         ([MODEL, "--attack", "cw2"], "error: attack 'cw2' is unknown; there are autoattack, "),

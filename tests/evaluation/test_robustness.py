@@ -95,11 +95,13 @@ def test_a_killed_evaluation_continues_to_the_same_result(tmp_path):
     path = tmp_path / "state.npz"
     script = SCRIPT.format(path=str(path))
     run = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    while run.poll() is None and not (path.exists() and "fab-t/attacked" in state.load(path)[0]):
+    while run.poll() is None and not (
+        path.exists() and "fab-t/attacked" in state.load_arrays(path)[0]
+    ):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
-    saved = state.load(path)[0]
+    saved = state.load_arrays(path)[0]
     assert not saved.get("square/attacked", np.zeros(1, bool)).any()
     network, x, y = photographs(45)
     options = {"eps": EPS, "sequential": True, "verbose": False}
@@ -293,7 +295,7 @@ def test_a_state_file_of_the_previous_version_is_read(tmp_path):
     path, options = tmp_path / "state.npz", {"eps": 0.05, "sequential": True, "verbose": False}
     attacks = {"pgd": pgd, "square": partial(square, queries=20)}
     expected = evaluate(victim, x, y, attacks, state_path=path, **options)
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     metadata["settings"]["chain"] = metadata["settings"].pop("sequential")
     old = {
         "correct": "clean",
@@ -306,7 +308,7 @@ def test_a_state_file_of_the_previous_version_is_read(tmp_path):
         attack, slash, field = name.rpartition("/")
         arrays[f"{attack}{slash}{old.get(field, field)}"] = arrays.pop(name)
     assert {"clean", "probe", "pgd/done", "pgd/right", "square/right_rounded"} < set(arrays)
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
     again = Victim(victim.model)
     assert_equal(evaluate(again, x, y, attacks, state_path=path, **options), expected)
     assert again.forward_passes == 0

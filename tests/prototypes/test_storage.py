@@ -49,9 +49,9 @@ def saved(tmp_path):
 
 
 def rewrite(path, change):
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     change(arrays, metadata)
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_entries_missing_unknown_or_misshaped_are_named(saved, change, message):
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut off"])
 def test_a_file_that_is_no_model(tmp_path, content):
     (tmp_path / "model.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="is not a model that tinyproto saved"):
+    with pytest.raises(ValueError, match="is not a file that tinyproto saved"):
         storage.load(tmp_path / "model.npz")
 
 
@@ -80,10 +80,10 @@ def test_truncated_and_hostile_files(saved, tmp_path):
     whole = saved.read_bytes()
     for size in (10, len(whole) // 2, len(whole) - 10):
         saved.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="is not a model"):
+        with pytest.raises(ValueError, match="is not a file"):
             storage.load(saved)
     np.savez(tmp_path / "evil.npz", **{state.METADATA: np.array([print], object)})
-    with pytest.raises(ValueError, match="is not a model"):
+    with pytest.raises(ValueError, match="is not a file"):
         storage.load(tmp_path / "evil.npz")
 
 
@@ -91,7 +91,7 @@ def test_a_failed_write_leaves_what_was_there(saved):
     before = saved.read_bytes()
 
     def cut_off():
-        with state.replacing(saved) as temporary:
+        with state.atomic_write(saved) as temporary:
             temporary.write_bytes(b"half")
             raise RuntimeError("cut off")
 
@@ -103,9 +103,9 @@ def test_a_failed_write_leaves_what_was_there(saved):
 
 def test_python_objects_and_the_reserved_name_are_refused(tmp_path):
     with pytest.raises(ValueError, match="its elements are Python objects"):
-        state.save(tmp_path / "x.npz", {"a": np.array([{}])}, {})
+        state.save_arrays({"a": np.array([{}])}, tmp_path / "x.npz", {})
     with pytest.raises(ValueError, match="is not a name for an array"):
-        state.save(tmp_path / "x.npz", {state.METADATA: np.ones(1)}, {})
+        state.save_arrays({state.METADATA: np.ones(1)}, tmp_path / "x.npz", {})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -93,7 +93,7 @@ def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
         raise ValueError(
             f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"
         )
-    _, metadata = state.load(path)
+    _, metadata = state.load_arrays(path)
     if "kind" in metadata:
         network = storage.load(path, "cpu" if xp is np else "cuda")
         return network, "mnist", network.classes_

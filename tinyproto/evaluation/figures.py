@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
 
 
 def new_figure(columns: int, *, width: float, height: float) -> tuple[Any, Any]:
@@ -21,7 +21,7 @@ def save_figure(figure: Any, path: str | Path) -> None:
     """Write the figure as PNG. The file is written completely or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import __version__
 from ..data import Dataset
-from ..state import replacing
+from ..state import atomic_write
 
 __all__ = ["format_table", "write_metrics"]
 
@@ -86,7 +86,7 @@ def write_metrics(
         "version": __version__,
         **more,
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
 from .figures import image_grid, new_figure, save_figure
 
 __all__ = ["animate_prototypes", "plot_prototypes", "plot_roc_curves"]
@@ -146,7 +146,7 @@ def animate_prototypes(
         ImageDraw.Draw(canvas).text((6, 5), caption, fill=0, font=ImageFont.load_default(14))
         drawn.append(canvas)
     durations = [milliseconds] * (len(drawn) - 1) + [2000]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         drawn[0].save(
             temporary,
             format="GIF",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
 
 UNBOUNDED = ", no bound"
 """The end of the name of an attack that may go anywhere in the box, whatever eps is."""
@@ -176,7 +176,7 @@ class Report:
     def write(self, path: str | Path) -> None:
         """Write the table: CSV if the name ends in .csv, JSON otherwise."""
         path = Path(path)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(self.csv() if path.suffix == ".csv" else self.json())
 
     def _columns(self) -> tuple[list[str], list[dict[str, Any]]]:

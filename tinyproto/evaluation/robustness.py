@@ -166,7 +166,7 @@ def _run(
     """Run what is left to do of the attacks, and add it to the report."""
     robust, count = report.correct.copy(), len(report.correct)
     total = count * len(attacks)
-    with progress(total, "image", title="attacking", shown=verbose, lines=40) as advance:
+    with progress(total, "image", title="attacking", verbose=verbose, max_lines=40) as advance:
         for name, attack in attacks.items():
             result = report.results.setdefault(name, Result.unattacked(report.correct))
             targets = robust if report.settings["sequential"] else report.correct
@@ -256,7 +256,7 @@ def _save(path: str | Path, report: Report) -> None:
         arrays |= {f"{name}/{field}": getattr(result, field) for field in ARRAY_FIELDS}
         costs[name] = {field: getattr(result, field) for field in COST_FIELDS}
     metadata = {"settings": report.settings, "warnings": report.warnings, "costs": costs}
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
 
 
 def _load(
@@ -266,7 +266,7 @@ def _load(
     is not the state of this evaluation."""
     if path is None or not Path(path).exists():
         return None
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     saved = metadata.get("settings")
     if saved is None:
         raise ValueError(f"{path} is not the state of an evaluation")

@@ -26,7 +26,7 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
         },
         "epochs": network.n_epochs_,
     }
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
 
 
 def load(path: str | Path, device_name: str = "cpu") -> WinnerTakeAll:
@@ -35,7 +35,7 @@ def load(path: str | Path, device_name: str = "cpu") -> WinnerTakeAll:
     Raises ValueError for a file that holds no such network, or entries missing, unknown or of the
     wrong shape, each by name.
     """
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     kind = KINDS.get(str(metadata.get("kind")))
     if kind is None:
         raise ValueError(f"{path} holds no winner-take-all network but {metadata.get('kind')!r}")

@@ -12,6 +12,7 @@ What a neuron computes, and how its prototypes move, stands in `winner_take_all.
 
 import math
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from types import ModuleType
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ Callback = Callable[["WinnerTakeAll", int, float], Any]
 Augment = Callable[[Array, int], Array]
 
 
+@dataclass(eq=False, repr=False)
 class WinnerTakeAll(Classifier):
     """What the three networks share. Use one of its subclasses.
 
@@ -50,40 +52,22 @@ class WinnerTakeAll(Classifier):
     """
 
     BETA_FLOOR = 1e-3
-    _arrays: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        prototypes_per_class: int = 6,
-        *,
-        epochs: int = 49,
-        batch_size: int = 1,
-        learning_rate: float = 0.01,
-        schedule: str = "exponential",
-        decay: float = 0.95,
-        beta: float = 1.0,
-        beta_learning_rate: float = 1e-4,
-        init: str = "random",
-        init_scale: float = 0.01,
-        spread: float = 1.0,
-        dtype: str = "float32",
-        device: str = "cpu",
-        random_state: int = 0,
-    ):
-        self.prototypes_per_class = prototypes_per_class
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
-        self.beta = beta
-        self.beta_learning_rate = beta_learning_rate
-        self.init = init
-        self.init_scale = init_scale
-        self.spread = spread
-        self.dtype = dtype
-        self.device = device
-        self.random_state = random_state
+    prototypes_per_class: int = 6
+    _: KW_ONLY
+    epochs: int = 49
+    batch_size: int = 1
+    learning_rate: float = 0.01
+    schedule: str = "exponential"
+    decay: float = 0.95
+    beta: float = 1.0
+    beta_learning_rate: float = 1e-4
+    init: str = "random"
+    init_scale: float = 0.01
+    spread: float = 1.0
+    dtype: str = "float32"
+    device: str = "cpu"
+    random_state: int = 0
 
     _learns_beta = True
 

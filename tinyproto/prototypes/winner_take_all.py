@@ -24,6 +24,8 @@ active neuron is strengthened or weakened by the same input, depending on the si
 that moves with what the neuron has learned.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..backend.device import Array, aligned_copy, to_host
@@ -120,6 +122,7 @@ class EDWTA(WinnerTakeAll):
         return self.beta_ * w, -0.5 * self.beta_ * (w**2).sum(axis=1)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PlusMinusEDWTA(WinnerTakeAll):
     """±ED-WTA: oₖ = ½β(‖x − w⁻ₖ‖² − ‖x − w⁺ₖ‖²), learned by the switching rule.
 
@@ -131,44 +134,8 @@ class PlusMinusEDWTA(WinnerTakeAll):
     Attributes: `positive_prototypes_`, `negative_prototypes_` (C K, d), `beta_`.
     """
 
-    def __init__(
-        self,
-        prototypes_per_class: int = 6,
-        *,
-        epochs: int = 49,
-        batch_size: int = 1,
-        learning_rate: float = 0.01,
-        schedule: str = "exponential",
-        decay: float = 0.95,
-        beta: float = 1.0,
-        beta_learning_rate: float = 1e-4,
-        init: str = "random",
-        init_scale: float = 0.01,
-        spread: float = 1.0,
-        negative_init: str = "mean",
-        epsilon: float = 1.0,
-        dtype: str = "float32",
-        device: str = "cpu",
-        random_state: int = 0,
-    ):
-        super().__init__(
-            prototypes_per_class,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            decay=decay,
-            beta=beta,
-            beta_learning_rate=beta_learning_rate,
-            init=init,
-            init_scale=init_scale,
-            spread=spread,
-            dtype=dtype,
-            device=device,
-            random_state=random_state,
-        )
-        self.negative_init = negative_init
-        self.epsilon = epsilon
+    negative_init: str = "mean"
+    epsilon: float = 1.0
 
     def check_parameters(self) -> None:
         super().check_parameters()

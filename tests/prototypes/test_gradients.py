@@ -15,7 +15,7 @@ def step(problem, x, label):
     """Take one mini-batch step; return what it added to each parameter, divided by its rate."""
     values = problem.parameters
     before = {name: value.copy() for name, value in values.items()}
-    gaps = problem.network._step(x, label, RATE, RATE)
+    gaps = problem.network._train_batch(x, label, RATE, RATE)
     after = problem.parameters
     moves = {name: (after[name] - before[name]) / RATE for name in after}
     for name, value in values.items():  # put everything back, in place
@@ -90,7 +90,7 @@ def test_mini_batches_of_one_are_the_online_rule(problem, rate):
     network.set_params(learning_rate=rate, beta_learning_rate=rate / 10)
     start = {name: value.copy() for name, value in problem.parameters.items()}
     losses = [
-        network._step(x, label, rate, rate / 10)[0]
+        network._train_batch(x, label, rate, rate / 10)[0]
         for x, label in zip(problem.x[:, None], problem.label[:, None], strict=True)
     ]
     stepped = {name: value.copy() for name, value in problem.parameters.items()}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.prototypes.kmeans import kmeans, plus_plus
+from tinyproto.prototypes import kmeans, kmeans_plus_plus
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 8), st.integers(0, 1000))
@@ -24,7 +24,7 @@ def test_it_ends_at_a_fixed_point(samples, features, clusters, seed):
 @given(st.integers(2, 6), st.integers(0, 1000))
 def test_start_takes_distinct_samples(clusters, seed):
     x = np.random.default_rng(seed).normal(size=(20, 3))
-    centres = plus_plus(x, clusters, seed=seed)
+    centres = kmeans_plus_plus(x, clusters, seed=seed)
     chosen = [np.flatnonzero((x == c).all(axis=1)) for c in centres]
     assert all(len(c) == 1 for c in chosen)
     assert len({int(c[0]) for c in chosen}) == clusters

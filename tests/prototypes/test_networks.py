@@ -39,7 +39,7 @@ def test_a_sample_only_attracts(problem):
     network, x, label = problem.network, problem.x[:1], problem.label[:1]
     pairs = [network.positive_prototypes_, network.negative_prototypes_]
     before = [np.linalg.norm(x - w, axis=1) for w in pairs]
-    network._step(x, label, 0.01, 0.0)
+    network._train_batch(x, label, 0.01, 0.0)
     for w, distance in zip(pairs, before, strict=True):
         assert (np.linalg.norm(x - w, axis=1) <= distance + 1e-12).all()
 
@@ -99,7 +99,9 @@ def test_far_away_samples_give_finite_updates(kind):
 
 def test_shrunk_negatives_start_below_the_positives():
     x, y = blobs()
-    network = PlusMinusEDWTA(2, epochs=0, init="kmeans", negative_init="shrunk", epsilon=0.25)
+    network = PlusMinusEDWTA(
+        2, epochs=0, init="kmeans", negative_init="shrunk", negative_init_fraction=0.25
+    )
     network.fit(x, y)
     np.testing.assert_allclose(
         network.negative_prototypes_, 0.75 * network.positive_prototypes_, rtol=1e-6

@@ -54,6 +54,23 @@ def rewrite(path, change):
     state.save(path, arrays, metadata)
 
 
+def test_a_file_with_the_former_names_of_parameters_loads(tmp_path):
+    network = PlusMinusEDWTA(1, epochs=1, init_spread=0.3, negative_init_fraction=0.25)
+    path = tmp_path / "model.npz"
+    storage.save(network.fit(np.eye(2), [0, 1]), path)
+
+    def former(arrays, metadata):
+        stored = metadata["parameters"]
+        stored["spread"] = stored.pop("init_spread")
+        stored["epsilon"] = stored.pop("negative_init_fraction")
+
+    rewrite(path, former)
+    assert storage.load(path).get_params() == network.get_params()
+    for name in ("spread", "epsilon"):
+        with pytest.raises(ValueError, match=f"Invalid parameter '{name}'"):
+            PlusMinusEDWTA().set_params(**{name: 0.5})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -121,6 +121,8 @@ def fold(network: Network) -> Network:
     return Network(layers.fold(network.features), copy.deepcopy(network.head))
 
 
+RENAMED = {"start": "init"}  # in files that an earlier version saved
+
 BUILDERS: dict[str, Callable[..., Network]] = {
     "compact_cnn": compact_cnn,
     "resnet18": resnet18,
@@ -159,7 +161,7 @@ def rebuild(settings: Any, source: str) -> Network:
     if builder is None:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
     try:
-        return builder(**{k: v for k, v in known.items() if k != "kind"})
+        return builder(**{RENAMED.get(k, k): v for k, v in known.items() if k != "kind"})
     except TypeError as error:
         raise ValueError(f"{source} holds unknown settings: {error}") from None
 

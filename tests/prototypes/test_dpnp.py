@@ -1,5 +1,6 @@
 """The prototype head, the sphere, and the terms that attract and repel prototypes."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.layer_strategies import unit
-from tinyproto import parameters
+from tinyproto import networks, parameters
 from tinyproto.attacks import Victim
 from tinyproto.losses import cross_entropy, softmax
 from tinyproto.prototypes.dpnp import (
@@ -149,12 +150,12 @@ def test_the_start_is_a_simplex_where_there_is_room(features, classes):
 
 
 @pytest.mark.parametrize(
-    ("features", "classes", "start"), [(3, 5, "simplex"), (2, 10, "simplex"), (64, 10, "random")]
+    ("features", "classes", "init"), [(3, 5, "simplex"), (2, 10, "simplex"), (64, 10, "random")]
 )
-def test_else_it_is_random_places_on_the_sphere(features, classes, start):
+def test_else_it_is_random_places_on_the_sphere(features, classes, init):
     """That is asked for, or there are fewer features than a simplex needs."""
     drawn = [
-        PrototypeHead(features, classes, start=start, seed=seed).params["prototypes"]
+        PrototypeHead(features, classes, init=init, seed=seed).params["prototypes"]
         for seed in (0, 0, 1)
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
@@ -193,7 +194,7 @@ def test_the_head_is_a_victim():
         ({"classes": 1}, "PrototypeHead: classes must be 2 or more, not 1"),
         ({"radius": 0}, "PrototypeHead: radius must be above 0, not 0"),
         ({"radius": float("nan")}, "PrototypeHead: radius must be above 0, not nan"),
-        ({"start": "zero"}, "PrototypeHead: start must be 'simplex' or 'random', not 'zero'"),
+        ({"init": "zero"}, "PrototypeHead: init must be 'simplex' or 'random', not 'zero'"),
         ({"seed": -1}, "seed must be in [0, 2**32), not -1"),
     ],
 )
@@ -208,6 +209,18 @@ def test_a_wrong_shape_is_named():
         ValueError, match=r"PrototypeHead expects x of shape \(N, 3\), not \(2, 4\)"
     ):
         PrototypeHead(3, 2)(np.zeros((2, 4), np.float32))
+
+
+def test_a_network_saved_with_the_former_name_of_init_loads(tmp_path):
+    settings = {"classes": 4, "feature_width": 8, "head": "prototypes"}
+    network = networks.compact_cnn(**settings, init="random")
+    text = json.dumps({"network": {"kind": "compact_cnn", **settings, "start": "random"}})
+    metadata = {"metadata.json": np.frombuffer(text.encode(), np.uint8)}
+    np.savez(tmp_path / "model.npz", **metadata, **parameters.flatten(network.params))
+    loaded = networks.load(tmp_path / "model.npz")
+    assert loaded.settings["init"] == "random"
+    found = loaded.head.params["prototypes"]
+    np.testing.assert_array_equal(found, network.head.params["prototypes"])
 
 
 # ---------------------------------------------------------------- attraction and repulsion
@@ -319,7 +332,7 @@ def test_the_optimum_of_the_repulsion_is_the_regular_simplex(classes, extra, see
     On the circle (M = 3, d = 2), though, about one start in nine ends elsewhere: two prototypes
     that start close together can be driven, as one, to where the third is farthest from both.
     """
-    head = PrototypeHead(classes - 1 + extra, classes, start="random", seed=seed)
+    head = PrototypeHead(classes - 1 + extra, classes, init="random", seed=seed)
     assert np.ptp(cosines(head.params["prototypes"])) > 0.1
     prototypes = descended(head, np.arange(classes))
     np.testing.assert_allclose(cosines(prototypes), -1 / (classes - 1), atol=1e-3)

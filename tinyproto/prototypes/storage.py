@@ -10,7 +10,8 @@ from .base import WinnerTakeAll
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
 KINDS = {kind.__name__: kind for kind in (IPWTA, EDWTA, PlusMinusEDWTA)}
-RENAMED = {"spread": "init_spread", "epsilon": "negative_init_fraction"}  # in files of version 0.1
+RENAMED = {"spread": "init_spread", "epsilon": "negative_init_fraction"}
+"""Parameters in files that an earlier version saved, and their names now."""
 
 
 def save(network: WinnerTakeAll, path: str | Path) -> None:

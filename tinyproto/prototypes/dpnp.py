@@ -41,8 +41,8 @@ class PrototypeHead(Layer):
 
     Notes
     -----
-    `params["prototypes"]` is C (M, d). The backward pass is dh = dz C and dC = dzᵀ h. Call `project`
-    after each optimizer step. The radius bounds the confidence of the network: for h = c_y and
+    `params["prototypes"]` is C (M, d). The backward pass is dh = dz C and dC = dzᵀ h. After each
+    optimizer step call `project`. The radius bounds the confidence of the network: for h = c_y and
     prototypes on a simplex, p_y = 1/(1 + (M − 1) e^{−a² M/(M − 1)}).
 
     Examples

@@ -156,7 +156,7 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
 
 def rebuild(settings: Any, source: str) -> Network:
     """A network from its `settings`. Raises ValueError for what no builder here knows."""
-    known = settings if isinstance(settings, dict) else {}
+    known: dict[str, Any] = settings if isinstance(settings, dict) else {}
     builder = BUILDERS.get(str(known.get("kind")))
     if builder is None:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")

@@ -8,13 +8,9 @@ from hypothesis import strategies as st
 from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
-from tinyproto.prototypes import IPWTA, PlusMinusEDWTA
-from tinyproto.prototypes.certificate import (
-    _Linear,
-    exact_radius,
-    line_radius,
-    nonnegative_quadratic,
-)
+from tinyproto.prototypes import IPWTA, PlusMinusEDWTA, exact_radius
+from tinyproto.prototypes.certificate import Problem, halfspace_distance, solve_l2
+from tinyproto.prototypes.convex import linear_program, nonnegative_quadratic_program
 
 BOXES = [None, (-2.0, 2.0)]
 
@@ -140,7 +136,7 @@ def test_boxed_projection_proves_itself_optimal(features, rows, seed, corners):
     x = random.random(features)
     if corners:
         x = np.where(random.random(features) < 0.5, random.integers(0, 2, features), x)
-    radius, delta = _Linear._solve_l2(G, h, -x, 1 - x, False, np.inf)
+    radius, delta = solve_l2(Problem(G, h, -x, 1 - x))
     if np.isfinite(radius):
         assert (G @ delta >= h - 1e-7).all()
         assert ((delta >= -x) & (delta <= 1 - x)).all()
@@ -163,32 +159,32 @@ def test_equal_and_contradictory_neurons_cannot_be_reached_without_a_box():
 
 
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
-def test_nonnegative_quadratic_meets_its_optimality_conditions(n, seed):
+def test_nonnegative_quadratic_program_meets_its_optimality_conditions(n, seed):
     random = np.random.default_rng(seed)
     root = random.normal(size=(n, n + 2))
     Q, h = root @ root.T, random.normal(size=n)
-    solution = nonnegative_quadratic(Q, h)
-    slope = Q @ solution - h
+    solution = nonnegative_quadratic_program(Q, h)
+    gradient = Q @ solution - h
     assert (solution >= 0).all()
-    assert (slope >= -1e-8).all()
-    assert abs(slope @ solution) <= 1e-7
+    assert (gradient >= -1e-8).all()
+    assert abs(gradient @ solution) <= 1e-7
 
 
 @given(st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
-def test_line_radius_is_the_least_that_reaches(d, seed, boxed):
+def test_halfspace_distance_is_the_least(d, seed, boxed):
     random = np.random.default_rng(seed)
     g = random.normal(size=d)
     low, high = (-random.random(d), random.random(d)) if boxed else (-np.full(d, np.inf),) * 2
     high = np.abs(high)
-    need = float(random.uniform(0.01, 1.5))
-    radius, delta = line_radius(g, need, low, high)
-    most = np.maximum(g * np.clip(np.sign(g) * 1e9, low, high), 0).sum()
-    assert np.isinf(radius) == (most < need)
+    h = float(random.uniform(0.01, 1.5))
+    radius, delta = halfspace_distance(g, h, low, high)
+    largest = np.maximum(g * np.clip(np.sign(g) * 1e9, low, high), 0).sum()
+    assert np.isinf(radius) == (largest < h)
     if np.isfinite(radius):
-        np.testing.assert_allclose(g @ delta, need, rtol=1e-9)
+        np.testing.assert_allclose(g @ delta, h, rtol=1e-9)
         assert np.abs(delta).max() <= radius * (1 + 1e-12)
-        less = np.clip(np.sign(g) * radius * (1 - 1e-6), low, high)
-        assert g @ less < need
+        smaller = np.clip(np.sign(g) * radius * (1 - 1e-6), low, high)
+        assert g @ smaller < h
 
 
 def test_an_unreachable_class_is_at_distance_infinity():
@@ -216,11 +212,9 @@ def test_bad_options_get_one_line(options, message):
 
 
 def test_the_linf_radius_names_scipy_where_it_is_missing(monkeypatch):
-    from tinyproto.prototypes import certificate
-
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="needs SciPy; install it with: pip install scipy"):
-        certificate._linear_programme(np.eye(2), np.ones(2), -np.ones(2), np.ones(2))
+        linear_program(np.eye(2), np.ones(2), -np.ones(2), np.ones(2))
 
 
 def test_no_inputs_have_no_radii():

@@ -193,7 +193,7 @@ def solve_l2(problem: Problem, upper_bound: float = np.inf) -> Solution:
 
 def _maximize_dual(
     problem: Problem, multipliers: np.ndarray, scale: float, limit: float
-) -> Solution:
+) -> tuple[float, np.ndarray]:
     """The maximum of D, by Newton steps on its quadratic pieces, and its δ.
 
     A piece with fewer unclipped coordinates than rows is singular, so ½ρ‖λ − λ₀‖² is subtracted
@@ -225,7 +225,7 @@ def _maximize_dual(
     return value, delta
 
 
-def _dual(problem: Problem, multipliers: np.ndarray) -> Solution:
+def _dual(problem: Problem, multipliers: np.ndarray) -> tuple[float, np.ndarray]:
     """D(λ) and δ(λ)."""
     G, h, low, high = problem
     delta = np.clip(multipliers @ G, low, high)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyproto.backend.blas import one_blas_thread
 from tinyproto.data import load, load_outliers
 from tinyproto.prototypes import (
     EDWTA,
@@ -18,6 +19,13 @@ from tinyproto.prototypes import (
     fpr_at_tpr,
     roc_curve,
 )
+
+
+@pytest.fixture(autouse=True)
+def serial_blas():
+    """On a busy machine the threads of BLAS wait for one another, which takes most of the time."""
+    with one_blas_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -248,7 +248,8 @@ def of_winner_take_all(dtype: Any) -> Iterator[Item]:
         yield f"{kind.__name__}, loaded", again.decision_function(x_test)
     for score in SCORES:
         detector = Detector(network, score).fit(x, y)
-        yield f"detector, {score}", [detector.score(x_test), detector.threshold_]
+        name = {"combined": "both"}.get(score, score)  # its name in earlier checksums
+        yield f"detector, {name}", [detector.score(x_test), detector.threshold_]
 
 
 def of_attacks(dtype: Any) -> Iterator[Item]:

@@ -121,6 +121,8 @@ def fold(network: Network) -> Network:
     return Network(layers.fold(network.features), copy.deepcopy(network.head))
 
 
+RENAMED = {"start": "init"}  # in files that an earlier version saved
+
 BUILDERS: dict[str, Callable[..., Network]] = {
     "compact_cnn": compact_cnn,
     "resnet18": resnet18,
@@ -154,12 +156,12 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
 
 def rebuild(settings: Any, source: str) -> Network:
     """A network from its `settings`. Raises ValueError for what no builder here knows."""
-    known = settings if isinstance(settings, dict) else {}
+    known: dict[str, Any] = settings if isinstance(settings, dict) else {}
     builder = BUILDERS.get(str(known.get("kind")))
     if builder is None:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
     try:
-        return builder(**{k: v for k, v in known.items() if k != "kind"})
+        return builder(**{RENAMED.get(k, k): v for k, v in known.items() if k != "kind"})
     except TypeError as error:
         raise ValueError(f"{source} holds unknown settings: {error}") from None
 

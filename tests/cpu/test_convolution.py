@@ -44,7 +44,7 @@ class Problem:
 
 
 def problem(
-    count, height, width, channels, out, size=3, stride=1, padding=1, relu_maskd=True, relu=True,
+    count, height, width, channels, out, size=3, stride=1, padding=1, masked=True, relu=True,
     seed=0,
 ):  # fmt: skip
     random = np.random.default_rng(seed)
@@ -55,7 +55,7 @@ def problem(
         random.normal(size=(size, size, channels, out)),
         random.normal(size=out),
         dy,
-        relu_mask if relu_maskd else None,
+        relu_mask if masked else None,
         stride,
         padding,
         relu,
@@ -98,7 +98,7 @@ def assert_close(found, expected, tolerance):
 
 @given(problems())
 @example(problem(1, 7, 7, 5, 5))
-@example(problem(1, 33, 29, 20, 40, relu_maskd=False))
+@example(problem(1, 33, 29, 20, 40, masked=False))
 @example(problem(130, 8, 8, 16, 16))  # several chunks
 @example(problem(3, 8, 8, 160, 40))  # several parts
 @example(problem(70, 4, 4, 33, 20, padding=0))
@@ -110,7 +110,7 @@ def test_winograd(p):
 @given(problems(sizes=(1, 5), strides=(1, 3)))
 @example(problem(1, 7, 7, 5, 5))
 @example(problem(1, 33, 29, 20, 40, stride=2))
-@example(problem(20, 33, 29, 3, 40, relu_maskd=False))  # several chunks
+@example(problem(20, 33, 29, 3, 40, masked=False))  # several chunks
 @example(problem(5, 8, 8, 17, 300, stride=2))  # several parts
 @example(problem(2, 9, 9, 3, 5, size=2, stride=3, padding=0))  # pixels under no window
 @example(problem(1, 70, 90, 64, 5))  # several strips an image

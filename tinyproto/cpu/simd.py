@@ -43,7 +43,7 @@ VECTOR = ir.VectorType(FLOAT, WIDTH)
 
 
 nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
-"""No relu_mask: an array that says that there is none."""
+"""An empty array in the place of a relu_mask says that there is none."""
 
 
 @register_jitable
@@ -229,8 +229,8 @@ def where_positive(relu_mask, value):
 
 @inline
 def load_masked(x, relu_mask, offset, count):
-    """`load_some` at an offset in x, in bytes; with a relu_mask (like x, or empty) only where that is
-    above 0."""
+    """`load_some` at an offset in x, in bytes. With a relu_mask (like x, or empty), 0 where the
+    mask is not above 0."""
     value = load_some(address(x) + offset, count)
     if relu_mask.size:
         return where_positive(load_some(address(relu_mask) + offset, count), value)

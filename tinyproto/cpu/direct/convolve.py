@@ -150,8 +150,8 @@ def _convolve(worker, workers, x, relu_mask, taps, bias, minimum, where, lines, 
             n, i = divmod(start + z, in_image)
             high = min(lines, down - i * lines)
             copy_strip(
-                x, relu_mask, n, top + i * lines * stride, left, (high - 1) * stride + rows, columns,
-                copies + z * strip,
+                x, relu_mask, n, top + i * lines * stride, left, (high - 1) * stride + rows,
+                columns, copies + z * strip,
             )  # fmt: skip
         for p in range(panels):
             b = address(taps) + p * rows * run * PANEL * 4

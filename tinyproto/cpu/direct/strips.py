@@ -8,8 +8,8 @@ STRIP_BYTES, GROUP_BYTES = 128 * 1024, 512 * 1024
 
 @compiled
 def copy_strip(x, relu_mask, n, top, left, rows, columns, strip):
-    """Rows top …, columns left … of image n to `strip`, 0 outside the image; with a relu_mask (like x,
-    or empty) a number counts only where the relu_mask is above 0."""
+    """Rows top …, columns left … of image n to `strip`, 0 outside the image. With a relu_mask (like
+    x, or empty), a number is copied only where the mask is above 0, and is 0 elsewhere."""
     _, height, width, channels = x.shape
     pixel = channels * 4
     before, after = max(0, -left), min(columns, width - left)

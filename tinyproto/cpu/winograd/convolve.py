@@ -67,8 +67,8 @@ def input_gradient(
 
 
 def transformed(weight: np.ndarray, transposed: bool, weight_cache: Kept | None) -> np.ndarray:
-    """U of the weights; transposed: of the weights turned by 180°, in and out exchanged. One that
-    was weight_cache for this very array is taken as it is."""
+    """U of the weights; transposed: of the weights turned by 180°, in and out exchanged. With a
+    weight_cache, U is computed once for each array of weights."""
     if (
         weight_cache is not None
         and transposed in weight_cache

@@ -37,7 +37,8 @@ from .transforms import (
 
 @inline
 def pixel(x, relu_mask, n, r, s, c):
-    """x[n, r, s, c …], 0 outside; with a relu_mask (like x, or empty) only where the relu_mask is above 0."""
+    """x[n, r, s, c …], 0 outside. With a relu_mask (like x, or empty), 0 where the mask is not
+    above 0."""
     _, height, width, channels = x.shape
     if r < 0 or r >= height or s < 0 or s >= width:
         return splat(np.float32(0))
@@ -113,8 +114,8 @@ def write_row(row, bias, minimum, place, pixel, columns, channels):
 
 @compiled
 def write_tile(tile, plane, bias, minimum, n, top, left, first, last, y):
-    """Channels first … last − 1 of a tile's y = max(Aᵀ M A + bias, minimum), as far as it lies in the
-    image."""
+    """Channels first … last − 1 of a tile's y = max(Aᵀ M A + bias, minimum), where the tile lies in
+    the image."""
     _, height, width, channels = y.shape
     pixel = channels * 4
     rows, columns = height - top, width - left

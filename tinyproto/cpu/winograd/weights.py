@@ -46,7 +46,8 @@ def weight_gradient(
     relu_mask: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """dW (3, 3, in, out) and db (out,) from x (N, H, W, in) and dy (N, height, width, out),
-    float32, contiguous, stride 1; with a relu_mask (like dy), dy counts only where it is above 0."""
+    float32, contiguous, stride 1. With a relu_mask (like dy), dy counts as 0 where the mask is not
+    above 0."""
     channels, out = x.shape[3], dy.shape[3]
     gradient, bias = empty(weight.shape), np.zeros(out, dtype=np.float32)
     if dy.size == 0:

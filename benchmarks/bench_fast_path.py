@@ -44,7 +44,7 @@ def plain() -> Iterator[None]:
     def always(*arguments: Any, **options: Any) -> ModuleType:
         return im2col
 
-    with mock.patch.object(convolution, "way", always):
+    with mock.patch.object(convolution, "select_backend", always):
         yield
 
 

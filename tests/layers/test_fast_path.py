@@ -20,7 +20,7 @@ from tests.layers.test_layers import (
 from tinyproto import networks, parameters
 from tinyproto.cpu import direct, winograd
 from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, im2col
-from tinyproto.layers.convolution import way
+from tinyproto.layers.convolution_backend import select_backend
 
 WIDE = {
     "compact_cnn": lambda: networks.compact_cnn(4, feature_width=7),
@@ -64,9 +64,9 @@ class Unfused(Layer):
 )
 def test_which_module_computes(x, weight, stride, padding, channels, module):
     x, weight = np.zeros((1, 8, 8, 64), x), np.zeros((3, 3, 64, 64), weight)
-    assert way(x, weight, stride, padding, channels) is module
+    assert select_backend(x, weight, stride, padding, channels) is module
     if module is winograd:
-        assert way(x, weight[:1, :1], stride, padding, channels) is direct
+        assert select_backend(x, weight[:1, :1], stride, padding, channels) is direct
 
 
 # ---------------------------------------------------------------- float32 beside float64
@@ -286,14 +286,17 @@ def test_a_folded_network_is_a_copy():
     same(folded(x)[0], before)
 
 
-def test_weights_are_transformed_once_in_a_folded_network(monkeypatch):
+@pytest.mark.parametrize("stride", [1, 2])
+def test_weights_are_prepared_once_in_a_folded_network(stride, monkeypatch):
     """And again where another array takes their place."""
-    from tinyproto.cpu.winograd import convolve
-
     made = []
-    transform = convolve._transform_weights
-    monkeypatch.setattr(convolve, "_transform_weights", lambda *a: made.append(transform(*a)))
-    layer = fold(randomize(Conv2D(16, 20, 3, padding=1), np.random.default_rng(0), np.float32))
+    for backend in (winograd, direct):
+        prepare = backend.prepare_weights
+        monkeypatch.setattr(
+            backend, "prepare_weights", lambda *a, prepare=prepare: made.append(1) or prepare(*a)
+        )
+    layer = Conv2D(16, 20, 3, stride=stride, padding=1)
+    layer = fold(randomize(layer, np.random.default_rng(0), np.float32))
     x = np.random.default_rng(1).random((2, 6, 5, 16), np.float32)
     for _ in range(3):
         y, backward = layer(x)

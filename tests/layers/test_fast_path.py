@@ -198,19 +198,76 @@ def test_only_a_plain_relu_is_taken_in():
 
 
 class Doubled(Conv2D):
-    """Its own pass, with an inherited `forward_relu` that knows nothing of it."""
+    """A pass of its own: the inherited `forward_relu` would ignore it."""
 
     def __call__(self, x, train=False):
         y, backward = super().__call__(x, train)
         return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
 
 
-def test_a_layer_with_a_pass_of_its_own_takes_nothing_in():
-    layer = Doubled(3, 4, 3)
+class TwiceDoubled(Doubled):
+    """Overrides nothing itself."""
+
+
+class DoubledForward(Conv2D):
+    """What `__call__` and `forward_relu` call in common, changed without regard to the ReLU."""
+
+    def _forward(self, x, train, relu):
+        y, backward = super()._forward(x, train, relu=False)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+class Doubling:
+    """A mixin."""
+
+    def __call__(self, x, train=False):
+        y, backward = super().__call__(x, train)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+class Mixed(Doubling, Conv2D):
+    """The pass of the mixin, and no method of its own."""
+
+
+@pytest.mark.parametrize("kind", [Doubled, TwiceDoubled, DoubledForward, Mixed])
+def test_a_subclass_with_a_pass_of_its_own_does_not_inherit_the_fused_one(kind):
+    layer = kind(3, 4, 3)
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
-    y, _ = Sequential(layer, ReLU())(x)
+    y, backward = Sequential(layer, ReLU())(x)
+    assert kind.forward_relu is Layer.forward_relu
     same(y, np.maximum(layer(x)[0], 0))
+    same(y, 2 * np.maximum(Conv2D(3, 4, 3)(x)[0], 0))
+    same(backward(y), layer(x)[1](y))
     same(fold(Sequential(layer, BatchNorm(4)))(x)[0], Sequential(layer, BatchNorm(4))(x)[0])
+
+
+class Named(Conv2D):
+    """A name beside what a convolution has; its pass is the same."""
+
+    def __init__(self, name, *options):
+        super().__init__(*options)
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+
+class Clipped(Doubled):
+    """A fused pass for its own rule."""
+
+    def forward_relu(self, x, train=False):
+        y, backward = Conv2D.forward_relu(self, x, train)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+def test_a_subclass_with_the_same_pass_keeps_the_fused_one(monkeypatch):
+    assert Named.forward_relu is Conv2D.forward_relu
+    assert Clipped.forward_relu is not Layer.forward_relu
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
+    expected = np.maximum(Conv2D(3, 4, 3)(x)[0], 0)
+    monkeypatch.setattr(ReLU, "__call__", None)  # nobody calls it
+    same(Sequential(Named("stem", 3, 4, 3), ReLU())(x)[0], expected)
+    same(Sequential(Clipped(3, 4, 3), ReLU())(x)[0], 2 * expected)
 
 
 def test_a_gradient_of_another_shape_is_refused():

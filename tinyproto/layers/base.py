@@ -1,5 +1,6 @@
 """What a layer is, and how its weights start."""
 
+import inspect
 import math
 from typing import Any, Protocol
 
@@ -24,8 +25,31 @@ class Layer:
     def __init__(self) -> None:
         self.params = {}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Restore the default `forward_relu` where a subclass inherits a fused one, but overrides
+        another method of the class that defines it: the fused pass may ignore the new method."""
+        super().__init_subclass__(**options)
+        owner = next(base for base in cls.__mro__ if "forward_relu" in vars(base))
+        methods = [name for name, value in vars(owner).items() if inspect.isfunction(value)]
+        changed = [name for name in methods if getattr(cls, name) is not vars(owner)[name]]
+        if owner is not cls and set(changed) - {"__init__", "__repr__"}:
+            cls.forward_relu = Layer.forward_relu  # type: ignore[method-assign]
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         raise NotImplementedError
+
+    def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        """The layer and a ReLU after it: what `Sequential` calls where a ReLU follows. A layer that
+        can compute both in one pass over y overrides this."""
+        from .elementwise import ReLU  # which imports this module
+
+        y, backward = self(x, train)
+        y, relu_backward = ReLU()(y)
+
+        def backward_both(dy: Array, grads: Tree | None = None) -> Array:
+            return backward(relu_backward(dy), grads)
+
+        return y, backward_both
 
 
 def initialize(layer: Any, seed: int) -> Any:

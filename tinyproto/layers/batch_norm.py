@@ -49,14 +49,14 @@ class BatchNorm(Layer):
         }
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, minimum=-math.inf)
+        return self._forward(x, train, minimum=-math.inf)
 
     def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         """max(y, 0): the layer and a ReLU after it. dy counts as 0 where y is not above 0, which
         the backward pass sees by computing y again: cheaper than fetching it."""
-        return self._pass(x, train, minimum=0.0)
+        return self._forward(x, train, minimum=0.0)
 
-    def _pass(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
+    def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
         xp, scale, shift = array_module(x), self.params["scale"], self.params["shift"]
         check_input("BatchNorm", x, 2 if x.ndim == 2 else 4, len(scale))
         images, channels = len(x), x.shape[-1]

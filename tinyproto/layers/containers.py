@@ -1,7 +1,6 @@
 """Layers made of layers. The tree of their parameters is made of the parts' own."""
 
 import math
-from typing import Any
 
 from ..backend import memory
 from ..backend.device import Array, array_module
@@ -12,9 +11,9 @@ from .elementwise import ReLU
 
 
 class Sequential(Layer):
-    """One layer after another; the gradient goes back through them in turn.
+    """One layer after another; the gradient goes back through them in reverse order.
 
-    A layer that can take the ReLU after it into its own pass (`forward_relu`) does.
+    A layer followed by a ReLU computes both (`forward_relu`).
 
     The parameters of the third layer are `params["2"]`, if it has any.
     """
@@ -25,16 +24,13 @@ class Sequential(Layer):
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         passes: list[tuple[str, Backward]] = []
-        fused = False
-        for i, layer in enumerate(self.layers):
-            if fused:  # this ReLU was part of the layer before
-                fused = False
-                continue
-            after = self.layers[i + 1] if i + 1 < len(self.layers) else None
-            fused = type(after) is ReLU and "forward_relu" in vars(type(layer))
-            forward: Any = layer
-            x, backward = (forward.forward_relu if fused else forward)(x, train)
+        i = 0
+        while i < len(self.layers):
+            layer = self.layers[i]
+            with_relu = i + 1 < len(self.layers) and type(self.layers[i + 1]) is ReLU
+            x, backward = layer.forward_relu(x, train) if with_relu else layer(x, train)
             passes.append((str(i), backward))
+            i += 2 if with_relu else 1
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
             for name, backward in reversed(passes):
@@ -54,13 +50,13 @@ class Residual(Layer):
         self.params = {name: part.params for name, part in parts.items() if part.params}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, minimum=-math.inf)
+        return self._forward(x, train, minimum=-math.inf)
 
     def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         """max(y, 0): the layer and a ReLU after it, in one pass over y."""
-        return self._pass(x, train, minimum=0.0)
+        return self._forward(x, train, minimum=0.0)
 
-    def _pass(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
+    def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
         through, body = self.body(x, train)
         beside, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
         if beside.shape != through.shape:

@@ -73,7 +73,7 @@ def precision(network: Network, x: np.ndarray, y: np.ndarray, where: str) -> lis
     }
     with plain():
         found["ours, plain convolutions"] = scores_and_gradients(single, x, y)
-    exact = networks.rebuild(network.settings, "the network").to(dtype=np.float64)
+    exact = networks.from_settings(network.settings, "the network").to(dtype=np.float64)
     parameters.assign(exact.params, parameters.flatten(single.params), "the network")
     z, gradient = scores_and_gradients(exact, x.astype(np.float64), y)
     return [

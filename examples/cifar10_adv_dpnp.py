@@ -246,7 +246,7 @@ def run(options: argparse.Namespace) -> None:
     history = train(options, network, data)
     places = {"out", "data", "resume", *COEFFICIENTS}
     settings = {**{k: v for k, v in vars(options).items() if k not in places}, **own}
-    networks.save(options.out / "model.npz", network, dataset=data.name, method=options.method)
+    networks.save(network, options.out / "model.npz", dataset=data.name, method=options.method)
 
     accuracy = evaluate(network, data.x_test, data.y_test)
     count = min(options.evaluate, len(data.x_test))

@@ -10,10 +10,52 @@ from .convolution_backend import WeightCache, prepared_weights, select_backend
 
 
 class Conv2D(Layer):
-    """y (N, height, width, out_channels) of x (N, H, W, in_channels), zeros beyond the edges.
+    """Convolution of images (N, H, W, in_channels) with zero padding.
 
-    height = (H + 2 padding − kernel_size) // stride + 1, the width likewise. Parameters: weight
-    (kernel_size, kernel_size, in, out), bias (out,).
+    y is (N, height, width, out_channels), height = (H + 2 padding − kernel_size) // stride + 1, the
+    width likewise.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int
+        Side of the square kernel, in pixels.
+    stride : int
+        Pixels of x from one window to the next.
+    padding : int
+        Rows and columns of zeros around the image, on each side.
+    bias : bool
+        Whether to add a bias.
+
+    Attributes
+    ----------
+    params : dict
+        "weight" (kernel_size, kernel_size, in_channels, out_channels), drawn by `initialize` with
+        seed 0, and "bias" (out_channels,), zeros.
+
+    Raises
+    ------
+    ValueError
+        For a size below 1 or a negative padding; when called, for an image of another shape or
+        smaller than the kernel.
+
+    Notes
+    -----
+    With S = stride, P = padding, and x = 0 outside the image,
+
+        y[h, w, o] = Σ_{a, b, c} x[h S − P + a, w S − P + b, c] weight[a, b, c, o] + bias[o].
+
+    Float32 on the CPU is computed by Winograd's algorithm or by direct sums, everything else by
+    im2col and a matrix product: see `tinyproto.cpu.winograd`, `tinyproto.cpu.direct` and
+    `tinyproto.layers.im2col`, which derive the gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Conv2D
+    >>> y, backward = Conv2D(3, 16, 3, stride=2, padding=1)(np.ones((5, 32, 32, 3), np.float32))
+    >>> y.shape, backward(y).shape
+    ((5, 16, 16, 16), (5, 32, 32, 3))
     """
 
     def __init__(
@@ -47,7 +89,7 @@ class Conv2D(Layer):
         return self._forward(x, train, relu=False)
 
     def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        """max(y, 0): the layer and a ReLU after it, in one pass over y."""
+        """The layer and a ReLU after it in one pass over y."""
         return self._forward(x, train, relu=True)
 
     def _forward(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
@@ -85,11 +127,12 @@ class Conv2D(Layer):
         return y, backward
 
     def output_size(self, pixels: int) -> int:
-        """How many windows, and so outputs, there are along `pixels` pixels of the image."""
-        movable = pixels + 2 * self.padding - self.size
-        if movable < 0:
+        """The height or width of y, for an image of so many pixels. Raises ValueError for fewer
+        than the kernel needs."""
+        last = pixels + 2 * self.padding - self.size  # where the last window can begin
+        if last < 0:
             raise ValueError(
                 f"Conv2D: windows of {self.size} pixels do not fit an image of {pixels} "
                 f"with padding {self.padding}"
             )
-        return movable // self.stride + 1
+        return last // self.stride + 1

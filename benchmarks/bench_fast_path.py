@@ -45,7 +45,7 @@ def plain() -> Iterator[None]:
     def always(*arguments: Any, **options: Any) -> ModuleType:
         return im2col
 
-    with mock.patch.object(convolution, "way", always):
+    with mock.patch.object(convolution, "select_backend", always):
         yield
 
 
@@ -74,7 +74,7 @@ def precision(network: Network, x: np.ndarray, y: np.ndarray, where: str) -> lis
     }
     with plain():
         found["ours, plain convolutions"] = scores_and_gradients(single, x, y)
-    exact = networks.rebuild(network.settings, "the network").to(dtype=np.float64)
+    exact = networks.from_settings(network.settings, "the network").to(dtype=np.float64)
     parameters.assign(exact.params, parameters.flatten(single.params), "the network")
     z, gradient = scores_and_gradients(exact, x.astype(np.float64), y)
     return [

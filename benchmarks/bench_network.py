@@ -207,7 +207,7 @@ def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], l
 def multiplications(network: Network, x: np.ndarray) -> int:
     """Of a forward pass of x, when convolutions are computed by their definition."""
     count = 0
-    passed = Conv2D._pass
+    passed = Conv2D._forward
 
     def counted(self: Conv2D, x: Any, train: bool, relu: bool) -> Any:
         nonlocal count
@@ -215,7 +215,7 @@ def multiplications(network: Network, x: np.ndarray) -> int:
         count += y[..., 0].size * self.params["weight"].size
         return y, backward
 
-    with mock.patch.object(Conv2D, "_pass", counted):
+    with mock.patch.object(Conv2D, "_forward", counted):
         network(x)
     return count
 

@@ -264,7 +264,7 @@ def run(options: argparse.Namespace) -> None:
         f"{data.source}"
     )
     history = train(options, network, data)
-    networks.save(options.out / "model.npz", network, dataset=data.name, method=options.method)
+    networks.save(network, options.out / "model.npz", dataset=data.name, method=options.method)
 
     clean = accuracy(network, data.x_test, data.y_test)
     attacked = min(options.evaluate, len(data.x_test))

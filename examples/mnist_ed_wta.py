@@ -21,7 +21,7 @@ from tinyproto.backend.device import DeviceError, select_device, to_host
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
 from tinyproto.evaluation import pictures
-from tinyproto.evaluation.metrics import write_metrics
+from tinyproto.evaluation.metrics import format_table, write_metrics
 from tinyproto.progress import progress
 from tinyproto.prototypes import (
     ACCURATE,

@@ -143,7 +143,7 @@ def test_a_wrong_option_is_named(build, error, says):
 def test_what_is_saved_is_loaded_to_the_bit(name, head, tmp_path):
     network = randomize(SMALL[name](seed=9, **head), np.random.default_rng(0), np.float32)
     path = tmp_path / "model.npz"
-    networks.save(path, network, accuracy=0.5)
+    networks.save(network, path, accuracy=0.5)
     loaded = networks.load(path)
     same_networks(network, loaded)
     assert loaded.settings == network.settings
@@ -157,7 +157,7 @@ def test_what_is_saved_is_loaded_to_the_bit(name, head, tmp_path):
 
 def test_other_colours_are_saved(tmp_path):
     network = networks.compact_cnn(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
-    networks.save(tmp_path / "model.npz", network)
+    networks.save(network, tmp_path / "model.npz")
     loaded = networks.load(tmp_path / "model.npz").features.layers[0]
     assert loaded.mean == (0.1, 0.2, 0.3)
     assert loaded.std == (0.5, 0.6, 0.7)
@@ -176,7 +176,7 @@ def says(path):
 def saved(tmp_path):
     """A file to spoil: its path, its arrays and its metadata."""
     path = tmp_path / "model.npz"
-    networks.save(path, SMALL["compact_cnn"]())
+    networks.save(SMALL["compact_cnn"](), path)
     return path, *state.load_arrays(path)
 
 
@@ -258,12 +258,12 @@ def test_a_network_of_ones_own():
 def test_sizes_may_be_integers_of_numpy(tmp_path):
     """As the number of classes is where labels are counted: y.max() + 1."""
     network = networks.compact_cnn(np.int64(5), feature_width=np.int32(6), seed=np.int64(2))
-    networks.save(tmp_path / "model.npz", network)
+    networks.save(network, tmp_path / "model.npz")
     same_networks(networks.load(tmp_path / "model.npz"), network)
 
 
 def test_float64_is_saved_and_loaded_to_the_bit(tmp_path):
     network = randomize(SMALL["compact_cnn"](), np.random.default_rng(0), np.float64)
     network.params["head"]["bias"][...] = 1 / 3
-    networks.save(tmp_path / "model.npz", network)
+    networks.save(network, tmp_path / "model.npz")
     same_networks(networks.load(tmp_path / "model.npz"), network)

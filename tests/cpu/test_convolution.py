@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 from tests import ROOT
 from tinyproto.cpu import direct, winograd
 from tinyproto.cpu.direct import convolve as direct_convolve
+from tinyproto.cpu.direct import packing as direct_packing
 from tinyproto.cpu.direct import weights as direct_weights
+from tinyproto.cpu.geometry import Geometry
 from tinyproto.cpu.winograd import convolve as winograd_convolve
+from tinyproto.cpu.winograd import filters as winograd_filters
 from tinyproto.cpu.winograd import weights as winograd_weights
 from tinyproto.layers import im2col
 
-MODULES = [winograd_convolve, winograd_weights, direct_convolve, direct_weights]
+MODULES = [
+    winograd_convolve, winograd_filters, winograd_weights,
+    direct_convolve, direct_packing, direct_weights,
+]  # fmt: skip
+"""All that allocate memory or start workers."""
 
 
 @dataclass
@@ -44,18 +51,18 @@ class Problem:
 
 
 def problem(
-    count, height, width, channels, out, size=3, stride=1, padding=1, relu_maskd=True, relu=True,
+    count, height, width, channels, out, size=3, stride=1, padding=1, masked=True, relu=True,
     seed=0,
 ):  # fmt: skip
     random = np.random.default_rng(seed)
-    reach = [(side + 2 * padding - size) // stride + 1 for side in (height, width)]
-    dy, relu_mask = random.normal(size=(2, count, *reach, out))
+    output = [(side + 2 * padding - size) // stride + 1 for side in (height, width)]
+    dy, relu_mask = random.normal(size=(2, count, *output, out))
     return Problem(
         random.normal(size=(count, height, width, channels)),
         random.normal(size=(size, size, channels, out)),
         random.normal(size=out),
         dy,
-        relu_mask if relu_maskd else None,
+        relu_mask if masked else None,
         stride,
         padding,
         relu,
@@ -82,10 +89,11 @@ PADDING = st.integers(0, 2)
 
 def passes(module, p):
     """y, dx, dW and db."""
-    form = p.stride, p.padding
-    y = module.forward(p.x, p.weight, p.bias, *form, p.dy.shape, p.relu)
-    dx = module.input_gradient(p.dy, p.weight, *form, p.x.shape, p.relu_mask)
-    return [y, dx, *module.weight_gradient(p.x, p.dy, p.weight, *form, p.relu_mask)]
+    geometry = Geometry(len(p.weight), p.stride, p.padding, p.x.shape, p.dy.shape)
+    weights, transposed = (module.prepare_weights(p.weight, geometry, t) for t in (False, True))
+    y = module.forward(p.x, weights, p.bias, geometry, p.relu)
+    dx = module.input_gradient(p.dy, transposed, geometry, p.relu_mask)
+    return [y, dx, *module.weight_gradient(p.x, p.dy, geometry, p.relu_mask)]
 
 
 def assert_close(found, expected, tolerance):
@@ -98,9 +106,9 @@ def assert_close(found, expected, tolerance):
 
 @given(problems())
 @example(problem(1, 7, 7, 5, 5))
-@example(problem(1, 33, 29, 20, 40, relu_maskd=False))
+@example(problem(1, 33, 29, 20, 40, masked=False))
 @example(problem(130, 8, 8, 16, 16))  # several chunks
-@example(problem(3, 8, 8, 160, 40))  # several parts
+@example(problem(3, 8, 8, 160, 40))  # several blocks of channels
 @example(problem(70, 4, 4, 33, 20, padding=0))
 @example(problem(2, 3, 200, 16, 16))  # more tiles across than a group holds
 def test_winograd(p):
@@ -110,10 +118,10 @@ def test_winograd(p):
 @given(problems(sizes=(1, 5), strides=(1, 3)))
 @example(problem(1, 7, 7, 5, 5))
 @example(problem(1, 33, 29, 20, 40, stride=2))
-@example(problem(20, 33, 29, 3, 40, relu_maskd=False))  # several chunks
-@example(problem(5, 8, 8, 17, 300, stride=2))  # several parts
-@example(problem(2, 9, 9, 3, 5, size=2, stride=3, padding=0))  # pixels under no window
-@example(problem(1, 70, 90, 64, 5))  # several strips an image
+@example(problem(20, 33, 29, 3, 40, masked=False))  # several chunks
+@example(problem(5, 8, 8, 17, 300, stride=2))  # several blocks of channels
+@example(problem(2, 9, 9, 3, 5, size=2, stride=3, padding=0))  # pixels in no window
+@example(problem(1, 70, 90, 64, 5))  # several bands an image
 def test_direct(p):
     assert_close(passes(direct, p), passes(im2col, p.astype(np.float64)), 3e-5)
 
@@ -153,21 +161,21 @@ def test_an_image_gives_the_same_bits_in_any_batch(module, data):
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_nothing_is_read_or_written_beyond_an_array(module, count, monkeypatch, data):
-    """What goes in lies between NaNs. What comes out, and the scratch, start as NaN between words
-    of a guard; a number that strayed, or that nobody wrote, would be seen."""
+    """Inputs lie between NaNs. Outputs and scratch memory start as NaN between guard words: a
+    number written outside, or an element that is never written, would be seen."""
     guard, fence, made = np.float32(7.25e30), 64, []
 
     def fenced(shape, dtype=np.float32):
         size = int(np.prod(shape))
-        room = np.full(size + 2 * fence, guard, dtype)
-        room[fence : fence + size] = np.nan
-        made.append(room)
-        return room[fence : fence + size].reshape(shape)
+        block = np.full(size + 2 * fence, guard, dtype)
+        block[fence : fence + size] = np.nan
+        made.append(block)
+        return block[fence : fence + size].reshape(shape)
 
     def between_nans(array):
-        room = np.full(array.size + 2 * fence, np.nan, np.float32)
-        room[fence:-fence] = array.ravel()
-        return room[fence:-fence].reshape(array.shape)
+        block = np.full(array.size + 2 * fence, np.nan, np.float32)
+        block[fence:-fence] = array.ravel()
+        return block[fence:-fence].reshape(array.shape)
 
     p = data.draw(problems() if module is winograd else problems(sizes=(1, 5), strides=(1, 3)))
     expected = passes(module, p)
@@ -180,9 +188,9 @@ def test_nothing_is_read_or_written_beyond_an_array(module, count, monkeypatch, 
     for value, exact in zip(found, expected, strict=True):
         np.testing.assert_array_equal(value, exact)
     assert len(made) >= 6
-    for room in made:
-        assert (room[:fence] == guard).all()
-        assert (room[-fence:] == guard).all()
+    for block in made:
+        assert (block[:fence] == guard).all()
+        assert (block[-fence:] == guard).all()
 
 
 def test_an_empty_batch_has_no_gradient():
@@ -206,6 +214,7 @@ print(WIDTH)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processor", "features", "width"),
     [

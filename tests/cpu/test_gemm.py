@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.cpu.gemm import PANEL, WIDTH, add_product, product
+from tinyproto.cpu.gemm import NR, WIDTH, gemm, gemm_accumulate
 from tinyproto.cpu.simd import (
     address,
-    at_least,
     load,
     load_bytes,
-    load_first,
+    load_partial,
+    maximum,
+    select_above,
+    select_equal,
+    select_greater,
+    select_positive,
     splat,
     store,
     store_bytes,
-    store_first,
-    where_above,
-    where_equal,
-    where_greater,
-    where_positive,
+    store_partial,
 )
 
 
@@ -31,13 +31,11 @@ def multiply(add, a, b, c, columns):
     n = b.shape[2]
     strides = R * K * 4, R, K * 4, K, 4
     if add:
-        add_product(
+        gemm_accumulate(
             rows, columns, address(a), *strides, address(b), K * n * 4, n * 4, address(c), n * 4
         )
     else:
-        product(
-            rows, columns, address(a), *strides, address(b), K * n * 4, n * 4, address(c), n * 4
-        )
+        gemm(rows, columns, address(a), *strides, address(b), K * n * 4, n * 4, address(c), n * 4)
 
 
 @given(
@@ -46,9 +44,9 @@ def multiply(add, a, b, c, columns):
 )  # fmt: skip
 def test_a_product_of_any_size(rows, R, K, wide, add, seed):
     random = np.random.default_rng(seed)
-    a, b = (random.normal(size=s).astype(np.float32) for s in ((rows, R, K), (R, K, PANEL)))
-    c = random.normal(size=(rows, PANEL)).astype(np.float32)
-    columns = PANEL if wide else WIDTH
+    a, b = (random.normal(size=s).astype(np.float32) for s in ((rows, R, K), (R, K, NR)))
+    c = random.normal(size=(rows, NR)).astype(np.float32)
+    columns = NR if wide else WIDTH
     expected = c.astype(np.float64)
     expected[:, :columns] = np.einsum("mrk,rkn->mn", a, b.astype(np.float64))[:, :columns] + (
         c[:, :columns] if add else 0
@@ -59,18 +57,18 @@ def test_a_product_of_any_size(rows, R, K, wide, add, seed):
 
 def test_an_element_has_the_same_bits_in_a_tile_of_any_height():
     random = np.random.default_rng(0)
-    a, b = (random.normal(size=s).astype(np.float32) for s in ((23, 1, 50), (1, 50, PANEL)))
-    together, alone = np.zeros((23, PANEL), np.float32), np.zeros((23, PANEL), np.float32)
-    multiply(False, a, b, together, PANEL)
+    a, b = (random.normal(size=s).astype(np.float32) for s in ((23, 1, 50), (1, 50, NR)))
+    together, alone = np.zeros((23, NR), np.float32), np.zeros((23, NR), np.float32)
+    multiply(False, a, b, together, NR)
     for m in range(23):
-        multiply(False, a[m : m + 1], b, alone[m : m + 1], PANEL)
+        multiply(False, a[m : m + 1], b, alone[m : m + 1], NR)
     np.testing.assert_array_equal(together, alone)
 
 
 @numba.njit
 def partly(x, y, count):
-    store_first(load_first(address(x), count), address(y), count)
-    store(load_first(address(x), count), address(y) + 4 * WIDTH)
+    store_partial(load_partial(address(x), count), address(y), count)
+    store(load_partial(address(x), count), address(y) + 4 * WIDTH)
 
 
 @pytest.mark.parametrize("count", range(WIDTH + 1))
@@ -86,11 +84,11 @@ def test_part_of_a_vector(count):
 def choose(x, y, value, found):
     a, b, c = load(address(x)), load(address(y)), load(address(value))
     step = 4 * WIDTH
-    store(at_least(a, b), address(found))
-    store(where_positive(a, c), address(found) + step)
-    store(where_above(a, b, c), address(found) + 2 * step)
-    store(where_greater(a, b, c, b), address(found) + 3 * step)
-    store(where_equal(a, b, c), address(found) + 4 * step)
+    store(maximum(a, b), address(found))
+    store(select_positive(a, c), address(found) + step)
+    store(select_above(a, b, c), address(found) + 2 * step)
+    store(select_greater(a, b, c, b), address(found) + 3 * step)
+    store(select_equal(a, b, c), address(found) + 4 * step)
     store(a - b + splat(np.float32(1)), address(found) + 5 * step)
 
 

@@ -20,7 +20,7 @@ from tests.layers.test_layers import (
 from tinyproto import networks, parameters
 from tinyproto.cpu import direct, winograd
 from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, im2col
-from tinyproto.layers.convolution import way
+from tinyproto.layers.convolution_backend import select_backend
 
 WIDE = {
     "compact_cnn": lambda: networks.compact_cnn(4, feature_width=7),
@@ -64,9 +64,9 @@ class Unfused(Layer):
 )
 def test_which_module_computes(x, weight, stride, padding, channels, module):
     x, weight = np.zeros((1, 8, 8, 64), x), np.zeros((3, 3, 64, 64), weight)
-    assert way(x, weight, stride, padding, channels) is module
+    assert select_backend(x, weight, stride, padding, channels) is module
     if module is winograd:
-        assert way(x, weight[:1, :1], stride, padding, channels) is direct
+        assert select_backend(x, weight[:1, :1], stride, padding, channels) is direct
 
 
 # ---------------------------------------------------------------- float32 beside float64
@@ -198,19 +198,76 @@ def test_only_a_plain_relu_is_taken_in():
 
 
 class Doubled(Conv2D):
-    """Its own pass, with an inherited `forward_relu` that knows nothing of it."""
+    """A pass of its own: the inherited `forward_relu` would ignore it."""
 
     def __call__(self, x, train=False):
         y, backward = super().__call__(x, train)
         return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
 
 
-def test_a_layer_with_a_pass_of_its_own_takes_nothing_in():
-    layer = Doubled(3, 4, 3)
+class TwiceDoubled(Doubled):
+    """Overrides nothing itself."""
+
+
+class DoubledForward(Conv2D):
+    """What `__call__` and `forward_relu` call in common, changed without regard to the ReLU."""
+
+    def _forward(self, x, train, relu):
+        y, backward = super()._forward(x, train, relu=False)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+class Doubling:
+    """A mixin."""
+
+    def __call__(self, x, train=False):
+        y, backward = super().__call__(x, train)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+class Mixed(Doubling, Conv2D):
+    """The pass of the mixin, and no method of its own."""
+
+
+@pytest.mark.parametrize("kind", [Doubled, TwiceDoubled, DoubledForward, Mixed])
+def test_a_subclass_with_a_pass_of_its_own_does_not_inherit_the_fused_one(kind):
+    layer = kind(3, 4, 3)
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
-    y, _ = Sequential(layer, ReLU())(x)
+    y, backward = Sequential(layer, ReLU())(x)
+    assert kind.forward_relu is Layer.forward_relu
     same(y, np.maximum(layer(x)[0], 0))
+    same(y, 2 * np.maximum(Conv2D(3, 4, 3)(x)[0], 0))
+    same(backward(y), layer(x)[1](y))
     same(fold(Sequential(layer, BatchNorm(4)))(x)[0], Sequential(layer, BatchNorm(4))(x)[0])
+
+
+class Named(Conv2D):
+    """A name beside what a convolution has; its pass is the same."""
+
+    def __init__(self, name, *options):
+        super().__init__(*options)
+        self.name = name
+
+    def __repr__(self):
+        return self.name
+
+
+class Clipped(Doubled):
+    """A fused pass for its own rule."""
+
+    def forward_relu(self, x, train=False):
+        y, backward = Conv2D.forward_relu(self, x, train)
+        return 2 * y, lambda dy, grads=None: backward(2 * dy, grads)
+
+
+def test_a_subclass_with_the_same_pass_keeps_the_fused_one(monkeypatch):
+    assert Named.forward_relu is Conv2D.forward_relu
+    assert Clipped.forward_relu is not Layer.forward_relu
+    x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
+    expected = np.maximum(Conv2D(3, 4, 3)(x)[0], 0)
+    monkeypatch.setattr(ReLU, "__call__", None)  # nobody calls it
+    same(Sequential(Named("stem", 3, 4, 3), ReLU())(x)[0], expected)
+    same(Sequential(Clipped(3, 4, 3), ReLU())(x)[0], 2 * expected)
 
 
 def test_a_gradient_of_another_shape_is_refused():
@@ -286,14 +343,17 @@ def test_a_folded_network_is_a_copy():
     same(folded(x)[0], before)
 
 
-def test_weights_are_transformed_once_in_a_folded_network(monkeypatch):
+@pytest.mark.parametrize("stride", [1, 2])
+def test_weights_are_prepared_once_in_a_folded_network(stride, monkeypatch):
     """And again where another array takes their place."""
-    from tinyproto.cpu.winograd import convolve
-
     made = []
-    transform = convolve._transform_weights
-    monkeypatch.setattr(convolve, "_transform_weights", lambda *a: made.append(transform(*a)))
-    layer = fold(randomize(Conv2D(16, 20, 3, padding=1), np.random.default_rng(0), np.float32))
+    for backend in (winograd, direct):
+        prepare = backend.prepare_weights
+        monkeypatch.setattr(
+            backend, "prepare_weights", lambda *a, prepare=prepare: made.append(1) or prepare(*a)
+        )
+    layer = Conv2D(16, 20, 3, stride=stride, padding=1)
+    layer = fold(randomize(layer, np.random.default_rng(0), np.float32))
     x = np.random.default_rng(1).random((2, 6, 5, 16), np.float32)
     for _ in range(3):
         y, backward = layer(x)
@@ -330,5 +390,5 @@ def test_a_bias_before_a_batch_norm_is_folded_too():
 
 def test_a_folded_network_cannot_be_saved(tmp_path):
     with pytest.raises(ValueError, match="no folded one"):
-        networks.save(tmp_path / "model.npz", networks.fold(networks.compact_cnn()))
+        networks.save(networks.fold(networks.compact_cnn()), tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from copy import deepcopy
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -202,9 +201,9 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
         made.append(options[-1])
         gather(rows, x, *options)
 
-    gather = im2col_module.im2col.alone
-    monkeypatch.setattr(convolution_module, "way", lambda *_, **__: im2col_module)
-    monkeypatch.setattr(im2col_module, "im2col", SimpleNamespace(alone=watched))
+    gather = im2col_module.im2col
+    monkeypatch.setattr(convolution_module, "select_backend", lambda *_: im2col_module)
+    monkeypatch.setattr(im2col_module, "im2col", watched)
     layer = Conv2D(shape[3], 2, 3, padding=1)
     parameters.convert(layer.params, dtype=dtype)
     rows = shape[1] * shape[2]
@@ -223,9 +222,7 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
 def test_on_a_device_all_images_are_worked_on_at_once(monkeypatch):
     """With no groups; an empty batch is no work."""
     monkeypatch.setattr(im2col_module, "array_module", lambda x: "a device's")
-    seen = []
-    for count in (5, 0, 1):
-        im2col_module._share(seen.append, np.zeros((count, 2)), 2)
+    seen = [part for count in (5, 0, 1) for part in im2col_module._groups(np.zeros((count, 2)), 2)]
     assert seen == [slice(0, 5), slice(0, 1)]
 
 
@@ -426,9 +423,9 @@ import hashlib, sys
 import numpy as np
 from tests.layer_strategies import randomize, small_cnn, small_resnet
 from tinyproto import networks, parameters
-from tinyproto.backend import blas
+from tinyproto.backend import cpu
 
-print(blas.count(), file=sys.stderr)
+print(cpu.load_numba().get_num_threads(), file=sys.stderr)
 for build, shape in (
     (lambda: networks.compact_cnn(head="prototypes"), (5, 32, 32, 3)),
     (small_cnn, (16, 33, 29, 3)),

@@ -1,8 +1,8 @@
-"""The kernels of `channels` in vector code: float32, on the CPU, channels in whole vectors.
+"""The kernels of `kernels.channels` in vector code: float32, on the CPU.
 
-Each does row i and returns whether it did: with a channel count that leaves a vector unfilled it
-does not, and the plain body does. A channel's parameters and sums stay in registers while the
-pixels go by.
+Each function does row i, one image, and returns whether it did: where the channels are no whole
+vectors it returns False, and the body in `kernels.channels` does the row. The parameters and the
+sums of a vector of channels stay in registers during the loop over the pixels.
 """
 
 import numpy as np
@@ -11,30 +11,31 @@ from .simd import (
     BYTES,
     WIDTH,
     address,
-    at_least,
     compiled,
     fma,
     inline,
     load,
+    maximum,
+    select_above,
     splat,
     store,
-    where_above,
 )
 
 ZERO = np.float32(0)
 
 
 @inline
-def parameters(centre, gain, offset, c):
-    """Of the channels from byte c on."""
+def load_parameters(centre, gain, offset, c):
+    """Those of the vector of channels at byte c."""
     return load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
 
 
 @inline
-def passed(x, dy, at, m, g, o, least):
-    """x − centre, and dy where `channel_affine` did not take the minimum, else 0; `at` a byte."""
-    apart = load(address(x) + at) - m
-    return apart, where_above(fma(g, apart, o), least, load(address(dy) + at))
+def deviation_and_gradient(x, dy, at, m, g, o, lowest):
+    """x − centre, and dy where `channel_affine` did not take the minimum, else 0, of the vector at
+    byte `at`."""
+    deviation = load(address(x) + at) - m
+    return deviation, select_above(fma(g, deviation, o), lowest, load(address(dy) + at))
 
 
 @compiled
@@ -56,17 +57,17 @@ def channel_moments(i, x, mean, rest, squares):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    share, zero = np.float32(1 / pixels), splat(ZERO)
+    inverse_count, zero = np.float32(1 / pixels), splat(ZERO)
     for c in range(0, channels * 4, BYTES):
         at = address(x) + i * pixels * channels * 4 + c
         sums = zero
         for p in range(pixels):
             sums = sums + load(at + p * channels * 4)
-        centre = fma(share, sums, zero)
+        centre = fma(inverse_count, sums, zero)
         sums, sums_of_squares = zero, zero
         for p in range(pixels):
-            apart = load(at + p * channels * 4) - centre
-            sums, sums_of_squares = sums + apart, fma(apart, apart, sums_of_squares)
+            deviation = load(at + p * channels * 4) - centre
+            sums, sums_of_squares = sums + deviation, fma(deviation, deviation, sums_of_squares)
         store(centre, address(mean) + i * channels * 4 + c)
         store(sums, address(rest) + i * channels * 4 + c)
         store(sums_of_squares, address(squares) + i * channels * 4 + c)
@@ -78,13 +79,13 @@ def channel_affine(i, x, centre, gain, offset, minimum, y):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least = splat(minimum)
+    lowest = splat(minimum)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = parameters(centre, gain, offset, c)
+        m, g, o = load_parameters(centre, gain, offset, c)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
             value = fma(g, load(address(x) + at) - m, o)
-            store(at_least(value, least), address(y) + at)
+            store(maximum(value, lowest), address(y) + at)
     return True
 
 
@@ -93,12 +94,12 @@ def channel_affine_backward(i, x, centre, gain, offset, minimum, dy, dx):
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least, zero = splat(minimum), splat(ZERO)
+    lowest, zero = splat(minimum), splat(ZERO)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = parameters(centre, gain, offset, c)
+        m, g, o = load_parameters(centre, gain, offset, c)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
-            _, gradient = passed(x, dy, at, m, g, o, least)
+            _, gradient = deviation_and_gradient(x, dy, at, m, g, o, lowest)
             store(fma(g, gradient, zero), address(dx) + at)
     return True
 
@@ -108,14 +109,14 @@ def batch_norm_backward_reduce(i, x, centre, gain, offset, minimum, dy, product,
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least = splat(minimum)
+    lowest = splat(minimum)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = parameters(centre, gain, offset, c)
+        m, g, o = load_parameters(centre, gain, offset, c)
         products, sums = splat(ZERO), splat(ZERO)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
-            apart, gradient = passed(x, dy, at, m, g, o, least)
-            products, sums = fma(apart, gradient, products), sums + gradient
+            deviation, gradient = deviation_and_gradient(x, dy, at, m, g, o, lowest)
+            products, sums = fma(deviation, gradient, products), sums + gradient
         store(products, address(product) + i * channels * 4 + c)
         store(sums, address(total) + i * channels * 4 + c)
     return True
@@ -126,12 +127,12 @@ def batch_norm_backward(i, x, centre, gain, offset, minimum, dy, slope, shift, d
     pixels, channels = x.shape[1:]
     if channels % WIDTH:
         return False
-    least = splat(minimum)
+    lowest = splat(minimum)
     for c in range(0, channels * 4, BYTES):
-        m, g, o = parameters(centre, gain, offset, c)
+        m, g, o = load_parameters(centre, gain, offset, c)
         a, b = load(address(slope) + c), load(address(shift) + c)
         first = i * pixels * channels * 4 + c
         for at in range(first, first + pixels * channels * 4, channels * 4):
-            apart, gradient = passed(x, dy, at, m, g, o, least)
-            store(fma(g, gradient, fma(a, apart, b)), address(dx) + at)
+            deviation, gradient = deviation_and_gradient(x, dy, at, m, g, o, lowest)
+            store(fma(g, gradient, fma(a, deviation, b)), address(dx) + at)
     return True

@@ -1,11 +1,11 @@
-"""Vectors of float32 for Numba: the widest that the processor at hand has, written as IR of LLVM.
+"""SIMD for Numba: vectors of float32, as wide as this processor's registers, in LLVM's IR.
 
-Numba compiles loops over single numbers, and leaves it to LLVM to find the vectors. Where a loop is
-worth every register, this says which: a `vector` holds WIDTH numbers; `load` and `store` take an
-address; `+`, `−` and `fma` act number by number. LLVM turns them into AVX-512, AVX2, SSE or NEON,
-and a fused multiply-add into two operations where there is no such instruction.
+Numba compiles loops over single numbers and leaves it to LLVM to vectorize them. The loops of the
+fast path say instead which vectors they use: a `vector` holds WIDTH numbers, `load` and `store`
+take an address, and `+`, `−` and `fma` work on each number. LLVM turns them into AVX-512, AVX2, SSE
+or NEON; without a fused multiply-add instruction, `fma` becomes two operations.
 
-Addresses are int64, in bytes: `address(array)` is the first one's. Nothing is checked.
+Addresses are int64, in bytes: `address(array)` is that of the first element. No bounds are checked.
 """
 
 import operator
@@ -21,7 +21,7 @@ from numba.extending import intrinsic, models, overload, register_jitable, regis
 
 
 def _width() -> int:
-    """Numbers in a register: 16 with AVX-512, 8 with AVX2 and FMA, else 4."""
+    """How many float32 a register holds: 16 with AVX-512, 8 with AVX2 and FMA, else 4."""
     config: Any = numba.config
     features = config.CPU_FEATURES
     if features is None:
@@ -37,18 +37,18 @@ inline = numba.njit(forceinline=True, error_model="numpy")
 
 WIDTH = _width()
 BYTES = 4 * WIDTH
+"""Numbers in a vector, and its size in bytes."""
 
 FLOAT, INT, LANE, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
 VECTOR = ir.VectorType(FLOAT, WIDTH)
 
-
-nothing = np.empty((0, 0, 0, 0), dtype=np.float32)
-"""No relu_mask: an array that says that there is none."""
+NO_MASK = np.empty((0, 0, 0, 0), dtype=np.float32)
+"""Means that there is no relu_mask: compiled code takes no None."""
 
 
 @register_jitable
 def padded(count: int) -> int:
-    """So many numbers, filled up to whole vectors."""
+    """The count, rounded up to a multiple of WIDTH."""
     return -(-count // WIDTH) * WIDTH
 
 
@@ -66,7 +66,7 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, VECTOR)
 
 
-# What the intrinsics, and the micro-kernel, are made of: functions that emit IR.
+# Functions that emit IR: the intrinsics below, and the micro-kernel, are made of them.
 
 
 def pointer(builder: Any, address: Any, to: Any = VECTOR) -> Any:
@@ -84,27 +84,29 @@ def emit_store(builder: Any, value: Any, address: Any) -> None:
 
 
 def emit_splat(builder: Any, scalar: Any) -> Any:
-    """The vector of WIDTH equal numbers."""
+    """A vector of WIDTH copies of the scalar."""
     kind = ir.VectorType(scalar.type, WIDTH)
-    nothing = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(nothing, scalar, ir.Constant(LANE, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(LANE, WIDTH), None))
+    undefined = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(LANE, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(LANE, WIDTH), None))
 
 
 def emit_fma(builder: Any, a: Any, x: Any, c: Any) -> Any:
-    """a x + c: fused where the processor can, which `llvm.fma` would be at any price."""
+    """a x + c. `llvm.fmuladd` is fused only where the processor has the instruction; `llvm.fma`
+    would call a slow function elsewhere."""
     kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{WIDTH}f32")
     return builder.call(function, [a, x, c])
 
 
-def _first(builder: Any, count: Any) -> Any:
-    """The mask of the first `count` numbers."""
-    places = ir.Constant(ir.VectorType(INT, WIDTH), list(range(WIDTH)))
-    return builder.icmp_signed("<", places, emit_splat(builder, count))
+def _lane_mask(builder: Any, count: Any) -> Any:
+    """True for the first `count` numbers of a vector."""
+    lanes = ir.Constant(ir.VectorType(INT, WIDTH), list(range(WIDTH)))
+    return builder.icmp_signed("<", lanes, emit_splat(builder, count))
 
 
-def _masked(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+def _call_masked(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """LLVM's masked load or store."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     name = f"llvm.masked.{name}.v{WIDTH}f32.p0"
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
@@ -126,6 +128,8 @@ def address(context, array):
 
 @intrinsic
 def load(context, address):
+    """The vector at an address."""
+
     def emit(context, builder, signature, arguments):
         return emit_load(builder, *arguments)
 
@@ -134,6 +138,8 @@ def load(context, address):
 
 @intrinsic
 def store(context, value, address):
+    """Write a vector to an address."""
+
     def emit(context, builder, signature, arguments):
         emit_store(builder, *arguments)
         return context.get_dummy_value()
@@ -142,45 +148,47 @@ def store(context, value, address):
 
 
 @intrinsic
-def load_first(context, address, count):
-    """The first `count` numbers, then zeros; what lies behind them is not touched."""
+def load_partial(context, address, count):
+    """The first `count` numbers, then zeros; memory beyond these numbers is not read."""
 
     def emit(context, builder, signature, arguments):
-        mask, nothing = _first(builder, arguments[1]), ir.Constant(VECTOR, None)
-        place = pointer(builder, arguments[0])
-        return _masked(builder, "load", VECTOR, [place, ALIGNMENT, mask, nothing])
+        mask, zeros = _lane_mask(builder, arguments[1]), ir.Constant(VECTOR, None)
+        source = pointer(builder, arguments[0])
+        return _call_masked(builder, "load", VECTOR, [source, ALIGNMENT, mask, zeros])
 
     return vector(types.int64, types.int64), emit
 
 
 @intrinsic
-def store_first(context, value, address, count):
+def store_partial(context, value, address, count):
+    """Write the first `count` numbers of a vector."""
+
     def emit(context, builder, signature, arguments):
-        mask, place = _first(builder, arguments[2]), pointer(builder, arguments[1])
-        _masked(builder, "store", ir.VoidType(), [arguments[0], place, ALIGNMENT, mask])
+        mask, target = _lane_mask(builder, arguments[2]), pointer(builder, arguments[1])
+        _call_masked(builder, "store", ir.VoidType(), [arguments[0], target, ALIGNMENT, mask])
         return context.get_dummy_value()
 
     return types.void(vector, types.int64, types.int64), emit
 
 
 @inline
-def load_some(address, count):
-    """A whole vector, or where there are fewer numbers these, then zeros."""
-    return load(address) if count >= WIDTH else load_first(address, count)
+def load_up_to(address, count):
+    """A whole vector, or, where fewer than WIDTH numbers are left, these and then zeros."""
+    return load(address) if count >= WIDTH else load_partial(address, count)
 
 
 @inline
-def store_some(value, address, count):
-    """A whole vector, or as many numbers as there is room for."""
+def store_up_to(value, address, count):
+    """Write a whole vector, or its first `count` numbers where that is less than WIDTH."""
     if count >= WIDTH:
         store(value, address)
     else:
-        store_first(value, address, count)
+        store_partial(value, address, count)
 
 
 @intrinsic
 def splat(context, scalar):
-    """The vector of WIDTH times the same number."""
+    """A vector of WIDTH copies of a number."""
 
     def emit(context, builder, signature, arguments):
         return emit_splat(builder, arguments[0])
@@ -201,11 +209,12 @@ def fma(context, a, x, c):
     return vector(a if a is vector else types.float32, vector, vector), emit
 
 
-def _where(comparison: str, ordered: bool) -> Any:
-    """The intrinsic (x, y, value, other) ↦ value where x compares with y so, else other."""
+def _select(comparison: str, ordered: bool) -> Any:
+    """The intrinsic (x, y, value, other) ↦ value where the comparison of x with y is true, else
+    other. With a NaN, an ordered comparison is false and an unordered one is true."""
 
     @intrinsic
-    def where(context, x, y, value, other):
+    def select(context, x, y, value, other):
         def emit(context, builder, signature, arguments):
             x, y, value, other = arguments
             compare = builder.fcmp_ordered if ordered else builder.fcmp_unordered
@@ -213,50 +222,50 @@ def _where(comparison: str, ordered: bool) -> Any:
 
         return vector(vector, vector, vector, vector), emit
 
-    return where
+    return select
 
 
-_where_greater, _where_equal = _where(">", True), _where("==", True)
-_where_not_at_most = _where(">", False)
+_select_greater, _select_equal = _select(">", True), _select("==", True)
+_select_not_less_or_equal = _select(">", False)
 
 
 @inline
-def where_positive(relu_mask, value):
-    """value where relu_mask > 0, else 0: a ReLU's backward pass."""
+def select_positive(relu_mask, value):
+    """value where relu_mask > 0, else 0: the backward pass of a ReLU."""
     zero = splat(np.float32(0))
-    return _where_greater(relu_mask, zero, value, zero)
+    return _select_greater(relu_mask, zero, value, zero)
 
 
 @inline
-def load_masked(x, relu_mask, offset, count):
-    """`load_some` at an offset in x, in bytes; with a relu_mask (like x, or empty) only where that is
-    above 0."""
-    value = load_some(address(x) + offset, count)
+def load_with_relu_mask(x, relu_mask, offset, count):
+    """`load_up_to` at an offset in x, in bytes. With a relu_mask (like x, or NO_MASK), 0 where the
+    mask is not above 0."""
+    value = load_up_to(address(x) + offset, count)
     if relu_mask.size:
-        return where_positive(load_some(address(relu_mask) + offset, count), value)
+        return select_positive(load_up_to(address(relu_mask) + offset, count), value)
     return value
 
 
 @inline
-def where_above(relu_mask, minimum, value):
-    """value, and 0 where relu_mask ≤ minimum."""
-    return _where_not_at_most(relu_mask, minimum, value, splat(np.float32(0)))
+def select_above(x, minimum, value):
+    """value where x > minimum or x is NaN, else 0."""
+    return _select_not_less_or_equal(x, minimum, value, splat(np.float32(0)))
 
 
 @inline
-def where_greater(x, y, value, other):
+def select_greater(x, y, value, other):
     """value where x > y or x is NaN, else other."""
-    return _where_greater(x, y, value, _where_equal(x, x, other, value))
+    return _select_greater(x, y, value, _select_equal(x, x, other, value))
 
 
 @inline
-def where_equal(x, y, value):
+def select_equal(x, y, value):
     """value where x = y, else 0."""
-    return _where_equal(x, y, value, splat(np.float32(0)))
+    return _select_equal(x, y, value, splat(np.float32(0)))
 
 
 @intrinsic
-def at_least(context, value, minimum):
+def maximum(context, value, minimum):
     """max(value, minimum); a NaN stays one."""
 
     def emit(context, builder, signature, arguments):
@@ -268,7 +277,7 @@ def at_least(context, value, minimum):
 
 @intrinsic
 def load_bytes(context, address):
-    """WIDTH unsigned bytes as numbers."""
+    """A vector of WIDTH unsigned bytes, as float32."""
 
     def emit(context, builder, signature, arguments):
         value = builder.load(pointer(builder, arguments[0], ir.VectorType(BYTE, WIDTH)))
@@ -280,18 +289,20 @@ def load_bytes(context, address):
 
 @intrinsic
 def store_bytes(context, value, address):
-    """Numbers from 0 to 255 as unsigned bytes."""
+    """Write numbers from 0 to 255 as unsigned bytes."""
 
     def emit(context, builder, signature, arguments):
-        value, place = arguments
+        value, target = arguments
         value = builder.fptoui(value, ir.VectorType(BYTE, WIDTH))
-        builder.store(value, pointer(builder, place, value.type)).align = 1
+        builder.store(value, pointer(builder, target, value.type)).align = 1
         return context.get_dummy_value()
 
     return types.void(vector, types.int64), emit
 
 
 def _operator(function: Any, name: str) -> None:
+    """Give vectors a binary operator, LLVM's instruction of this name."""
+
     @intrinsic
     def combine(context, x, y):
         def emit(context, builder, signature, arguments):
@@ -311,8 +322,8 @@ _operator(operator.sub, "fsub")
 
 
 @compiled
-def clear(address, length):
-    """Zeros, `length` bytes of them."""
+def zero_fill(address, length):
+    """Write `length` bytes of zeros."""
     zero = splat(np.float32(0))
     for at in range(address, address + length, BYTES):
-        store_some(zero, at, (address + length - at) // 4)
+        store_up_to(zero, at, (address + length - at) // 4)

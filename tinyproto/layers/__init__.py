@@ -2,12 +2,13 @@
 
     y, backward = layer(x, train=False)
     dx = backward(dy)            # the gradient at the input and nothing else: what an attack needs
-    dx = backward(dy, grads)     # also adds the parameters' gradients into grads
+    dx = backward(dy, grads)     # also adds the gradients of the parameters into grads
 
-No tape, and nothing is left on the layer: it can be called twice, and each `backward` keeps its own
-memory and can be called again. What went in and came out is kept, not copied: leave both as they
-are until the backward pass is done. `grads` is a tree like `layer.params` (`parameters.zeros`); a
-slot that is not in it is not computed, which freezes that parameter. Images are NHWC.
+There is no tape, and a call stores nothing on the layer: a layer can be called twice, and each
+`backward` keeps its own memory and can be called several times. It keeps x and y themselves, not
+copies: do not change them before the backward pass is done. `grads` is a tree like `layer.params`
+(`parameters.zeros` makes one); the gradient of a parameter without a slot in it is not computed,
+which freezes that parameter. Images are NHWC: (N, height, width, channels).
 """
 
 from .base import Backward, Layer, initialize

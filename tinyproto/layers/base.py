@@ -1,5 +1,6 @@
-"""What a layer is, and how its weights start."""
+"""What a layer is, and how its weights are initialized."""
 
+import inspect
 import math
 from typing import Any, Protocol
 
@@ -11,30 +12,110 @@ from ..random import normal
 
 
 class Backward(Protocol):
-    """dy ↦ dx; with a tree of gradients, the parameters' are added into it too."""
+    """dy ↦ dx; with a tree of gradients, those of the parameters are added into it too."""
 
     def __call__(self, dy: Array, grads: Tree | None = None) -> Array: ...
 
 
 class Layer:
-    """A function with parameters. `params` is a tree of arrays, empty for a layer without."""
+    """A function with parameters, the base class of all layers.
+
+    A subclass computes y and the function `backward` in `__call__`. One whose pass can include a
+    ReLU also overrides `forward_relu`.
+
+    Attributes
+    ----------
+    params : dict
+        Tree of arrays (see `tinyproto.parameters`), empty for a layer without parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Layer
+    >>> class Scale(Layer):
+    ...     def __init__(self):
+    ...         self.params = {"scale": np.ones(1)}
+    ...
+    ...     def __call__(self, x, train=False):
+    ...         def backward(dy, grads=None):
+    ...             if grads and "scale" in grads:
+    ...                 grads["scale"] += (x * dy).sum()
+    ...             return self.params["scale"] * dy
+    ...
+    ...         return self.params["scale"] * x, backward
+    >>> y, backward = Scale()(np.array([[1.0, 2.0]]))
+    >>> grads = {"scale": np.zeros(1)}
+    >>> backward(np.array([[3.0, 3.0]]), grads)
+    array([[3., 3.]])
+    >>> grads["scale"]
+    array([9.])
+    """
 
     params: Tree
 
     def __init__(self) -> None:
         self.params = {}
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Restore the default `forward_relu` where a subclass inherits a fused one, but overrides
+        another method of the class that defines it: the fused pass may ignore the new method."""
+        super().__init_subclass__(**options)
+        owner = next(base for base in cls.__mro__ if "forward_relu" in vars(base))
+        methods = [name for name, value in vars(owner).items() if inspect.isfunction(value)]
+        changed = [name for name in methods if getattr(cls, name) is not vars(owner)[name]]
+        if owner is not cls and set(changed) - {"__init__", "__repr__"}:
+            cls.forward_relu = Layer.forward_relu  # type: ignore[method-assign]
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         raise NotImplementedError
 
+    def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        """Compute the layer and a ReLU after it; `Sequential` calls this where a ReLU follows.
+
+        The default computes one after the other. A layer that can do both in one pass over y
+        overrides it, with the same result. A subclass of such a layer that overrides `__call__`,
+        or a method that `__call__` uses, gets the default back.
+        """
+        from .elementwise import ReLU  # which imports this module
+
+        y, backward = self(x, train)
+        y, relu_backward = ReLU()(y)
+
+        def backward_both(dy: Array, grads: Tree | None = None) -> Array:
+            return backward(relu_backward(dy), grads)
+
+        return y, backward_both
+
 
 def initialize(layer: Any, seed: int) -> Any:
-    """Draw the weights of a layer anew, each by its path: Kaiming's start (He and others,
-    arXiv 1502.01852), normal with variance 2 / fan-in, which keeps the variance of what passes
-    through ReLUs. Returns the layer.
+    """Draw the weights of a layer at random, in place: Kaiming initialization.
 
-    Weights are the leaves called "weight", whose last axis is that of the outputs. What else there
-    is (biases, BatchNorm, prototypes) is left as it was constructed.
+    Parameters
+    ----------
+    layer : Layer
+        Its weights are the leaves of `layer.params` called "weight", whose last axis is that of the
+        outputs. All other parameters (biases, BatchNorm, prototypes) stay as they are.
+    seed : int
+        Seed of the random numbers. Each weight has a stream of its own, named by its path: it does
+        not depend on what other layers there are.
+
+    Returns
+    -------
+    Layer
+        The layer itself.
+
+    Notes
+    -----
+    Normal with mean 0 and variance 2 / fan-in, where fan-in is the number of inputs to one output.
+    That keeps the variance of the activations constant through layers with ReLUs (He, Zhang, Ren
+    and Sun, arXiv 1502.01852, section 2.2).
+
+    Examples
+    --------
+    >>> from tinyproto.layers import Linear, initialize
+    >>> layer = initialize(Linear(1000, 50), seed=1)
+    >>> round(float(layer.params["weight"].var() * 1000), 1)
+    2.0
     """
     for path, leaf in leaves(layer.params):
         if path.rpartition("/")[2] == "weight":
@@ -53,15 +134,12 @@ def positive_integers(owner: str, **values: Any) -> None:
 
 
 def check_input(owner: str, x: Array, dimensions: int, features: int | None = None) -> None:
-    """Raise ValueError unless x is of floating-point numbers, has so many axes and, at the last,
-    so many features."""
+    """Raise ValueError unless x holds floating-point numbers and has so many axes and, if given, so
+    many features along the last."""
     if x.dtype.kind != "f":
         raise ValueError(f"{owner} expects floating-point numbers, not {x.dtype}")
     if x.ndim != dimensions or (features is not None and x.shape[-1] != features):
         form = "(N, H, W, C)" if dimensions == 4 else "(N, d)"
-        wanted = (
-            form
-            if features is None
-            else form.replace("C", f"{features}").replace("d", f"{features}")
-        )
-        raise ValueError(f"{owner} expects x of shape {wanted}, not {x.shape}")
+        if features is not None:
+            form = form.replace("C", f"{features}").replace("d", f"{features}")
+        raise ValueError(f"{owner} expects x of shape {form}, not {x.shape}")

@@ -1,4 +1,4 @@
-"""Batch normalization (Ioffe and Szegedy, arXiv 1502.03167), with both of its backward passes.
+"""Batch normalization (Ioffe and Szegedy, arXiv 1502.03167): its forward and backward pass.
 
 For each channel, over the m = N · H · W pixels of a batch, in train mode,
 
@@ -8,7 +8,8 @@ and, since μ and σ² depend on every x (write s = √(σ² + ε); ∂σ²/∂x
 
     dβ = Σ dy      dγ = Σ dy x̂      dx = γ/s (dy − dβ/m − x̂ dγ/m).
 
-In eval mode μ and σ² are the running averages, constants: dx = γ/s dy, and dγ, dβ are as above.
+In eval mode μ and σ² are the running averages, which are constants: dx = γ/s dy, and dγ and dβ are
+as above.
 """
 
 import math
@@ -29,11 +30,50 @@ from .base import Backward, Layer, check_input, positive_integers
 
 
 class BatchNorm(Layer):
-    """y like x (N, H, W, C) or (N, C), each channel normalized and scaled.
+    """Batch normalization of images (N, H, W, C) or rows (N, C), channel by channel.
 
-    Parameters: scale γ, shift β, and the running averages running_mean, running_variance (C,). A
-    backward pass in train mode appends its batch's mean and variance (n/(n − 1) times σ², as
-    PyTorch has it) to the lists that are their slots in `grads`; an optimizer's step folds them in.
+    In train mode a channel is normalized with the mean and variance of the batch, in eval mode with
+    their running averages.
+
+    Parameters
+    ----------
+    channels : int
+        C, the length of the last axis of x.
+    epsilon : float
+        Added to the variance, above 0.
+
+    Attributes
+    ----------
+    params : dict
+        "scale" γ, "shift" β, and the running averages "running_mean" and "running_variance", (C,)
+        each.
+
+    Raises
+    ------
+    ValueError
+        For channels below 1, epsilon not above 0, an x of another shape; and, in train mode, for a
+        batch with only one value a channel.
+
+    Notes
+    -----
+    The module's docstring derives the gradients. The layer does not change its running averages
+    itself: a backward pass in train mode appends the mean and variance of its batch to the lists
+    that are their slots in `grads`, and the next step of the optimizer averages them in. The
+    variance there is m/(m − 1) σ², as in PyTorch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import BatchNorm
+    >>> x = np.array([[1.0, 10.0], [3.0, 30.0]])
+    >>> y, backward = BatchNorm(2)(x, train=True)
+    >>> np.round(y, 3)
+    array([[-1., -1.],
+           [ 1.,  1.]])
+    >>> grads = {"running_mean": []}
+    >>> dx = backward(np.ones_like(y), grads)
+    >>> grads["running_mean"]
+    [array([ 2., 20.])]
     """
 
     def __init__(self, channels: int, *, epsilon: float = 1e-5):
@@ -49,14 +89,14 @@ class BatchNorm(Layer):
         }
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, minimum=-math.inf)
+        return self._forward(x, train, minimum=-math.inf)
 
     def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        """max(y, 0): the layer and a ReLU after it. dy counts as 0 where y is not above 0, which
-        the backward pass sees by computing y again: cheaper than fetching it."""
-        return self._pass(x, train, minimum=0.0)
+        """The layer and a ReLU after it in one pass. The backward pass computes y again to see
+        where it is above 0: that is cheaper than reading it."""
+        return self._forward(x, train, minimum=0.0)
 
-    def _pass(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
+    def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
         xp, scale, shift = array_module(x), self.params["scale"], self.params["shift"]
         check_input("BatchNorm", x, 2 if x.ndim == 2 else 4, len(scale))
         images, channels = len(x), x.shape[-1]
@@ -99,19 +139,20 @@ class BatchNorm(Layer):
 
 
 def _moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance of each channel of x (N, P, C), from those of the images (Chan and others,
-    1979): Σ (x − μ)² = Σ_n (Σ_p (x − μ_n)² + P (μ_n − μ)²)."""
+    """Mean and variance of each channel of x (N, P, C), from those of the images (Chan, Golub and
+    LeVeque, 1979): Σ (x − μ)² = Σ_n (Σ_p (x − μ_n)² + P (μ_n − μ)²)."""
     xp, (images, pixels, channels) = array_module(x), x.shape
     m = images * pixels
     if m < 2:
         raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {m}")
-    means, rest, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in "mrs")
-    channel_moments(images, x, means, rest, squares)
-    means = means.astype(np.float64) + rest / np.float64(pixels)
+    means, remainders, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in "mrs")
+    channel_moments(images, x, means, remainders, squares)
+    means = means.astype(np.float64) + remainders / np.float64(pixels)
     mean = means.mean(axis=0)
     variance = (_over_images(squares) + pixels * ((means - mean) ** 2).sum(axis=0)) / m
     return mean.astype(x.dtype), variance.astype(x.dtype)
 
 
 def _over_images(total: Array) -> Array:
+    """The sum over the images, in float64."""
     return total.sum(axis=0, dtype=np.float64)

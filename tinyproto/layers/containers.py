@@ -1,7 +1,6 @@
-"""Layers made of layers. The tree of their parameters is made of the parts' own."""
+"""Layers made of layers. Their trees of parameters are made of the trees of their parts."""
 
 import math
-from typing import Any
 
 from ..backend import memory
 from ..backend.device import Array, array_module
@@ -12,11 +11,31 @@ from .elementwise import ReLU
 
 
 class Sequential(Layer):
-    """One layer after another; the gradient goes back through them in turn.
+    """Layers one after the other; the gradient goes back through them in reverse order.
 
-    A layer that can take the ReLU after it into its own pass (`forward_relu`) does.
+    Where a plain ReLU follows a layer, that layer's `forward_relu` computes both.
 
-    The parameters of the third layer are `params["2"]`, if it has any.
+    Parameters
+    ----------
+    *layers : Layer
+        In the order in which they are applied.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    params : dict
+        The parameters of the third layer are `params["2"]`, if it has any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Linear, ReLU, Sequential
+    >>> network = Sequential(Linear(4, 8), ReLU(), Linear(8, 3))
+    >>> y, backward = network(np.ones((2, 4), np.float32))
+    >>> y.shape, backward(y).shape
+    ((2, 3), (2, 4))
+    >>> list(network.params)
+    ['0', '2']
     """
 
     def __init__(self, *layers: Layer):
@@ -25,16 +44,13 @@ class Sequential(Layer):
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         passes: list[tuple[str, Backward]] = []
-        fused = False
-        for i, layer in enumerate(self.layers):
-            if fused:  # this ReLU was part of the layer before
-                fused = False
-                continue
-            after = self.layers[i + 1] if i + 1 < len(self.layers) else None
-            fused = type(after) is ReLU and "forward_relu" in vars(type(layer))
-            forward: Any = layer
-            x, backward = (forward.forward_relu if fused else forward)(x, train)
+        i = 0
+        while i < len(self.layers):
+            layer = self.layers[i]
+            with_relu = i + 1 < len(self.layers) and type(self.layers[i + 1]) is ReLU
+            x, backward = layer.forward_relu(x, train) if with_relu else layer(x, train)
             passes.append((str(i), backward))
+            i += 2 if with_relu else 1
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
             for name, backward in reversed(passes):
@@ -45,8 +61,37 @@ class Sequential(Layer):
 
 
 class Residual(Layer):
-    """y = body(x) + shortcut(x) (He and others, arXiv 1512.03385), so dx is the sum of the two
-    parts' gradients; without a shortcut it is x itself. Parameters: "body", "shortcut"."""
+    """y = body(x) + shortcut(x), or body(x) + x: a residual connection.
+
+    dx is the sum of the gradients of the two parts (He, Zhang, Ren and Sun, arXiv 1512.03385).
+
+    Parameters
+    ----------
+    body : Layer
+    shortcut : Layer, optional
+        Where the body changes the shape, a layer that changes it likewise; the identity otherwise.
+
+    Attributes
+    ----------
+    params : dict
+        "body" and "shortcut", if they have parameters.
+
+    Raises
+    ------
+    ValueError
+        When called, if the two parts give different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Residual, Sequential
+    >>> double = Residual(Sequential())  # a body without layers is the identity
+    >>> y, backward = double(np.array([[1.0, 2.0]]))
+    >>> y
+    array([[2., 4.]])
+    >>> backward(np.ones((1, 2)))
+    array([[2., 2.]])
+    """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None):
         self.body, self.shortcut = body, shortcut
@@ -54,31 +99,32 @@ class Residual(Layer):
         self.params = {name: part.params for name, part in parts.items() if part.params}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, minimum=-math.inf)
+        return self._forward(x, train, minimum=-math.inf)
 
     def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        """max(y, 0): the layer and a ReLU after it, in one pass over y."""
-        return self._pass(x, train, minimum=0.0)
+        """The layer and a ReLU after it in one pass over y."""
+        return self._forward(x, train, minimum=0.0)
 
-    def _pass(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
-        through, body = self.body(x, train)
-        beside, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
-        if beside.shape != through.shape:
-            raise ValueError(f"Residual: body gives {through.shape}, shortcut {beside.shape}")
-        y = _sum(through, beside, minimum)
+    def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
+        y_body, body = self.body(x, train)
+        y_shortcut, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
+        if y_shortcut.shape != y_body.shape:
+            raise ValueError(f"Residual: body gives {y_body.shape}, shortcut {y_shortcut.shape}")
+        y = _sum(y_body, y_shortcut, minimum)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             grads = grads or {}
             if minimum == 0:
-                dy = _masked(y, dy)
-            dx = body(dy, grads.get("body"))
-            beside = shortcut(dy, grads.get("shortcut")) if shortcut else dy
-            return _sum(dx, beside, -math.inf)
+                dy = _relu_gradient(y, dy)
+            dx_body = body(dy, grads.get("body"))
+            dx_shortcut = shortcut(dy, grads.get("shortcut")) if shortcut else dy
+            return _sum(dx_body, dx_shortcut, -math.inf)
 
         return y, backward
 
 
 def _rows(x: Array) -> Array:
+    """x as (N, n), contiguous."""
     return array_module(x).ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
 
 
@@ -90,7 +136,7 @@ def _sum(a: Array, b: Array, minimum: float) -> Array:
     return y.reshape(a.shape)
 
 
-def _masked(y: Array, dy: Array) -> Array:
+def _relu_gradient(y: Array, dy: Array) -> Array:
     """dy where y > 0, else 0."""
     rows = _rows(y)
     dx = memory.empty_like(rows)

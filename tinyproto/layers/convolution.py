@@ -1,42 +1,61 @@
-"""Convolution, and which of three modules computes it.
-
-`im2col` is plain and works for all; `kernels.direct` and `kernels.winograd` are made for float32
-on the CPU. Each has `forward`, `input_gradient` and `weight_gradient`.
-"""
-
-from types import ModuleType
-from typing import Any
+"""Convolution. `convolution_backend` says which module computes it."""
 
 import numpy as np
 
 from ..backend.device import Array, array_module
+from ..cpu.geometry import Geometry
 from ..parameters import Tree
-from . import im2col
 from .base import Backward, Layer, check_input, initialize, positive_integers
-
-LEAST_CHANNELS = 16
-"""Where fewer channels go in, Winograd's transforms cost more than its products save."""
-
-
-def way(x: Array, weight: Array, stride: int, padding: int, channels: int) -> ModuleType:
-    """The module that computes a pass over so many channels (for dW, the fewer of in and out).
-
-    Depends on no batch size: the same image gives the same bits in any batch.
-    """
-    if array_module(x) is not np or x.dtype != np.float32 or weight.dtype != np.float32:
-        return im2col
-    from ..cpu import direct, winograd  # these import Numba
-
-    if len(weight) == 3 and stride == 1 and padding <= 2 and channels >= LEAST_CHANNELS:
-        return winograd
-    return direct
+from .convolution_backend import WeightCache, prepared_weights, select_backend
 
 
 class Conv2D(Layer):
-    """y (N, height, width, out_channels) of x (N, H, W, in_channels), zeros beyond the edges.
+    """Convolution of images (N, H, W, in_channels) with zero padding.
 
-    height = (H + 2 padding − kernel_size) // stride + 1, the width likewise. Parameters: weight
-    (kernel_size, kernel_size, in, out), bias (out,).
+    y is (N, height, width, out_channels), height = (H + 2 padding − kernel_size) // stride + 1, the
+    width likewise.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    kernel_size : int
+        Side of the square kernel, in pixels.
+    stride : int
+        Pixels of x from one window to the next.
+    padding : int
+        Rows and columns of zeros around the image, on each side.
+    bias : bool
+        Whether to add a bias.
+
+    Attributes
+    ----------
+    params : dict
+        "weight" (kernel_size, kernel_size, in_channels, out_channels), drawn by `initialize` with
+        seed 0, and "bias" (out_channels,), zeros.
+
+    Raises
+    ------
+    ValueError
+        For a size below 1 or a negative padding; when called, for an image of another shape or
+        smaller than the kernel.
+
+    Notes
+    -----
+    With S = stride, P = padding, and x = 0 outside the image,
+
+        y[h, w, o] = Σ_{a, b, c} x[h S − P + a, w S − P + b, c] weight[a, b, c, o] + bias[o].
+
+    Float32 on the CPU is computed by Winograd's algorithm or by direct sums, everything else by
+    im2col and a matrix product: see `tinyproto.cpu.winograd`, `tinyproto.cpu.direct` and
+    `tinyproto.layers.im2col`, which derive the gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Conv2D
+    >>> y, backward = Conv2D(3, 16, 3, stride=2, padding=1)(np.ones((5, 32, 32, 3), np.float32))
+    >>> y.shape, backward(y).shape
+    ((5, 16, 16, 16), (5, 32, 32, 3))
     """
 
     def __init__(
@@ -59,7 +78,7 @@ class Conv2D(Layer):
         if not isinstance(padding, int | np.integer) or padding < 0:
             raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
         self.size, self.stride, self.padding = kernel_size, stride, padding
-        self.weight_cache: dict[bool, Any] | None = None  # a folded network's transformed weights
+        self.weight_cache: WeightCache | None = None  # of a folded network, see `fold`
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.params = {"weight": np.zeros(shape, dtype=np.float32)}
         if bias:
@@ -67,50 +86,53 @@ class Conv2D(Layer):
         initialize(self, seed=0)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        return self._pass(x, train, relu=False)
+        return self._forward(x, train, relu=False)
 
     def forward_relu(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        """max(y, 0): the layer and a ReLU after it, in one pass over y."""
-        return self._pass(x, train, relu=True)
+        """The layer and a ReLU after it in one pass over y."""
+        return self._forward(x, train, relu=True)
 
-    def _pass(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
+    def _forward(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
         xp, bias = array_module(x), self.params.get("bias")
         weight = xp.ascontiguousarray(self.params["weight"])
-        check_input("Conv2D", x, 4, weight.shape[2])
+        channels, out_channels = weight.shape[2:]
+        check_input("Conv2D", x, 4, channels)
         x = xp.ascontiguousarray(x)
         if bias is not None:
             bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
-        shape = (len(x), *(self._reach(pixels) for pixels in x.shape[1:3]), weight.shape[3])
-        form = (self.stride, self.padding)
-        weight_cache = self.weight_cache
-        if train and weight_cache:
-            weight_cache.clear()  # the weights are about to change
-        weight_cache = None if train else weight_cache
-        forward = way(x, weight, *form, channels=weight.shape[2]).forward
-        y = forward(x, weight, bias, *form, shape, relu, weight_cache)
+        height, width = self.output_size(x.shape[1]), self.output_size(x.shape[2])
+        shape = (len(x), height, width, out_channels)
+        geometry = Geometry(self.size, self.stride, self.padding, x.shape, shape)
+        if train and self.weight_cache:
+            self.weight_cache.clear()  # the weights are about to change
+        cache = None if train else self.weight_cache
+        backend = select_backend(x, weight, self.stride, self.padding, channels)
+        weights = prepared_weights(backend, weight, geometry, False, cache)
+        y = backend.forward(x, weights, bias, geometry, relu)
         relu_mask = y if relu else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dy = xp.ascontiguousarray(dy, dtype=x.dtype).reshape(shape)
             if grads and ("weight" in grads or "bias" in grads):
-                channels = min(weight.shape[2:])
-                weight_gradient = way(x, weight, *form, channels=channels).weight_gradient
-                gradients = weight_gradient(x, dy, weight, *form, relu_mask)
+                fewer = min(channels, out_channels)
+                backend = select_backend(x, weight, self.stride, self.padding, fewer)
+                gradients = backend.weight_gradient(x, dy, geometry, relu_mask)
                 for name, gradient in zip(("weight", "bias"), gradients, strict=True):
                     if name in grads:
                         grads[name] += gradient
-            input_gradient = way(dy, weight, *form, channels=weight.shape[3]).input_gradient
-            dx: Array = input_gradient(dy, weight, *form, x.shape, relu_mask, weight_cache)
-            return dx
+            backend = select_backend(dy, weight, self.stride, self.padding, out_channels)
+            weights = prepared_weights(backend, weight, geometry, True, cache)
+            return backend.input_gradient(dy, weights, geometry, relu_mask)
 
         return y, backward
 
-    def _reach(self, pixels: int) -> int:
-        """How many windows stand along `pixels`."""
-        room = pixels + 2 * self.padding - self.size
-        if room < 0:
+    def output_size(self, pixels: int) -> int:
+        """The height or width of y, for an image of so many pixels. Raises ValueError for fewer
+        than the kernel needs."""
+        last = pixels + 2 * self.padding - self.size  # where the last window can begin
+        if last < 0:
             raise ValueError(
                 f"Conv2D: windows of {self.size} pixels do not fit an image of {pixels} "
                 f"with padding {self.padding}"
             )
-        return room // self.stride + 1
+        return last // self.stride + 1

@@ -13,7 +13,20 @@ from .base import Backward, Layer, check_input
 
 
 class ReLU(Layer):
-    """y = max(x, 0); dx = dy where y > 0 and 0 elsewhere (at x = 0 too)."""
+    """y = max(x, 0), for x of any shape.
+
+    dx is dy where y > 0, and 0 elsewhere, so also at x = 0. A NaN stays a NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import ReLU
+    >>> y, backward = ReLU()(np.array([[-1.0, 0.0, 2.0]]))
+    >>> y
+    array([[0., 0., 2.]])
+    >>> backward(np.ones((1, 3)))
+    array([[0., 0., 1.]])
+    """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
@@ -30,7 +43,30 @@ class ReLU(Layer):
 
 
 class Normalize(Layer):
-    """y = (x − mean)/std, channel by channel: as a layer, so that an attack works in pixels."""
+    """y = (x − mean)/std, channel by channel.
+
+    As the first layer of a network, it lets attacks work on pixels in [0, 1].
+
+    Parameters
+    ----------
+    mean, std : sequence of float
+        One number a channel, of the last axis of x; std above 0.
+
+    Raises
+    ------
+    ValueError
+        If std is not above 0 or not as long as mean; when called, for other numbers of channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Normalize
+    >>> y, backward = Normalize([0.5, 0.5], [0.25, 0.125])(np.array([[1.0, 0.5]]))
+    >>> y
+    array([[2., 0.]])
+    >>> backward(np.ones((1, 2)))
+    array([[4., 8.]])
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         super().__init__()

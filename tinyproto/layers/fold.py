@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolution before it, for eval mode.
+"""Fold BatchNorm into the convolution before it, for eval mode.
 
 There BatchNorm is y = γ (v − μ)/s + β with constants, s = √(σ² + ε), and v = x * W + b is linear in
 W and b. So y = x * W′ + b′ with, channel by channel,
@@ -18,15 +18,40 @@ from .convolution import Conv2D
 
 
 def fold(layer: Layer) -> Layer:
-    """A copy that computes the same in eval mode, up to rounding, with fewer layers: each BatchNorm
-    right behind a Conv2D of a Sequential is gone. Its convolutions keep what Winograd's algorithm
-    makes of their weights, four times their size and again for the gradient: these must not be
-    changed in place."""
+    """Copy a layer for eval mode, with each BatchNorm folded into the Conv2D before it.
+
+    The copy computes the same up to rounding, faster. Only a BatchNorm directly after a Conv2D in
+    a `Sequential` is folded, at any depth of nested `Sequential` and `Residual` layers.
+
+    Parameters
+    ----------
+    layer : Layer
+
+    Returns
+    -------
+    Layer
+        A copy that does not follow further training of `layer`. Its convolutions keep their weights
+        in the form that the forward and the backward pass need (for Winograd's algorithm, four
+        times the size of the weights each). So do not change these weights in place: assign a new
+        array, which is noticed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import BatchNorm, Conv2D, ReLU, Sequential, fold
+    >>> layer = Sequential(Conv2D(3, 4, 3), BatchNorm(4), ReLU())
+    >>> folded = fold(layer)
+    >>> [type(part).__name__ for part in folded.layers]
+    ['Conv2D', 'ReLU']
+    >>> x = np.random.default_rng(0).random((2, 8, 8, 3))
+    >>> bool(np.allclose(folded(x)[0], layer(x)[0]))
+    True
+    """
     if type(layer) is Sequential:
         folded: list[Layer] = []
         for part in layer.layers:
             if type(part) is BatchNorm and folded and type(folded[-1]) is Conv2D:
-                folded[-1] = _absorb(folded[-1], part)
+                folded[-1] = _fold_pair(folded[-1], part)
             else:
                 folded.append(fold(part))
         return Sequential(*folded)
@@ -38,13 +63,13 @@ def fold(layer: Layer) -> Layer:
     return copied
 
 
-def _absorb(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
-    """W′ and b′, computed in float64."""
-    before, weight = convolution.params, convolution.params["weight"]
+def _fold_pair(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
+    """The convolution with W′ and b′, computed in float64."""
+    weight = convolution.params["weight"]
     xp = array_module(weight)
     values = {name: value.astype(np.float64) for name, value in norm.params.items()}
     gain = values["scale"] / xp.sqrt(values["running_variance"] + norm.epsilon)
-    offset = before.get("bias", 0) - values["running_mean"]
+    offset = convolution.params.get("bias", 0) - values["running_mean"]
     folded = copy.copy(convolution)
     folded.weight_cache = {}
     folded.params = {

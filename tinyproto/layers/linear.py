@@ -1,9 +1,9 @@
-"""Linear layers, and images as rows of numbers.
+"""Linear layers, and flattening images into rows.
 
     y = x W + b       dx = dy Wᵀ       dW = xᵀ dy       db = Σ_n dy_n
 
-The products that an attack needs are taken example by example, so that an example's bits do not
-depend on the batch it came in.
+y and dx are computed example by example, so that the bits of an example do not depend on the batch
+that it is in.
 """
 
 import math
@@ -17,14 +17,44 @@ from .base import Backward, Layer, check_input, initialize, positive_integers
 
 
 def rowwise(x: Array, weight: Array) -> Array:
-    """x (N, k) times weight (k, o), each row by itself."""
+    """x (N, k) times weight (k, o), one row at a time."""
     with one_blas_thread():
         product: Array = array_module(x).matmul(x[:, None, :], weight)[:, 0, :]
     return product
 
 
 class Linear(Layer):
-    """y (N, out_features) of x (N, in_features). Parameters: weight (in, out), bias (out,)."""
+    """Linear layer: y = x W + b, for x (N, in_features).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool
+        Whether to add a bias.
+
+    Attributes
+    ----------
+    params : dict
+        "weight" (in_features, out_features), drawn by `initialize` with seed 0, and "bias"
+        (out_features,), zeros.
+
+    Raises
+    ------
+    ValueError
+        For a size below 1; when called, for x of another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Linear
+    >>> layer = Linear(2, 1)
+    >>> layer.params["weight"][...] = [[3], [4]]
+    >>> y, backward = layer(np.ones((1, 2), np.float32))
+    >>> y
+    array([[7.]], dtype=float32)
+    >>> backward(np.ones((1, 1), np.float32))
+    array([[3., 4.]], dtype=float32)
+    """
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True):
         positive_integers("Linear", in_features=in_features, out_features=out_features)
@@ -52,7 +82,16 @@ class Linear(Layer):
 
 
 class Flatten(Layer):
-    """(N, …) as (N, d)."""
+    """Flatten each example: (N, …) as (N, d).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Flatten
+    >>> y, backward = Flatten()(np.zeros((5, 4, 4, 3)))
+    >>> y.shape, backward(y).shape
+    ((5, 48), (5, 4, 4, 3))
+    """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         def backward(dy: Array, grads: Tree | None = None) -> Array:

@@ -1,4 +1,4 @@
-"""Pooling. Windows that would jut out of the image are left out, as PyTorch does."""
+"""Pooling. As in PyTorch, there are no outputs for windows that are partly outside the image."""
 
 import numpy as np
 
@@ -11,13 +11,14 @@ from .base import Backward, Layer, check_input, positive_integers
 
 
 class _Pool2D(Layer):
+    """What the two kinds of pooling with windows have in common."""
+
     def __init__(self, size: int = 2, stride: int | None = None):
         super().__init__()
         self.size, self.stride = size, size if stride is None else stride
         positive_integers(type(self).__name__, size=size, stride=self.stride)
 
-    def _pooled(self, x: Array) -> tuple[int, int, int, int]:
-        """The shape of y."""
+    def _output_shape(self, x: Array) -> tuple[int, int, int, int]:
         name = type(self).__name__
         check_input(name, x, 4)
         if min(x.shape[1:3]) < self.size:
@@ -25,46 +26,97 @@ class _Pool2D(Layer):
         height, width = ((side - self.size) // self.stride + 1 for side in x.shape[1:3])
         return len(x), height, width, x.shape[3]
 
-    def _checked(self, dy: Array, shape: tuple[int, ...]) -> Array:
-        """dy, contiguous. The kernels look at no bounds: another shape must not get to them."""
+    def _check_gradient(self, dy: Array, shape: tuple[int, ...]) -> Array:
+        """dy, contiguous. The kernels check no bounds, so another shape must not reach them."""
         if dy.shape != shape:
             raise ValueError(f"{type(self).__name__} expects dy of shape {shape}, not {dy.shape}")
         return array_module(dy).ascontiguousarray(dy)
 
 
 class MaxPool2D(_Pool2D):
-    """The largest of each window (of a tie, the first in reading order), channel by channel."""
+    """Max pooling: the largest value of each window, channel by channel, for x (N, H, W, C).
+
+    The gradient goes to the pixel with the largest value; of several equal ones, to the first in
+    reading order. A NaN in a window is its largest value.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square window, in pixels.
+    stride : int, optional
+        Pixels from one window to the next; `size` if not given.
+
+    Raises
+    ------
+    ValueError
+        For a size or stride below 1; when called, for an image smaller than a window.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import MaxPool2D
+    >>> y, backward = MaxPool2D()(np.array([[1.0, 2.0], [4.0, 3.0]]).reshape(1, 2, 2, 1))
+    >>> y.ravel()
+    array([4.])
+    >>> backward(np.ones((1, 1, 1, 1))).ravel()
+    array([0., 0., 1., 0.])
+    """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
-        shape = self._pooled(x)
+        shape = self._output_shape(x)
         x = xp.ascontiguousarray(x)
-        y, winner = memory.empty_like(x, shape), xp.empty(shape, dtype=np.uint8)
+        y, argmax = memory.empty_like(x, shape), xp.empty(shape, dtype=np.uint8)
         if self.size > 15:
-            winner = winner.astype(np.int32)
-        max_pool(len(x) * shape[1], x, self.stride, self.size, y, winner)
+            argmax = argmax.astype(np.int32)
+        max_pool(len(x) * shape[1], x, self.stride, self.size, y, argmax)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = memory.empty_like(x)
-            dy = self._checked(dy, shape)
-            max_pool_backward(len(x) * x.shape[1], dy, winner, self.stride, self.size, dx)
+            dy = self._check_gradient(dy, shape)
+            max_pool_backward(len(x) * x.shape[1], dy, argmax, self.stride, self.size, dx)
             return dx
 
         return y, backward
 
 
 class AveragePool2D(_Pool2D):
-    """The mean of each window, channel by channel; a window's dy is shared out equally."""
+    """Average pooling: the mean of each window, channel by channel, for x (N, H, W, C).
+
+    The gradient of an output goes to all pixels of its window in equal parts.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square window, in pixels.
+    stride : int, optional
+        Pixels from one window to the next; `size` if not given.
+
+    Raises
+    ------
+    ValueError
+        For a size or stride below 1; when called, for an image smaller than a window.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import AveragePool2D
+    >>> y, backward = AveragePool2D()(np.array([[1.0, 2.0], [4.0, 3.0]]).reshape(1, 2, 2, 1))
+    >>> y.ravel()
+    array([2.5])
+    >>> backward(np.ones((1, 1, 1, 1))).ravel()
+    array([0.25, 0.25, 0.25, 0.25])
+    """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
-        shape = self._pooled(x)
+        shape = self._output_shape(x)
         y = memory.empty_like(x, shape)
         average_pool(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.size, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = memory.empty_like(x)
-            dy = self._checked(dy, shape)
+            dy = self._check_gradient(dy, shape)
             average_pool_backward(len(x) * x.shape[1], dy, self.stride, self.size, dx)
             return dx
 
@@ -72,13 +124,26 @@ class AveragePool2D(_Pool2D):
 
 
 class GlobalAveragePool(Layer):
-    """The mean over all pixels, (N, H, W, C) ↦ (N, C); dx is dy/(H W) at every pixel."""
+    """Global average pooling: the mean over all pixels, (N, H, W, C) ↦ (N, C).
+
+    dx is dy/(H W) at every pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import GlobalAveragePool
+    >>> y, backward = GlobalAveragePool()(np.arange(8.0).reshape(1, 2, 2, 2))
+    >>> y
+    array([[3., 4.]])
+    >>> backward(y).shape
+    (1, 2, 2, 2)
+    """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
         check_input("GlobalAveragePool", x, 4)
         images, height, width, channels = x.shape
-        share = x.dtype.type(1 / (height * width))
+        inverse_count = x.dtype.type(1 / (height * width))
         y = xp.empty((images, channels), dtype=x.dtype)
         flat = xp.ascontiguousarray(x).reshape(images, height * width, channels)
         channel_sums(images, flat, y)
@@ -86,8 +151,8 @@ class GlobalAveragePool(Layer):
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = memory.empty_like(x, (images, height * width, channels))
             global_average_pool_backward(
-                images, xp.ascontiguousarray(dy).reshape(images, channels), share, dx
+                images, xp.ascontiguousarray(dy).reshape(images, channels), inverse_count, dx
             )
             return dx.reshape(x.shape)
 
-        return y * share, backward
+        return y * inverse_count, backward

@@ -1,15 +1,16 @@
-"""Convolutions of any size and stride as products with windows that are never written down.
+"""Convolutions of any size and stride, computed directly: im2col without the columns.
 
-In NHWC, a window of K × K pixels is K runs of K · C numbers, one in each row of the image, and the
-windows of a row of outputs lie `stride` pixels apart. The micro-kernel takes its rows at any stride
-and sums over runs of runs, so it reads the windows where they are: only a strip of the image is
-copied, with its border of zeros, into a core's cache.
+In NHWC, a window of K × K pixels is K runs of K · C numbers, one in each of K rows of the image,
+and neighbouring windows begin `stride` pixels apart. The micro-kernel reads the rows of its left
+matrix at any stride, and sums over several runs, so it reads the windows where they are. Only a
+band of rows of the image, with the zeros of the padding around it, is copied into a core's cache.
 
-`convolve` is y = x * W, and dx for each of the stride² ways in which a pixel can lie under the
-windows; `weights` is dW.
+`packing` lays out the weights for the micro-kernel; `bands` copies bands and says where they are in
+memory; `convolve` is the forward pass and dx, `weights` is dW.
 """
 
 from .convolve import forward, input_gradient
+from .packing import prepare_weights
 from .weights import weight_gradient
 
-__all__ = ["forward", "input_gradient", "weight_gradient"]
+__all__ = ["forward", "input_gradient", "prepare_weights", "weight_gradient"]

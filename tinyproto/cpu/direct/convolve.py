@@ -6,178 +6,164 @@ So the pixels of one phase r₀ are a convolution of stride 1: of dy, with every
 in reverse, the first of them at h = i + e − (taps − 1). Rows and columns have S phases each.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ...backend.cpu import cpu_kernel, workers
 from ...backend.memory import empty
-from ..gemm import PANEL, product
-from ..simd import WIDTH, address, at_least, compiled, load, load_some, nothing, splat, store_some
-from .strips import GROUP_BYTES, STRIP_BYTES, copy_strip
+from ..gemm import NR, gemm
+from ..geometry import Geometry
+from ..simd import NO_MASK, WIDTH, address, compiled, load, load_up_to, maximum, splat, store_up_to
+from .bands import BAND_BYTES, GROUP_BYTES, copy_band, forward_layout
+from .packing import PackedTaps
+
+
+class OutputGrid(NamedTuple):
+    """Which outputs a call computes, and where their windows are.
+
+    There are out_rows × out_columns outputs. The first is pixel (y_top, y_left) of y, and its
+    window begins at pixel (x_top, x_left) of x, which is negative in the padding; the next ones
+    follow y_stride pixels further in y, and x_stride in x.
+    """
+
+    out_rows: int
+    out_columns: int
+    x_top: int
+    x_left: int
+    x_stride: int
+    y_top: int = 0
+    y_left: int = 0
+    y_stride: int = 1
 
 
 def forward(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    stride: int,
-    padding: int,
-    shape: tuple[int, ...],
-    relu: bool,
-    weight_cache: object = None,
+    x: np.ndarray, taps: PackedTaps, bias: np.ndarray | None, geometry: Geometry, relu: bool
 ) -> np.ndarray:
-    """y, of that shape, of x (N, H, W, in), float32, contiguous. weight (K, K, in, out), bias
-    (out,); relu: max(y, 0)."""
-    y = empty(shape)
-    taps = _pack(weight, 0, 0, 1, False)
-    where = np.array([stride, -padding, -padding, 1, 0, 0, *shape[1:3]])
-    _run(x, None, taps, bias, relu, where, y)
+    """y of x, float32, contiguous, with taps from `prepare_weights`; relu: max(y, 0)."""
+    y = empty(geometry.output_shape)
+    _, height, width, _ = geometry.output_shape
+    grid = OutputGrid(height, width, -geometry.padding, -geometry.padding, geometry.stride)
+    _convolve(x, None, taps[0, 0], bias, relu, grid, y)
     return y
 
 
 def input_gradient(
-    dy: np.ndarray,
-    weight: np.ndarray,
-    stride: int,
-    padding: int,
-    shape: tuple[int, ...],
-    relu_mask: np.ndarray | None,
-    weight_cache: object = None,
+    dy: np.ndarray, taps: PackedTaps, geometry: Geometry, relu_mask: np.ndarray | None
 ) -> np.ndarray:
-    """dx, of that shape; with a relu_mask (like dy), dy counts only where it is above 0."""
-    dx = empty(shape)
-    size = len(weight)
-    if size < stride:
-        dx[...] = 0  # some pixels are under no window
-    for row in range(min(stride, shape[1])):
-        for column in range(min(stride, shape[2])):
+    """dx, with taps from `prepare_weights`, transposed. With a relu_mask (like dy), dy counts as 0
+    where the mask is not above 0."""
+    _, height, width, _ = geometry.input_shape
+    stride, padding = geometry.stride, geometry.padding
+    dx = empty(geometry.input_shape)
+    if geometry.kernel_size < stride:
+        dx[...] = 0  # some pixels are in no window
+    for row in range(min(stride, height)):
+        for column in range(min(stride, width)):
             a, b = (row + padding) % stride, (column + padding) % stride
-            if a >= size or b >= size:
+            if (a, b) not in taps:
                 continue
-            taps = _pack(weight, a, b, stride, True)
-            top = (row + padding - a) // stride - taps.shape[1] + 1
-            left = (column + padding - b) // stride - taps.shape[2] // dy.shape[3] + 1
-            down, across = -(-(shape[1] - row) // stride), -(-(shape[2] - column) // stride)
-            where = np.array([1, top, left, stride, row, column, down, across])
-            _run(dy, relu_mask, taps, None, False, where, dx)
+            _, kernel_rows, run, _ = taps[a, b].shape
+            grid = OutputGrid(
+                out_rows=-(-(height - row) // stride),
+                out_columns=-(-(width - column) // stride),
+                x_top=(row + padding - a) // stride - kernel_rows + 1,
+                x_left=(column + padding - b) // stride - run // dy.shape[3] + 1,
+                x_stride=1,
+                y_top=row,
+                y_left=column,
+                y_stride=stride,
+            )
+            _convolve(dy, relu_mask, taps[a, b], None, False, grid, dx)
     return dx
 
 
-def _pack(weight: np.ndarray, a: int, b: int, step: int, transposed: bool) -> np.ndarray:
-    """Every step-th tap from (a, b) on, (panels, rows, columns · in, PANEL), zeros at the end;
-    transposed: the taps in reverse, in and out exchanged."""
-    rows, columns = len(range(a, len(weight), step)), len(range(b, len(weight), step))
-    channels, out = weight.shape[2:]
-    if transposed:
-        channels, out = out, channels
-    panels = empty((-(-out // PANEL), rows, columns * channels, PANEL))
-    _gather_taps(workers(weight.size * 16), weight, a, b, step, transposed, out, panels)
-    return panels
-
-
-@cpu_kernel
-def _gather_taps(worker, workers, weight, a, b, step, transposed, out, panels):
-    count, rows, run, _ = panels.shape
-    channels = weight.shape[3] if transposed else weight.shape[2]
-    columns = run // channels
-    for i in range(worker, count * rows * columns, workers):
-        p, tap = divmod(i, rows * columns)
-        u, v = divmod(tap, columns)
-        for c in range(channels):
-            row = panels[p, u, v * channels + c]
-            for n in range(PANEL):
-                o = p * PANEL + n
-                if o >= out:
-                    row[n] = 0
-                elif transposed:
-                    row[n] = weight[a + (rows - 1 - u) * step, b + (columns - 1 - v) * step, o, c]
-                else:
-                    row[n] = weight[a + u * step, b + v * step, c, o]
-
-
-def _run(
+def _convolve(
     x: np.ndarray,
     relu_mask: np.ndarray | None,
     taps: np.ndarray,
     bias: np.ndarray | None,
     relu: bool,
-    where: np.ndarray,
+    grid: OutputGrid,
     y: np.ndarray,
 ) -> None:
-    """Choose the strips and go. `where` is (stride, top, left) at x, then (stride, row, column) at
-    y, and how many outputs there are down and across."""
+    """Choose the bands, allocate, and run the kernel."""
     if y.size == 0:
         return
-    stride, _, _, _, _, _, down, across = (int(n) for n in where)
-    channels, out, rows = x.shape[3], y.shape[3], taps.shape[1]
-    columns = (across - 1) * stride + taps.shape[2] // channels
-    line = columns * channels * 4
-    lines = min(down, max(1, (STRIP_BYTES // line - rows) // stride + 1))
-    strip = (((lines - 1) * stride + rows) * line + 63) // 64 * 64
-    threads = workers(2 * y.size * taps[0].size // PANEL)
-    every = len(x) * -(-down // lines)
-    strips = max(1, min(GROUP_BYTES // strip, -(-every // threads)))
-    room = strips * strip // 4 + across * PANEL
-    _convolve(
+    _, kernel_rows, run, _ = taps.shape
+    sizes = grid.out_columns, kernel_rows, run, x.shape[3], grid.x_stride
+    row = forward_layout(*sizes, 1, 1).row
+    band_rows = max(1, (BAND_BYTES // row - kernel_rows) // grid.x_stride + 1)
+    band_rows = min(grid.out_rows, band_rows)
+    band = forward_layout(*sizes, band_rows, 1).band
+    threads = workers(2 * y.size * taps[0].size // NR)
+    total = len(x) * -(-grid.out_rows // band_rows)
+    bands = max(1, min(GROUP_BYTES // band, -(-total // threads)))
+    layout = forward_layout(*sizes, band_rows, bands)
+    _convolve_bands(
         threads,
         x,
-        nothing if relu_mask is None else relu_mask,
+        NO_MASK if relu_mask is None else relu_mask,
         taps,
-        np.zeros(out, dtype=np.float32) if bias is None else bias,
+        np.zeros(y.shape[3], dtype=np.float32) if bias is None else bias,
         np.float32(0 if relu else -np.inf),
-        where,
-        lines,
-        strips,
+        *grid,
+        band_rows,
+        bands,
         y,
-        empty((threads, room)),
+        empty((threads, layout.size // 4)),
     )
 
 
 @cpu_kernel
-def _convolve(worker, workers, x, relu_mask, taps, bias, minimum, where, lines, strips, y, scratch):
-    stride, top, left, apart, row, column, down, across = where
-    panels, rows, run, _ = taps.shape
-    channels = x.shape[3]
-    columns = (across - 1) * stride + run // channels
-    line = columns * channels * 4
-    strip = (((lines - 1) * stride + rows) * line + 63) // 64 * 64
+def _convolve_bands(
+    worker, workers, x, relu_mask, taps, bias, minimum,
+    out_rows, out_columns, x_top, x_left, x_stride, y_top, y_left, y_stride,
+    band_rows, bands, y, scratch,
+):  # fmt: skip
+    """An item of work is a group of `bands` bands, each for `band_rows` rows of outputs."""
+    panels, kernel_rows, run, _ = taps.shape
+    channels, out = x.shape[3], y.shape[3]
+    layout = forward_layout(out_columns, kernel_rows, run, channels, x_stride, band_rows, bands)
     sums = address(scratch[worker])
-    copies = sums + across * PANEL * 4
-    in_image = (down + lines - 1) // lines
-    every = len(x) * in_image
-    for start in range(worker * strips, every, workers * strips):
-        count = min(strips, every - start)
+    first_band = sums + layout.bands
+    pixels = layout.row // (channels * 4)
+    bands_of_image = (out_rows + band_rows - 1) // band_rows
+    total = len(x) * bands_of_image
+    for start in range(worker * bands, total, workers * bands):
+        count = min(bands, total - start)
         for z in range(count):
-            n, i = divmod(start + z, in_image)
-            high = min(lines, down - i * lines)
-            copy_strip(
-                x, relu_mask, n, top + i * lines * stride, left, (high - 1) * stride + rows, columns,
-                copies + z * strip,
+            n, i = divmod(start + z, bands_of_image)
+            rows = min(band_rows, out_rows - i * band_rows)
+            copy_band(
+                x, relu_mask, n, x_top + i * band_rows * x_stride, x_left,
+                (rows - 1) * x_stride + kernel_rows, pixels, first_band + z * layout.band,
             )  # fmt: skip
         for p in range(panels):
-            b = address(taps) + p * rows * run * PANEL * 4
+            panel = address(taps) + p * kernel_rows * run * NR * 4
             for z in range(count):
-                n, i = divmod(start + z, in_image)
-                for h in range(min(lines, down - i * lines)):
-                    a = copies + z * strip + h * stride * line
-                    product(
-                        across, y.shape[3] - p * PANEL, a, stride * channels * 4, rows, line,
-                        run, 4, b, run * PANEL * 4, PANEL * 4, sums, PANEL * 4,
+                n, i = divmod(start + z, bands_of_image)
+                for h in range(min(band_rows, out_rows - i * band_rows)):
+                    window = first_band + z * layout.band + h * x_stride * layout.row
+                    gemm(
+                        out_columns, out - p * NR, window, x_stride * channels * 4, kernel_rows,
+                        layout.row, run, 4, panel, run * NR * 4, NR * 4, sums, NR * 4,
                     )  # fmt: skip
-                    _finish(
-                        sums, across, p * PANEL, bias, minimum, n,
-                        row + (i * lines + h) * apart, column, apart, y,
-                    )  # fmt: skip
+                    row = y_top + (i * band_rows + h) * y_stride
+                    _store_row(
+                        sums, out_columns, p * NR, bias, minimum, n, row, y_left, y_stride, y
+                    )
 
 
 @compiled
-def _finish(sums, across, first, bias, minimum, n, row, column, apart, y):
-    """Write one panel of a row of outputs."""
+def _store_row(sums, out_columns, first, bias, minimum, n, row, left, stride, y):
+    """A row of outputs, the channels of one panel, from `first` on: max(sums + bias, minimum)."""
     _, height, width, out = y.shape
-    least = splat(minimum)
-    for c in range(first, min(out, first + PANEL), WIDTH):
-        left_over = out - c
-        offset = load_some(address(bias) + c * 4, left_over)
-        at = address(y) + (((n * height + row) * width + column) * out + c) * 4
-        for w in range(across):
-            value = at_least(load(sums + (w * PANEL + c - first) * 4) + offset, least)
-            store_some(value, at + w * apart * out * 4, left_over)
+    lowest = splat(minimum)
+    for c in range(first, min(out, first + NR), WIDTH):
+        remaining = out - c
+        b = load_up_to(address(bias) + c * 4, remaining)
+        target = address(y) + (((n * height + row) * width + left) * out + c) * 4
+        for w in range(out_columns):
+            value = maximum(load(sums + (w * NR + c - first) * 4) + b, lowest)
+            store_up_to(value, target + w * stride * out * 4, remaining)

@@ -1,9 +1,12 @@
-r"""3 × 3 convolutions with a quarter of the multiplications (Winograd; Lavin and Gray, 1509.09308).
+r"""3 × 3 convolutions with a quarter of the multiplications: Winograd's F(4 × 4, 3 × 3).
+
+The algorithm and its names (V, U, M; input, filter and output transform) are those of Lavin and
+Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308.
 
 **One row.** Four outputs of a filter with three taps, y_i = Σ_j g_j d_{i+j}, take 12 products when
-they are computed one by one. Six are enough. Read the taps as a polynomial g(t) = g₀ + g₁t + g₂t²,
-and four numbers e as e(t) = e₀ + e₁t + e₂t² + e₃t³: their product has degree 5, so it is known from
-its values at six points, and a value of a product is a product of values:
+each is computed by itself. Six are enough. Read the taps as a polynomial g(t) = g₀ + g₁t + g₂t²,
+and four numbers e as e(t) = e₀ + e₁t + e₂t² + e₃t³. Their product has degree 5, so its values at
+six points determine it, and a value of the product is the product of two values:
 
     (g e)(p) = g(p) e(p)        p = 0, a, −a, b, −b, ∞        (∞: the leading coefficients)
 
@@ -18,35 +21,39 @@ transpose of a product is the product of the transposes in reverse. With B = C,
 
     y = Aᵀ diag(G g) Bᵀ d = Aᵀ [(G g) ⊙ (Bᵀ d)].
 
-Scaling a row of Bᵀ and dividing the same row of G by it changes nothing, so the fractions are put
-into G, which meets only the weights. The points are ours to choose, and ±5/8 and ±3/2 are.
+Scaling a row of Bᵀ and dividing the same row of G by the same number changes nothing, so all
+fractions are moved into G, which is applied to the weights alone. The points can be chosen freely;
+here they are ±5/8 and ±3/2.
 
 **An image.** Apply this to the rows and then to the columns of a tile of 6 × 6 pixels: 4 × 4
-outputs from 6 · 6 = 36 products, instead of 16 · 9 = 144. With channels, each of the 36 products
-becomes a sum over them: 36 matrix products, tiles × in times in × out, all the multiplications
-that are left,
+outputs from 6 · 6 = 36 products, instead of 16 · 9 = 144. Neighbouring tiles overlap by two pixels.
+With channels, each of the 36 products becomes a sum over the input channels. Over all tiles that is
+one matrix product, (tiles × in) times (in × out), for each of the 36 positions f in a tile, which
+are called frequencies:
 
     V = Bᵀ d B      U = G g Gᵀ      M_f = V_f U_f  (f = 1 … 36)      y = Aᵀ M A.
 
-**Backwards.** dx is the same convolution of dy with the weights turned by 180°, in and out
-exchanged, and 2 − P pixels of padding for P. dW, by the chain rule through the formula above,
+**Backward.** dx is the same convolution of dy, with the weights rotated by 180°, in and out
+exchanged, and a padding of 2 − P where the forward pass had P. dW follows by the chain rule through
+the formula above,
 
     dM = A dy Aᵀ        dU_f = V_fᵀ dM_f        dW = Gᵀ dU G,
 
 summed over tiles.
 
-**Where the accuracy goes.** Bᵀ takes differences of pixels, Aᵀ weighs products by up to b³: what
-cancels leaves its rounding behind, the more the further the points lie from 1 on either side. With
-the points 0, ±1, ±2, ∞, which make integers of Bᵀ and Aᵀ and are the ones mostly used, the rounding
-of an output is about four times that of direct sums; 5/8 and 3/2, whose reciprocals nearly are each
-other, halve it for the same work. An infinity spoils all of every tile that sees it; and outputs
-that direct sums would give the same bits, of equal windows, may differ in the last ones.
+**Accuracy.** Bᵀ takes differences of pixels, and Aᵀ multiplies by up to b³: where large terms
+cancel, their rounding errors stay, and they grow as the points move away from 1 in either
+direction. With the usual points 0, ±1, ±2, ∞, which make Bᵀ and Aᵀ integer, the error of an output
+is about four times that of a direct sum; 5/8 and 3/2, nearly reciprocal to each other, halve it for
+the same work. An infinity in x spoils every output of the tiles that contain it, and two equal
+windows may give outputs that differ in the last bits, where a direct sum gives equal ones.
 
-`transforms` holds the matrices, `tiles` takes images apart and puts them together,
-`convolve` and `weights` are the two passes.
+`transforms` holds the matrices; `filters` computes U; `tiles` computes V and, from M, y; `layout`
+says where V and M are in memory; `convolve` is the forward pass and dx, `weights` is dW.
 """
 
 from .convolve import forward, input_gradient
+from .filters import prepare_weights
 from .weights import weight_gradient
 
-__all__ = ["forward", "input_gradient", "weight_gradient"]
+__all__ = ["forward", "input_gradient", "prepare_weights", "weight_gradient"]

@@ -1,11 +1,9 @@
-"""Images taken apart into transformed tiles, and put together again.
+"""The input transform of images, V = Bᵀ d B, and the output transform, y = Aᵀ M A, tile by tile.
 
-A *strip* is what one row of tiles sees: six rows of pixels (four of dy), from `top` down. Each of
-its columns is transformed once, though neighbouring tiles share two; then each tile's rows. What
-lies outside the image is 0, so tiles may jut out, and a channel count need be no multiple of
-anything: the last vector is filled up with zeros.
-
-Frequency f = 6 i + j of tile q lies at tiles + f · plane + q · row, in bytes, `channels` numbers.
+A tile row reads six rows of pixels (of dy: four), from `top` on. Each column of these pixels is
+transformed once, although neighbouring tiles share two; then the rows of each tile. Pixels outside
+the image are 0, so the tiles at its edges need no other code. Any number of channels will do: the
+last vector is filled up with zeros. `layout` says where the planes are.
 """
 
 import numpy as np
@@ -14,129 +12,126 @@ from ..simd import (
     BYTES,
     WIDTH,
     address,
-    at_least,
     compiled,
     inline,
     load,
-    load_masked,
-    load_some,
+    load_up_to,
+    load_with_relu_mask,
+    maximum,
     padded,
     splat,
     store,
-    store_some,
+    store_up_to,
 )
 from .transforms import (
-    gather_outputs,
+    input_transform,
     load_four,
     load_six,
-    spread_gradient,
+    output_transform,
+    output_transform_transposed,
     store_six,
-    transform_image,
 )
 
 
 @inline
-def pixel(x, relu_mask, n, r, s, c):
-    """x[n, r, s, c …], 0 outside; with a relu_mask (like x, or empty) only where the relu_mask is above 0."""
+def load_pixel(x, relu_mask, n, r, s, c):
+    """The vector x[n, r, s, c …], 0 outside the image. With a relu_mask (like x, or NO_MASK), 0
+    where the mask is not above 0."""
     _, height, width, channels = x.shape
     if r < 0 or r >= height or s < 0 or s >= width:
         return splat(np.float32(0))
     offset = (((n * height + r) * width + s) * channels + c) * 4
-    return load_masked(x, relu_mask, offset, channels - c)
+    return load_with_relu_mask(x, relu_mask, offset, channels - c)
 
 
 @compiled
-def read_image(x, relu_mask, n, top, left, tiles_across, first, last, strip, tiles, plane, row):
-    """Bᵀ d B of a strip of x (channels first … last − 1); six planes of `strip` hold Bᵀ d."""
+def transform_input(x, relu_mask, n, top, left, tiles_across, first, last, half, v, plane, row):
+    """V = Bᵀ d B of one tile row of x, channels first … last − 1; Bᵀ d is kept at `half`."""
     columns = 4 * tiles_across + 2
-    pixels = padded(last - first) * 4
-    strip_plane = columns * pixels
+    pixel = padded(last - first) * 4
+    half_plane = columns * pixel
     for s in range(columns):
         for c in range(first, last, WIDTH):
-            column = (
-                pixel(x, relu_mask, n, top, left + s, c),
-                pixel(x, relu_mask, n, top + 1, left + s, c),
-                pixel(x, relu_mask, n, top + 2, left + s, c),
-                pixel(x, relu_mask, n, top + 3, left + s, c),
-                pixel(x, relu_mask, n, top + 4, left + s, c),
-                pixel(x, relu_mask, n, top + 5, left + s, c),
+            d = (
+                load_pixel(x, relu_mask, n, top, left + s, c),
+                load_pixel(x, relu_mask, n, top + 1, left + s, c),
+                load_pixel(x, relu_mask, n, top + 2, left + s, c),
+                load_pixel(x, relu_mask, n, top + 3, left + s, c),
+                load_pixel(x, relu_mask, n, top + 4, left + s, c),
+                load_pixel(x, relu_mask, n, top + 5, left + s, c),
             )
-            store_six(transform_image(column), strip + s * pixels + (c - first) * 4, strip_plane)
+            store_six(input_transform(d), half + s * pixel + (c - first) * 4, half_plane)
     for t in range(tiles_across):
         for i in range(6):
-            at, place = strip + i * strip_plane + 4 * t * pixels, tiles + 6 * i * plane + t * row
-            for c in range(0, pixels, BYTES):
-                store_six(transform_image(load_six(at + c, pixels)), place + c, plane)
+            source, target = half + i * half_plane + 4 * t * pixel, v + 6 * i * plane + t * row
+            for c in range(0, pixel, BYTES):
+                store_six(input_transform(load_six(source + c, pixel)), target + c, plane)
 
 
 @compiled
-def read_gradient(dy, relu_mask, n, top, tiles_across, strip, tiles, plane, row, total):
-    """A dy Aᵀ of a strip of dy; six planes of `strip` hold A dy. At the address `total` are sums
-    over pixels, to which those of this strip are added."""
+def transform_gradient(dy, relu_mask, n, top, tiles_across, half, m, plane, row, bias_gradient):
+    """dM = A dy Aᵀ of one tile row of dy; A dy is kept at `half`. The sums of dy over the pixels
+    are added to the numbers at the address `bias_gradient`."""
     columns, channels = 4 * tiles_across, dy.shape[3]
-    pixels = padded(channels) * 4
-    strip_plane = columns * pixels
+    pixel = padded(channels) * 4
+    half_plane = columns * pixel
     for s in range(columns):
         for c in range(0, channels, WIDTH):
-            column = (
-                pixel(dy, relu_mask, n, top, s, c),
-                pixel(dy, relu_mask, n, top + 1, s, c),
-                pixel(dy, relu_mask, n, top + 2, s, c),
-                pixel(dy, relu_mask, n, top + 3, s, c),
+            e = (
+                load_pixel(dy, relu_mask, n, top, s, c),
+                load_pixel(dy, relu_mask, n, top + 1, s, c),
+                load_pixel(dy, relu_mask, n, top + 2, s, c),
+                load_pixel(dy, relu_mask, n, top + 3, s, c),
             )
-            store_six(spread_gradient(column), strip + s * pixels + c * 4, strip_plane)
-            sums = (column[0] + column[1]) + (column[2] + column[3])
-            store(load(total + c * 4) + sums, total + c * 4)
+            store_six(output_transform_transposed(e), half + s * pixel + c * 4, half_plane)
+            total = (e[0] + e[1]) + (e[2] + e[3])
+            store(load(bias_gradient + c * 4) + total, bias_gradient + c * 4)
     for t in range(tiles_across):
         for i in range(6):
-            at, place = strip + i * strip_plane + 4 * t * pixels, tiles + 6 * i * plane + t * row
-            for c in range(0, pixels, BYTES):
-                store_six(spread_gradient(load_four(at + c, pixels)), place + c, plane)
+            source, target = half + i * half_plane + 4 * t * pixel, m + 6 * i * plane + t * row
+            for c in range(0, pixel, BYTES):
+                e = load_four(source + c, pixel)
+                store_six(output_transform_transposed(e), target + c, plane)
 
 
 @inline
-def put(value, place, channels, minimum):
-    store_some(at_least(value, minimum), place, channels)
-
-
-@inline
-def write_row(row, bias, minimum, place, pixel, columns, channels):
-    """One row of a tile's outputs, of which `columns` lie in the image."""
-    put(row[0] + bias, place, channels, minimum)
+def store_row(y, bias, minimum, target, pixel, columns, channels):
+    """One row of a tile's outputs, of which `columns` are in the image."""
+    store_up_to(maximum(y[0] + bias, minimum), target, channels)
     if columns > 1:
-        put(row[1] + bias, place + pixel, channels, minimum)
+        store_up_to(maximum(y[1] + bias, minimum), target + pixel, channels)
     if columns > 2:
-        put(row[2] + bias, place + 2 * pixel, channels, minimum)
+        store_up_to(maximum(y[2] + bias, minimum), target + 2 * pixel, channels)
     if columns > 3:
-        put(row[3] + bias, place + 3 * pixel, channels, minimum)
+        store_up_to(maximum(y[3] + bias, minimum), target + 3 * pixel, channels)
 
 
 @compiled
-def write_tile(tile, plane, bias, minimum, n, top, left, first, last, y):
-    """Channels first … last − 1 of a tile's y = max(Aᵀ M A + bias, minimum), as far as it lies in the
-    image."""
+def transform_output(m, plane, bias, minimum, n, top, left, first, last, y):
+    """One tile of y = max(Aᵀ M A + bias, minimum), channels first … last − 1, as far as the tile is
+    in the image. m is the address of the tile in the plane of the first frequency."""
     _, height, width, channels = y.shape
     pixel = channels * 4
     rows, columns = height - top, width - left
     minimum = splat(minimum)
     for c in range(first, last, WIDTH):
-        at, left_over = tile + (c - first) * 4, channels - c
-        m0 = gather_outputs(load_six(at, 6 * plane))
-        m1 = gather_outputs(load_six(at + plane, 6 * plane))
-        m2 = gather_outputs(load_six(at + 2 * plane, 6 * plane))
-        m3 = gather_outputs(load_six(at + 3 * plane, 6 * plane))
-        m4 = gather_outputs(load_six(at + 4 * plane, 6 * plane))
-        m5 = gather_outputs(load_six(at + 5 * plane, 6 * plane))
-        offset = load_some(address(bias) + c * 4, left_over)
-        place = address(y) + (((n * height + top) * width + left) * channels + c) * 4
-        row = gather_outputs((m0[0], m1[0], m2[0], m3[0], m4[0], m5[0]))
-        write_row(row, offset, minimum, place, pixel, columns, left_over)
+        source, remaining = m + (c - first) * 4, channels - c
+        m0 = output_transform(load_six(source, 6 * plane))
+        m1 = output_transform(load_six(source + plane, 6 * plane))
+        m2 = output_transform(load_six(source + 2 * plane, 6 * plane))
+        m3 = output_transform(load_six(source + 3 * plane, 6 * plane))
+        m4 = output_transform(load_six(source + 4 * plane, 6 * plane))
+        m5 = output_transform(load_six(source + 5 * plane, 6 * plane))
+        b = load_up_to(address(bias) + c * 4, remaining)
+        target = address(y) + (((n * height + top) * width + left) * channels + c) * 4
+        row = output_transform((m0[0], m1[0], m2[0], m3[0], m4[0], m5[0]))
+        store_row(row, b, minimum, target, pixel, columns, remaining)
         if rows > 1:
-            row = gather_outputs((m0[1], m1[1], m2[1], m3[1], m4[1], m5[1]))
-            write_row(row, offset, minimum, place + width * pixel, pixel, columns, left_over)
+            row = output_transform((m0[1], m1[1], m2[1], m3[1], m4[1], m5[1]))
+            store_row(row, b, minimum, target + width * pixel, pixel, columns, remaining)
         if rows > 2:
-            row = gather_outputs((m0[2], m1[2], m2[2], m3[2], m4[2], m5[2]))
-            write_row(row, offset, minimum, place + 2 * width * pixel, pixel, columns, left_over)
+            row = output_transform((m0[2], m1[2], m2[2], m3[2], m4[2], m5[2]))
+            store_row(row, b, minimum, target + 2 * width * pixel, pixel, columns, remaining)
         if rows > 3:
-            row = gather_outputs((m0[3], m1[3], m2[3], m3[3], m4[3], m5[3]))
-            write_row(row, offset, minimum, place + 3 * width * pixel, pixel, columns, left_over)
+            row = output_transform((m0[3], m1[3], m2[3], m3[3], m4[3], m5[3]))
+            store_row(row, b, minimum, target + 3 * width * pixel, pixel, columns, remaining)

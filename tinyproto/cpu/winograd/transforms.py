@@ -1,4 +1,4 @@
-"""The three matrices, as five transforms of vectors of channels, written out.
+"""The matrices Bᵀ, G and Aᵀ, and the transposes of G and Aᵀ, as functions of vectors of channels.
 
 With the points 0, ±a, ±b, ∞ and M(t) = t (t² − a²)(t² − b²), a row of Bᵀ holds the coefficients of
 M(t)/(t − p), that of ∞ those of M; G's row of p is 1, p, p² over M′(p), and A's 1, p, p², p³:
@@ -10,7 +10,7 @@ Bᵀ = a²b²   0  −a²−b²   0    1  0     M′(0) = a²b²
        0  a²b    −a²   −b    1  0
        0 a²b²     0  −a²−b²  0  1
 
-The rows of p and −p share their even and odd parts.
+The rows of p and −p have the same even part and opposite odd parts, so these are computed once.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from ..simd import fma, inline, load, splat, store
 
 a, b = 5 / 8, 3 / 2
-"""The points. All that Bᵀ holds is exact in float32."""
+"""The points. All entries of Bᵀ are exact in float32."""
 
 _at_0, _at_a = 1 / (a * a * b * b), 1 / (2 * a * a * (a * a - b * b))
 _at_b = 1 / (2 * b * b * (b * b - a * a))
@@ -26,6 +26,11 @@ A, B, A2, B2, A3, B3 = map(np.float32, (a, b, a**2, b**2, a**3, b**3))
 A2B2, A2_B2 = map(np.float32, (a**2 * b**2, a**2 + b**2))
 G0, GA, GA1, GA2 = map(np.float32, (_at_0, _at_a, _at_a * a, _at_a * a**2))
 GB, GB1, GB2 = map(np.float32, (_at_b, _at_b * b, _at_b * b**2))
+
+
+@inline
+def load_three(at, step):
+    return load(at), load(at + step), load(at + 2 * step)
 
 
 @inline
@@ -56,7 +61,7 @@ def store_six(values, at, step):
 
 
 @inline
-def transform_image(d):
+def input_transform(d):
     """Bᵀ d."""
     even_a, odd_a = fma(-B2, d[2], d[4]), fma(-B2, d[1], d[3])
     even_b, odd_b = fma(-A2, d[2], d[4]), fma(-A2, d[1], d[3])
@@ -71,7 +76,7 @@ def transform_image(d):
 
 
 @inline
-def gather_outputs(m):
+def output_transform(m):
     """Aᵀ m."""
     even_a, odd_a, even_b, odd_b = m[1] + m[2], m[1] - m[2], m[3] + m[4], m[3] - m[4]
     zero = splat(np.float32(0))
@@ -84,8 +89,8 @@ def gather_outputs(m):
 
 
 @inline
-def spread_gradient(e):
-    """A e."""
+def output_transform_transposed(e):
+    """A e: the backward pass of `output_transform`."""
     even_a, odd_a = fma(A2, e[2], e[0]), fma(A2, e[3], e[1])
     even_b, odd_b = fma(B2, e[2], e[0]), fma(B2, e[3], e[1])
     return (
@@ -99,24 +104,24 @@ def spread_gradient(e):
 
 
 @inline
-def transform_weights(g0, g1, g2):
+def filter_transform(g):
     """G g."""
     zero = splat(np.float32(0))
-    even_a = fma(GA, g0, fma(GA2, g2, zero))
-    even_b = fma(GB, g0, fma(GB2, g2, zero))
+    even_a = fma(GA, g[0], fma(GA2, g[2], zero))
+    even_b = fma(GB, g[0], fma(GB2, g[2], zero))
     return (
-        fma(G0, g0, zero),
-        fma(GA1, g1, even_a),
-        fma(-GA1, g1, even_a),
-        fma(GB1, g1, even_b),
-        fma(-GB1, g1, even_b),
-        g2,
+        fma(G0, g[0], zero),
+        fma(GA1, g[1], even_a),
+        fma(-GA1, g[1], even_a),
+        fma(GB1, g[1], even_b),
+        fma(-GB1, g[1], even_b),
+        g[2],
     )
 
 
 @inline
-def gather_weights(u):
-    """Gᵀ u."""
+def filter_transform_transposed(u):
+    """Gᵀ u: the backward pass of `filter_transform`."""
     even_a, odd_a, even_b, odd_b = u[1] + u[2], u[1] - u[2], u[3] + u[4], u[3] - u[4]
     zero = splat(np.float32(0))
     return (

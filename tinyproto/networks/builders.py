@@ -1,0 +1,262 @@
+"""The architectures, and the blocks that they are made of."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..layers import (
+    BatchNorm,
+    Conv2D,
+    GlobalAveragePool,
+    Layer,
+    Linear,
+    MaxPool2D,
+    Normalize,
+    ReLU,
+    Residual,
+    Sequential,
+    initialize,
+)
+from ..prototypes.dpnp import PrototypeHead
+from .network import Network
+
+CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+"""Mean and standard deviation of each colour in CIFAR-10's training images, in [0, 1]."""
+
+
+def compact_cnn(classes: int = 10, *, feature_width: int = 64, **head: Any) -> Network:
+    """Build a CNN of six 3 × 3 convolutions, 32-32-64-64-128-128, with 0.3 million weights.
+
+    Parameters
+    ----------
+    classes : int
+    feature_width : int
+        Length of the features h.
+    **head
+        Options, with their defaults in brackets:
+
+        - head : {"linear", "prototypes"}, the kind of head ["linear"];
+        - seed : int, of the initial weights [0];
+        - mean, std : three floats each, to normalize the colours with [those of CIFAR-10];
+        - all others are passed to the head, a `Linear` or a `PrototypeHead`.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an option with an invalid value, or an unknown one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.networks import compact_cnn
+    >>> network = compact_cnn(5, head="prototypes", seed=1)
+    >>> network(np.zeros((2, 32, 32, 3), np.float32))[0].shape
+    (2, 5)
+    """
+    parts = [
+        *conv_bn_relu(3, 32), *conv_bn_relu(32, 32), MaxPool2D(),
+        *conv_bn_relu(32, 64), *conv_bn_relu(64, 64), MaxPool2D(),
+        *conv_bn_relu(64, 128), *conv_bn_relu(128, 128), GlobalAveragePool(),
+        Linear(128, feature_width),
+    ]  # fmt: skip
+    return build("compact_cnn", parts, classes, feature_width, {}, head)
+
+
+def resnet18(classes: int = 10, *, feature_width: int = 64, **head: Any) -> Network:
+    """Build the ResNet-18 for CIFAR: a 3 × 3 convolution first, and four stages of 64 to 512.
+
+    Parameters
+    ----------
+    classes : int
+    feature_width : int
+        Length of the features h.
+    **head
+        As in `compact_cnn`.
+
+    Returns
+    -------
+    Network
+        With 11.2 million weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an option with an invalid value, or an unknown one.
+
+    Notes
+    -----
+    It is the network of the literature on adversarial training, with a layer of features before the
+    head.
+
+    Examples
+    --------
+    >>> from tinyproto import parameters
+    >>> from tinyproto.networks import resnet18
+    >>> round(parameters.count(resnet18().params) / 1e6, 1)
+    11.2
+    """
+    parts, width = conv_bn_relu(3, 64), 64
+    for stage, channels in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            stride = 2 if stage and not block else 1
+            parts += [basic_block(width, channels, stride), ReLU()]
+            width = channels
+    parts += [GlobalAveragePool(), Linear(512, feature_width)]
+    return build("resnet18", parts, classes, feature_width, {}, head)
+
+
+def wide_resnet(
+    depth: int = 28, width: int = 10, classes: int = 10, *, feature_width: int = 64, **head: Any
+) -> Network:
+    """Build a wide residual network, WRN-depth-width, of pre-activation blocks.
+
+    Parameters
+    ----------
+    depth : int
+        6 n + 4: there are n = (depth − 4)/6 blocks in each of three stages.
+    width : int
+        The stages have 16, 32 and 64 times as many channels.
+    classes : int
+    feature_width : int
+        Length of the features h.
+    **head
+        As in `compact_cnn`.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a depth that is not 6 n + 4, an option with an invalid value, or an unknown one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.networks import wide_resnet
+    >>> network = wide_resnet(10, 1, classes=4)
+    >>> network(np.zeros((2, 8, 8, 3), np.float32))[0].shape
+    (2, 4)
+    """
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"wide_resnet: depth must be 6 n + 4 (10, 16, …), not {depth}")
+    parts: list[Layer] = [Conv2D(3, 16, 3, padding=1, bias=False)]
+    channels = 16
+    for stage in range(3):
+        for block in range((depth - 4) // 6):
+            out = 16 * 2**stage * width
+            parts += preactivation_block(channels, out, 2 if stage and not block else 1)
+            channels = out
+    parts += [BatchNorm(channels), ReLU(), GlobalAveragePool(), Linear(channels, feature_width)]
+    options = {"depth": depth, "width": width}
+    return build("wide_resnet", parts, classes, feature_width, options, head)
+
+
+BUILDERS: dict[str, Callable[..., Network]] = {
+    "compact_cnn": compact_cnn,
+    "resnet18": resnet18,
+    "wide_resnet": wide_resnet,
+}
+"""The builders by name, which is "kind" in a network's settings."""
+
+
+RENAMED = {"start": "init"}
+"""Settings in files that an earlier version saved, and their names now."""
+
+
+def from_settings(settings: Any, source: str = "settings") -> Network:
+    """Build a network from the settings of another one.
+
+    Parameters
+    ----------
+    settings : dict
+        "kind", a name in BUILDERS, and the arguments of that builder: `Network.settings`.
+    source : str
+        Where they are from, for the error message.
+
+    Returns
+    -------
+    Network
+        With initial weights.
+
+    Raises
+    ------
+    ValueError
+        For settings that no builder accepts.
+
+    Examples
+    --------
+    >>> from tinyproto.networks import compact_cnn, from_settings
+    >>> from_settings(compact_cnn(7).settings).settings["classes"]
+    7
+    """
+    known: dict[str, Any] = settings if isinstance(settings, dict) else {}
+    builder = BUILDERS.get(str(known.get("kind")))
+    if builder is None:
+        raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
+    try:
+        return builder(**{RENAMED.get(k, k): v for k, v in known.items() if k != "kind"})
+    except TypeError as error:
+        raise ValueError(f"{source} holds unknown settings: {error}") from None
+
+
+def build(
+    kind: str,
+    parts: list[Layer],
+    classes: int,
+    feature_width: int,
+    options: dict[str, Any],
+    head: dict[str, Any],
+) -> Network:
+    """The network of these layers after `Normalize`, its head (see `compact_cnn`), initial weights,
+    and the settings that give it again: `options` are the builder's own."""
+    settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
+    options = {"head": "linear", "seed": 0, **head}
+    kind_of_head, seed = options.pop("head"), options.pop("seed")
+    mean, std = options.pop("mean", CIFAR10_MEAN), options.pop("std", CIFAR10_STD)
+    if kind_of_head == "prototypes":
+        last: Layer = PrototypeHead(feature_width, classes, seed=seed, **options)
+    elif kind_of_head == "linear":
+        last = Linear(feature_width, classes, **options)
+    else:
+        raise ValueError(f"head must be 'linear' or 'prototypes', not {kind_of_head!r}")
+    network = Network(Sequential(Normalize(mean, std), *parts), last, settings)
+    initialized: Network = initialize(network, seed)
+    return initialized
+
+
+def conv_bn_relu(channels: int, out: int, stride: int = 1) -> list[Layer]:
+    """A 3 × 3 convolution, BatchNorm and ReLU."""
+    convolution = Conv2D(channels, out, 3, stride=stride, padding=1, bias=False)
+    return [convolution, BatchNorm(out), ReLU()]
+
+
+def basic_block(channels: int, out: int, stride: int) -> Residual:
+    """ResNet's basic block: two convolutions and a shortcut, without the ReLU after the sum."""
+    body = Sequential(
+        *conv_bn_relu(channels, out, stride), Conv2D(out, out, 3, padding=1, bias=False),
+        BatchNorm(out),
+    )  # fmt: skip
+    if stride == 1 and channels == out:
+        return Residual(body)
+    shortcut = Conv2D(channels, out, 1, stride=stride, bias=False)
+    return Residual(body, Sequential(shortcut, BatchNorm(out)))
+
+
+def preactivation_block(channels: int, out: int, stride: int) -> list[Layer]:
+    """A block with BatchNorm and ReLU before each of its two convolutions. Where the shape changes,
+    the shortcut has the same normalized input as the body."""
+    first, second = (
+        Conv2D(channels, out, 3, stride=stride, padding=1, bias=False),
+        Conv2D(out, out, 3, padding=1, bias=False),
+    )
+    before: list[Layer] = [BatchNorm(channels), ReLU()]
+    after: list[Layer] = [first, BatchNorm(out), ReLU(), second]
+    if stride == 1 and channels == out:
+        return [Residual(Sequential(*before, *after))]
+    shortcut = Conv2D(channels, out, 1, stride=stride, bias=False)
+    return [*before, Residual(Sequential(*after), shortcut)]

@@ -1,0 +1,97 @@
+"""A network: features and a head."""
+
+import copy
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import layers, parameters
+from ..backend.device import Array
+from ..layers import Backward, Layer
+from ..parameters import Tree
+from ..prototypes.dpnp import PrototypeHead
+
+
+class Network(Layer):
+    """Class scores z (N, classes) of images x: `features`, and then `head`.
+
+    In eval mode it is a model that can be attacked: `Victim(network)`.
+
+    Parameters
+    ----------
+    features : Layer
+        x ↦ h (N, feature_width).
+    head : Layer
+        h ↦ z, for example `Linear` or `PrototypeHead`.
+    settings : dict, optional
+        The builder ("kind") and its arguments, which `save` writes and `from_settings` reads.
+
+    Attributes
+    ----------
+    params : dict
+        "features" and "head".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Flatten, Linear
+    >>> from tinyproto.networks import Network
+    >>> network = Network(Flatten(), Linear(4 * 4 * 3, 10))
+    >>> z, backward = network(np.zeros((2, 4, 4, 3), np.float32))
+    >>> z.shape, backward(z).shape
+    ((2, 10), (2, 4, 4, 3))
+    """
+
+    def __init__(self, features: Layer, head: Layer, settings: dict[str, Any] | None = None):
+        self.features, self.head = features, head
+        self.settings = settings or {}
+        self.params = {"features": features.params, "head": head.params}
+
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        h, features = self.features(x, train)
+        z, head = self.head(h, train)
+
+        def backward(dy: Array, grads: Tree | None = None) -> Array:
+            grads = grads or {}
+            return features(head(dy, grads.get("head")), grads.get("features"))
+
+        return z, backward
+
+    def project(self) -> None:
+        """Put the prototypes of the head, if it has any, back on their sphere: after each step of
+        an optimizer."""
+        if isinstance(self.head, PrototypeHead):
+            self.head.project()
+
+    def to(self, xp: ModuleType = np, dtype: Any = None) -> "Network":
+        """Move the parameters to an array module (NumPy or CuPy) and a dtype, in place; returns the
+        network."""
+        parameters.convert(self.params, xp, dtype)
+        return self
+
+
+def fold(network: Network) -> Network:
+    """Copy a network for eval mode, with each BatchNorm folded into the convolution before it.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    Network
+        It gives the same scores up to rounding, faster. It does not follow further training of
+        `network`, is not meant to be trained, and cannot be saved. See `tinyproto.layers.fold`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto import networks
+    >>> network = networks.compact_cnn()
+    >>> x = np.zeros((2, 8, 8, 3), np.float32)
+    >>> z, _ = networks.fold(network)(x)
+    >>> bool(np.allclose(z, network(x)[0], atol=1e-4))
+    True
+    """
+    return Network(layers.fold(network.features), copy.deepcopy(network.head))

@@ -1,0 +1,79 @@
+"""Saving and loading networks."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import parameters, state
+from .builders import from_settings
+from .network import Network
+
+
+def save(network: Network, path: str | Path, **metadata: Any) -> None:
+    """Save a network; `load` reads it.
+
+    Parameters
+    ----------
+    network : Network
+        One that a builder of this module made.
+    path : str or Path
+        The file, an .npz.
+    **metadata
+        Anything that JSON can hold, to be stored with it.
+
+    Raises
+    ------
+    ValueError
+        For a network that no builder made, such as a folded one.
+
+    Examples
+    --------
+    >>> from tinyproto import networks
+    >>> networks.save(networks.compact_cnn(5), "model.npz", dataset="CIFAR-10")
+    >>> networks.load("model.npz").settings["classes"]
+    5
+    """
+    if not network.settings:
+        raise ValueError("only a network that a builder made can be saved, no folded one")
+    settings = {  # JSON cannot hold NumPy's numbers
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in network.settings.items()
+    }
+    state.save_arrays(parameters.flatten(network.params), path, {"network": settings, **metadata})
+
+
+def load(path: str | Path, xp: ModuleType = np) -> Network:
+    """Load a network that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    xp : module
+        NumPy or CuPy: where its parameters shall be.
+
+    Returns
+    -------
+    Network
+        In float64 if that is what was saved, else in float32.
+
+    Raises
+    ------
+    ValueError
+        For another kind of file, and for entries that are unknown, missing or of another shape; the
+        message names them.
+
+    Examples
+    --------
+    >>> from tinyproto import networks
+    >>> networks.save(networks.wide_resnet(10, 1), "model.npz")
+    >>> networks.load("model.npz").settings["depth"]
+    10
+    """
+    arrays, metadata = state.load_arrays(path)
+    network = from_settings(metadata.get("network"), str(path))
+    if any(array.dtype == np.float64 for array in arrays.values()):
+        network.to(dtype=np.float64)
+    parameters.assign(network.params, arrays, str(path))
+    return network.to(xp)

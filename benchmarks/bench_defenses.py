@@ -60,7 +60,9 @@ def main() -> None:
                 "method": method,
                 "clean accuracy %": 100 * found["clean_accuracy"],
                 **{f"{name} %": 100 * value for name, value in robust.items()},
-                "distance to own class mean / between the two closest class means": found["latent"]["compactness"]
+                "distance to own class mean / between the two closest class means": found["latent"][
+                    "compactness"
+                ]
                 / found["latent"]["least_separation"],
             }
         )

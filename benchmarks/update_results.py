@@ -188,7 +188,7 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
             f"{exact['exact l2 0.5']:.1%}; {exact['exact linf 0.05']:.1%}"
         ),
         "CIFAR-10, Adv-DPNP, compact_cnn: clean accuracy; under PGD-20 at 8/255": (
-            f"{defended['clean accuracy %']:.1f} %; {defended['pgd-20 8/255 %']:.1f} %"
+            f"{defended['clean accuracy %']:.2f} %; {defended['pgd-20 8/255 %']:.2f} %"
         ),
         "CIFAR-10, PGD training: accuracy under AutoAttack, ours; its authors' code": (
             f"{stages['ours, accuracy %']:.1f} %; {stages['authors, accuracy %']:.1f} % "

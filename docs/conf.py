@@ -1,4 +1,6 @@
-"""The Sphinx site: `pip install -e ".[docs]"`, then `sphinx-build -W -b html docs docs/_build/html`.
+"""The Sphinx site. To build it: `pip install -e ".[docs]"`, and
+
+    sphinx-build -W -b html docs docs/_build/html
 
 The pages are Markdown (MyST). The API reference is made from the docstrings (numpydoc) of what each
 public module lists in `__all__`. Nothing is fetched from the network.
@@ -11,7 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import tinyproto  # noqa: E402
+import tinyproto
 
 project = "tinyproto"
 author = "The tinyproto developers"
@@ -47,12 +49,23 @@ napoleon_use_rtype = False
 suppress_warnings = ["ref.python"]
 
 SECTION = re.compile(r"^[A-Z][A-Za-z ]+$")
-FIELDS = ("Parameters", "Returns", "Yields", "Raises", "Attributes", "Warns", "See Also", "Examples")
+FIELDS = (
+    "Parameters",
+    "Returns",
+    "Yields",
+    "Raises",
+    "Attributes",
+    "Warns",
+    "See Also",
+    "Examples",
+)
 LIST_ITEM = re.compile(r"^([-*+]|\d+[.)]|\w[.)]) ")
 CODE = re.compile(r"(``.*?``|`[^`]*`)")
 
 
-def literal_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def literal_formulas(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
     """Keep the formulas of docstrings as they are written.
 
     reStructuredText would join the lines of an indented block into one paragraph; `::` before the
@@ -73,7 +86,11 @@ def literal_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lin
                 text += ["::", ""]
         if line.strip() and not indented:
             previous = line
-        plain = not inside and not line.lstrip().startswith((">>>", "...", ".. ")) and section != "Examples"
+        plain = (
+            not inside
+            and not line.lstrip().startswith((">>>", "...", ".. "))
+            and section != "Examples"
+        )
         text.append(escaped(line) if plain else line)
     lines[:] = text
 

@@ -85,7 +85,9 @@ def test_links_and_commands_name_files_that_exist(path):
     for name in linked:
         assert (path.parent / name).exists(), name
     ran = re.findall(r"python ((?:examples|benchmarks|tests|docs)/[\w/]+\.py)", text)
-    ran += re.findall(r"`((?:examples|benchmarks|tests|docs|tinyproto)/[\w/]+\.(?:py|md|npz))`", text)
+    ran += re.findall(
+        r"`((?:examples|benchmarks|tests|docs|tinyproto)/[\w/]+\.(?:py|md|npz))`", text
+    )
     for name in ran:
         assert (ROOT / name).exists(), name
 

@@ -30,8 +30,11 @@ def markdown(rows: Rows) -> str:
 
 
 def _table(columns: list[str], rows: Rows) -> str:
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)]]
-    lines += [[_text(row[name]) for name in columns] for row in rows]
+    cells = [[_text(row[name]) for name in columns] for row in rows]
+    numbers = (
+        all(re.match(r"\d|$", cell) for cell in column) for column in zip(*cells, strict=True)
+    )
+    lines = [columns, ["---:" if right else "---" for right in numbers], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

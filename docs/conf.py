@@ -48,50 +48,33 @@ napoleon_use_rtype = False
 # A package and a function in it may have one name (`tinyproto.attacks.pgd`).
 suppress_warnings = ["ref.python"]
 
-SECTION = re.compile(r"^[A-Z][A-Za-z ]+$")
-FIELDS = (
-    "Parameters",
-    "Returns",
-    "Yields",
-    "Raises",
-    "Attributes",
-    "Warns",
-    "See Also",
-    "Examples",
-)
-LIST_ITEM = re.compile(r"^([-*+]|\d+[.)]|\w[.)]) ")
+HEADING = re.compile(r"^[A-Z][A-Za-z ]+$")
+FIELDS = {"Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes"}
+LIST_ITEM = re.compile(r"^ *([-*+]|\d+[.)]|\w[.)]) ")
 CODE = re.compile(r"(``.*?``|`[^`]*`)")
 
 
-def literal_formulas(
-    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
+def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Keep the formulas of docstrings as they are written.
 
     reStructuredText would join the lines of an indented block into one paragraph; `::` before the
     block keeps them. Outside of code, `|x|` and `w_` are mathematics here and no references.
     """
-    section, previous, inside, text = "", "", False, []
+    section, previous, base, inside = "", "", 0, False
+    text: list[str] = []
     for i, line in enumerate(lines):
-        following = lines[i + 1] if i + 1 < len(lines) else ""
-        if SECTION.match(line) and following and set(following) == {"-"}:
-            section = line
-        indented = line.startswith("  ")
-        if line.strip() and not indented:
-            inside = False
-        starts = indented and not inside and i > 0 and not lines[i - 1].strip()
-        if starts and section not in FIELDS and not LIST_ITEM.match(previous):
+        if HEADING.match(line) and i + 1 < len(lines) and set(lines[i + 1]) == {"-"}:
+            section, base = line, 4 if line in FIELDS else 0  # a field's text is indented itself
+        deeper = len(line) - len(line.lstrip()) > base
+        if line.strip() and not deeper:
+            inside, previous = False, line
+        starts = deeper and not inside and i > 0 and not lines[i - 1].strip()
+        if starts and section != "Examples" and not LIST_ITEM.match(previous):
             inside = True
-            if not previous.endswith("::"):
-                text += ["::", ""]
-        if line.strip() and not indented:
-            previous = line
-        plain = (
-            not inside
-            and not line.lstrip().startswith((">>>", "...", ".. "))
-            and section != "Examples"
-        )
-        text.append(escaped(line) if plain else line)
+            text += [] if previous.endswith("::") else [" " * base + "::", ""]
+        code = inside or section == "Examples" or line.lstrip().startswith((">>>", "..."))
+        field = base and not line.startswith(" ")  # "name : type"; napoleon escapes the name
+        text.append(line if code or field else escaped(line))
     lines[:] = text
 
 
@@ -103,4 +86,4 @@ def escaped(line: str) -> str:
 
 
 def setup(app: Any) -> None:
-    app.connect("autodoc-process-docstring", literal_formulas, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # before napoleon

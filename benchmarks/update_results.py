@@ -76,6 +76,16 @@ def cifar10_standard(metrics: dict[str, Any]) -> str:
     return markdown([{"measure": name, "value": value} for name, value in found.items()])
 
 
+def evaluation(report: dict[str, Any]) -> str:
+    """What `python -m tinyproto.evaluation --out` wrote, without its times."""
+    columns = ("accuracy %", "forward passes", "backward passes")
+    rows = [
+        {"attack": row["attack"], **{name: row.get(name, "") for name in columns}}
+        for row in report["rows"]
+    ]
+    return markdown(rows)
+
+
 def mutations(content: dict[str, Any]) -> str:
     """How many mutants of each file were caught."""
     found = []
@@ -160,6 +170,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "autoattack": autoattack,
     "autoattack_l2": autoattack,
+    "cifar10_adv_dpnp": evaluation,
     "cifar10_standard": cifar10_standard,
     "gradients": gradients,
     "mnist_ed_wta": mnist_ed_wta,
@@ -173,6 +184,8 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
     wta, exact = found["accuracy"]["rows"], found["mnist_ed_wta"]["robust_accuracy"]
     authors = [row for row in wta if row["preset"] == "authors"]
     defended = next(r for r in found["defenses"]["rows"] if r["method"] == "adv-dpnp")
+    worst = found["cifar10_adv_dpnp"]["rows"][-1]
+    evaluated = found["cifar10_adv_dpnp"]["settings"]["examples"]
     peer = found["autoattack"]["rows"]
     stages = next(r for r in peer if str(r.get("AutoAttack stage", "")).startswith("all"))
     differ = next(r for r in peer if "images on which the two AutoAttacks differ" in r)
@@ -193,6 +206,7 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         "CIFAR-10, Adv-DPNP, compact_cnn: clean accuracy; under PGD-20 at 8/255": (
             f"{defended['clean accuracy %']:.2f} %; {defended['pgd-20 8/255 %']:.2f} %"
         ),
+        f"the same under AutoAttack ({evaluated:,} test images)": f"{worst['accuracy %']:.1f} %",
         "CIFAR-10, PGD training: accuracy under AutoAttack, ours; its authors' code": (
             f"{stages['ours, accuracy %']:.1f} %; {stages['authors, accuracy %']:.1f} % "
             f"({differ['images on which the two AutoAttacks differ']} of "

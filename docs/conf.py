@@ -13,6 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from sphinx.pycode import ModuleAnalyzer
+
 import tinyproto
 
 project = "tinyproto"
@@ -45,6 +47,8 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+# Attributes as a list, like parameters: a property may be documented too.
+napoleon_custom_sections = [("Attributes", "params_style")]
 # A package and a function in it may have one name (`tinyproto.attacks.pgd`).
 suppress_warnings = ["ref.python"]
 
@@ -52,6 +56,22 @@ HEADING = re.compile(r"^[A-Z][A-Za-z ]+$")
 FIELDS = {"Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes"}
 LIST_ITEM = re.compile(r"^ *([-*+]|\d+[.)]|\w[.)]) ")
 CODE = re.compile(r"(``.*?``|`[^`]*`)")
+
+
+def explain_constants(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Give a constant the docstring below its definition, from the module that defines it: without
+    this, an imported dictionary is explained as `dict` is. (Done after napoleon, which would read
+    what is before a colon as the type.)"""
+    if what == "data":
+        attribute = name.rpartition(".")[2]
+        lines[:] = []
+        for module in [m for m in sys.modules if m.startswith("tinyproto.")]:
+            if vars(sys.modules[module]).get(attribute) is obj:
+                explained = ModuleAnalyzer.for_module(module).find_attr_docs()
+                lines[:] = explained.get(("", attribute), lines)
+        keep_formulas(app, what, name, obj, options, lines)
 
 
 def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -87,3 +107,4 @@ def escaped(line: str) -> str:
 
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", explain_constants, priority=600)  # after it

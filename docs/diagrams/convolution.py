@@ -98,8 +98,8 @@ def images(d: Drawing) -> None:
         90,
         234,
         "(N, H, W, in)",
-        "a strip: six rows,",
-        "tiles of 6 × 6 every",
+        "a tile row: six rows,",
+        "a tile of 6 × 6 every",
         "four pixels",
         kind="small",
     )
@@ -114,13 +114,13 @@ def scratch(d: Drawing) -> None:
     d.text(
         480,
         42,
-        "scratch of one thread, for one group of strips: stays in its second-level cache",
+        "scratch of one thread, for one group of tile rows: stays in its L2 cache",
         kind="small",
     )
     d.arrow(152, 154, 212, 154)
     d.box(215, 104, 100, 100, OWN)
     d.text(265, 96, "Bᵀ d", kind="bold")
-    d.text(265, 150, "columns of", "the strip", kind="small")
+    d.text(265, 150, "columns of", "the tile row", kind="small")
     d.arrow(317, 154, 400, 154)
     d.text(356, 144, "rows", kind="small")
     d.planes(440, 104, 90, 110, OWN, "in", "tiles")
@@ -156,14 +156,14 @@ def loops(d: Drawing) -> None:
     """The order of the work."""
     d.box(30, 535, 900, 172, "#f9fafb", "#cbd2d9")
     work = {
-        "for each group of strips of this thread": "V and M of a group fit the cache",
-        "    for each strip of the group": "six rows of x, two shared with the next strip",
-        "        write its tiles into V": "",
+        "for each group of tile rows of this thread": "V and M of a group fit the cache",
+        "    for each tile row of the group": "six rows of x, two shared with the next",
+        "        transform its tiles into V": "",
         "    for each of the 36 planes f": "U streams by once for each group",
-        "        for each panel of outputs": "a panel of U_f stays in the first-level cache",
+        "        for each panel of outputs": "a panel of U_f stays in the L1 cache",
         "            for each block of 8 tiles (AVX-512)": "sums over `in` stay in registers",
-        "                micro-kernel: M_f block = V_f block · U_f panel": "",
-        "    for each tile of the group": "y is written once",
+        "                micro-kernel: M_f = V_f · U_f panel": "",
+        "    for each tile of the group": "y is written once, with bias and ReLU",
     }
     lines = (f"{what:<49}{why}".rstrip() for what, why in work.items())
     d.text(45, 560, *lines, kind="code", anchor="start")

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch_peer as peer
-from common import options, report
+from common import argument_parser, report
 from torch_peer import torch
 
 from tinyproto import networks
@@ -309,7 +309,7 @@ def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--norm", choices=list(EPS), default="linf")
     parser.add_argument("--examples", type=int, help="1000, in L2 500")

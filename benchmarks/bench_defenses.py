@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import options, report
+from common import argument_parser, report
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 
@@ -37,7 +37,7 @@ def run(
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     add = parser.add_argument
     add("--runs", type=Path, default=Path("runs/defenses"), metavar="DIR")
     add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"])

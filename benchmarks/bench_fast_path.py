@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy as np
 import torch_peer as peer
-from common import options, report
+from common import argument_parser, report
 from torch_peer import torch
 
 from tinyproto import networks, parameters
@@ -113,7 +113,7 @@ def train(data: Dataset, images: int, epochs: int, seed: int) -> tuple[float, fl
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, help="a trained network (else a random one)")
     chosen = parser.parse_args()
     data = load("cifar10", chosen.data)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch_peer as peer
-from common import Row, options, report
+from common import Row, argument_parser, report
 from torch_peer import torch
 
 from tinyproto import losses, networks, parameters
@@ -380,7 +380,7 @@ COMPARISONS: dict[str, Callable[[bool], Iterator[Row]]] = {
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
+    chosen = argument_parser(__doc__).parse_args()
     rows = [row for rows in COMPARISONS.values() for row in rows(chosen.quick)]
     report(rows, chosen.json, f"float64, PyTorch {torch.__version__}")
     wrong = [row["compared"] for row in rows if not row["largest relative error"] <= REQUIRED]

@@ -39,7 +39,7 @@ from tinyproto.attacks import (
 from tinyproto.data import load
 from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.evaluation import evaluate
-from tinyproto.evaluation.geometry import angles, compactness, plane
+from tinyproto.evaluation.geometry import compactness, pairwise_angles, project_to_plane
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
 from tinyproto.prototypes.certificate import exact_radius
 from tinyproto.prototypes.detection import SCORES, Detector
@@ -120,7 +120,9 @@ def of_losses(dtype: Any) -> Iterator[Item]:
     h = random.normal(size=(9, 5)).astype(dtype)
     yield "alignment", alignment(h, prototypes, y)
     yield "repulsion", repulsion(prototypes + dtype(0.1) * h[:6], y)
-    yield "geometry", [plane(h, prototypes), angles(prototypes), compactness(h, y, prototypes)]
+    yield "geometry", [
+        project_to_plane(h, prototypes), pairwise_angles(prototypes), compactness(h, y, prototypes)
+    ]  # fmt: skip
 
 
 def of_layers(dtype: Any) -> Iterator[Item]:
@@ -280,9 +282,9 @@ def of_attacks(dtype: Any) -> Iterator[Item]:
     yield "cw linf", carlini_wagner_linf(Victim(network), *few, eps=8 / 255, steps=5)
     for attacks in ("masking", ["apgd-ce", "fab", "cw-linf"]):
         report = evaluate(
-            Victim(network), *few, attacks, eps=8 / 255, batch_size=4, shown=False
+            Victim(network), *few, attacks, eps=8 / 255, batch_size=4, verbose=False
         )  # fmt: skip
-        results = [[r.right, r.right_rounded, r.distance] for r in report.results.values()]
+        results = [[r.robust, r.robust_8bit, r.distance] for r in report.results.values()]
         yield f"evaluate, {attacks}", results
 
 

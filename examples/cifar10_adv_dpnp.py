@@ -23,7 +23,7 @@ from tinyproto.backend.device import DeviceError, array_module, select_device, t
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
 from tinyproto.evaluation.geometry import class_means, compactness
-from tinyproto.evaluation.metrics import table, write_metrics
+from tinyproto.evaluation.metrics import format_table, write_metrics
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, one_cycle
 from tinyproto.random import permutation
@@ -205,8 +205,10 @@ def draw(
         return shape
     from tinyproto.evaluation import training_pictures as pictures
 
-    pictures.curves(out / "curves.png", history, title)
-    pictures.latent(out / "latent.png", features, labels, vectors, data.class_names, title)
+    pictures.plot_history(history, out / "curves.png", title=title)
+    pictures.plot_latent_space(
+        features, labels, vectors, out / "latent.png", class_names=data.class_names, title=title
+    )
     images, truth = x[:SHOWN], data.y_test[:SHOWN]
     xp = array_module(_weights(network))
     there = pgd(
@@ -218,10 +220,17 @@ def draw(
         step_size=STEP_SIZE,
     )
     attacked = to_host(there)
-    pictures.attacks(
-        out / "attacks.png", images, attacked, truth, look(network, images)[1],
-        look(network, attacked)[1], data.class_names, EPS, title,
-    )  # fmt: skip
+    pictures.plot_attacks(
+        images,
+        attacked,
+        out / "attacks.png",
+        labels=truth,
+        clean_predictions=look(network, images)[1],
+        attacked_predictions=look(network, attacked)[1],
+        class_names=data.class_names,
+        eps=EPS,
+        title=title,
+    )
     return shape
 
 
@@ -275,7 +284,7 @@ def run(options: argparse.Namespace) -> None:
     rows |= {f"accuracy under {name} ({count} images)": f"{v:.1%}" for name, v in robust.items()}
     rows |= {name: f"{value:.3f}" for name, value in shape.items()}
     rows["training"] = f"{seconds:.1f} s, {speed:,.0f} images a second"
-    print(table(rows))
+    print(format_table(rows))
     if not data.complete:
         print("These figures mean little: they come from the small sample the package carries.")
     print(f"written to {options.out}")

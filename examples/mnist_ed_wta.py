@@ -21,7 +21,7 @@ from tinyproto.backend.device import DeviceError, select_device, to_host
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
 from tinyproto.evaluation import pictures
-from tinyproto.evaluation.metrics import table, write_metrics
+from tinyproto.evaluation.metrics import format_table, write_metrics
 from tinyproto.progress import progress
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
 from tinyproto.prototypes.base import WinnerTakeAll
@@ -213,15 +213,15 @@ def draw(
         centres = inner_product_to_euclidean(*network.linear())[:, : int(np.prod(shape))]
         panels = {"weights": readable(network, shape), CONVERTED: centres.reshape(-1, *shape)}
     title = f"{NAMES[type(network)]} on {data.name}: {accuracy:.2%} of the test images"
-    pictures.prototype_panels(
-        out / "prototypes.png", panels, data.class_names, signed=signed, title=title
+    pictures.plot_prototypes(
+        panels, out / "prototypes.png", class_names=data.class_names, signed=signed, title=title
     )
-    pictures.formation(out / "formation.gif", frames, len(data.class_names))
+    pictures.animate_prototypes(frames, out / "formation.gif", classes=len(data.class_names))
     outliers, attacked = curves
     stronger = {name: curve for name, curve in attacked.items() if not name.startswith("fgsm")}
-    pictures.roc_curves(
-        out / "detection.png",
+    pictures.plot_roc_curves(
         {"outliers": outliers, "attacked images": stronger},
+        out / "detection.png",
         title=f'refusing strangers by the score "{score}" (AUROC after each name)',
     )
 
@@ -285,7 +285,7 @@ def run(options: argparse.Namespace) -> None:
     rows |= {f"AUROC of {name}": f"{area:.4f}" for name, area in areas.items()}
     rows["test images refused"] = f"{refused:.1%}"
     rows["training"] = f"{seconds:.1f} s, {speed:,.0f} images a second"
-    print(table(rows))
+    print(format_table(rows))
     if not data.complete:
         print("These figures mean little: they come from the small sample the package carries.")
     print(f"written to {options.out}")

@@ -58,9 +58,11 @@ def main() -> None:
         rows.append(
             {
                 "method": method,
-                "clean %": 100 * found["clean_accuracy"],
+                "clean accuracy %": 100 * found["clean_accuracy"],
                 **{f"{name} %": 100 * value for name, value in robust.items()},
-                "distance to own / to nearest rival": found["latent"]["compactness"]
+                "distance to own class mean / between the two closest class means": found["latent"][
+                    "compactness"
+                ]
                 / found["latent"]["least_separation"],
             }
         )

@@ -99,12 +99,12 @@ def measure(
     return {
         "norm": norm,
         "attack": name,
-        "found %": 100 * float(wrong.mean()),
+        "fooled %": 100 * float(wrong.mean()),
         "median ratio": f"{np.median(ratio):.5f}",
-        "95 % below": f"{np.quantile(ratio, 0.95):.4f}",
-        "worst": f"{ratio.max():.4f}",
-        "least − 1": f"{ratio.min() - 1:.1e}",
-        "passes an image": round((victim.forward_passes + victim.backward_passes) / len(x)),
+        "95th percentile": f"{np.quantile(ratio, 0.95):.4f}",
+        "largest ratio": f"{ratio.max():.4f}",
+        "smallest ratio − 1": f"{ratio.min() - 1:.1e}",
+        "passes per image": round((victim.forward_passes + victim.backward_passes) / len(x)),
         "seconds": seconds,
     }
 

@@ -50,7 +50,7 @@ def compare(what: str, ours: Arrays, theirs: Arrays) -> Row:
     errors = {name: relative_error(ours[name], theirs[name]) for name in ours}
     worst = max(errors, key=lambda name: errors[name])
     return {
-        "what": what,
+        "compared": what,
         "arrays": len(errors),
         "largest relative error": errors[worst],
         "at": worst,
@@ -388,7 +388,7 @@ def main() -> None:
     chosen = argument_parser(__doc__).parse_args()
     rows = [row for rows in COMPARISONS.values() for row in rows(chosen.quick)]
     report(rows, chosen.json, f"float64, PyTorch {torch.__version__}")
-    wrong = [row["what"] for row in rows if not row["largest relative error"] <= REQUIRED]
+    wrong = [row["compared"] for row in rows if not row["largest relative error"] <= REQUIRED]
     if wrong:
         sys.exit(f"above {REQUIRED}: {'; '.join(wrong)}")
 

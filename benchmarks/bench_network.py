@@ -190,15 +190,15 @@ def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], l
                     speed = share * operations / mine / peak
                     rows.append(
                         {
-                            "what": what,
+                            "pass": what,
                             "network": f"{name}, {batch} images" if share else name,
-                            "normalized by": norm,
+                            "normalization": norm,
                             "threads": threads,
                             "ours, s": mine,
                             "PyTorch, s": seconds[best],
-                            "its best mode": best,
+                            "PyTorch's best mode": best,
                             "ours / PyTorch": mine / seconds[best],
-                            "of sgemm's speed %": 100 * speed if share else "",
+                            "% of sgemm's speed": 100 * speed if share else "",
                         }
                     )
     return rows, notes

@@ -43,7 +43,7 @@ THREADS = 2
 POINTS = (
     [("batch", batch, 1.0, 32) for batch in (1, 2, 8, 32, 128, 512)]
     + [("width", 64, width, 32) for width in (0.5, 1.0, 2.0, 4.0)]
-    + [("image", 64, 1.0, side) for side in (16, 32, 64, 96)]
+    + [("image side", 64, 1.0, side) for side in (16, 32, 64, 96)]
 )
 
 
@@ -138,10 +138,10 @@ def main() -> None:
             found[kind] = json.loads(out.stdout)
         rows.append(
             {
-                "along": varied,
-                "images": batch,
-                "width": width,
-                "side": side,
+                "varied": varied,
+                "batch size": batch,
+                "width factor": width,
+                "image side, pixels": side,
                 "ours, s": found["ours"]["s"],
                 "PyTorch, s": found["PyTorch"]["s"],
                 "ours / PyTorch": found["ours"]["s"] / found["PyTorch"]["s"],

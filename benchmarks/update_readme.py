@@ -123,13 +123,14 @@ def accuracy(rows: list[dict[str, Any]]) -> str:
     for preset in dict.fromkeys(row["preset"] for row in rows):
         some = [row for row in rows if row["preset"] == preset]
         accuracies = [row["test accuracy %"] for row in some]
+        own_class = _mean(some, "nearest image of own class %")
         found.append(
             {
                 "preset": preset,
                 "seeds": len(some),
                 "test accuracy": f"{sum(accuracies) / len(some):.2f} %",
                 "least – most": f"{min(accuracies):.2f} – {max(accuracies):.2f} %",
-                "prototypes nearest to their own class": f"{_mean(some, 'own class %'):.1f} %",
+                "prototypes nearest to their own class": f"{own_class:.1f} %",
                 "‖w⁺ − w⁻‖/‖w⁺‖": f"{_mean(some, '‖w⁺ − w⁻‖/‖w⁺‖'):.3f}",
             }
         )

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import numpy as np
-from common import mnist, options, own_class, report
+from common import argument_parser, load_mnist, own_class_fraction, report
 
 from tinyproto.data.augment import elastic
 from tinyproto.prototypes import PlusMinusEDWTA
@@ -28,7 +28,7 @@ def epochs_of(preset: str, chosen: Any) -> int:
 
 
 def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
-    x, y, x_test, y_test, data = mnist(chosen.data)
+    x, y, x_test, y_test, data = load_mnist(chosen.data)
     settings = {**PRESETS[preset], "epochs": epochs_of(preset, chosen)}
 
     def bend(samples: Any, epoch: int) -> Any:
@@ -46,14 +46,14 @@ def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
         "epochs": settings["epochs"],
         "test accuracy %": 100 * network.score(x_test, y_test),
         "own class %": 100
-        * own_class(network.positive_prototypes_, network.prototype_labels_, x, y),
+        * own_class_fraction(network.positive_prototypes_, network.prototype_labels_, x, y),
         "‖w⁺ − w⁻‖/‖w⁺‖": float(np.linalg.norm(gap) / np.linalg.norm(network.positive_prototypes_)),
         "seconds": seconds,
     }
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--preset", nargs="+", choices=list(PRESETS), default=list(PRESETS))
     chosen = parser.parse_args()
     rows: list[dict[str, Any]] = []

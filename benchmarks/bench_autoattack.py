@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch_peer as peer
-from common import options, report
+from common import argument_parser, report
 from torch_peer import torch
 
 from tinyproto import networks
@@ -161,10 +161,10 @@ def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
         mine, their = (sides.right(run(x, y, np.arange(len(x))), y) for run in attacks)
         rows.append(
             {
-                "nothing drawn": f"{name}, {sides.norm}",
+                "deterministic": f"{name}, {sides.norm}",
                 "images": len(x),
-                "ours, right %": 100 * float(mine.mean()),
-                "torchattacks, right %": 100 * float(their.mean()),
+                "ours, accuracy %": 100 * float(mine.mean()),
+                "torchattacks, accuracy %": 100 * float(their.mean()),
                 "images that differ": int((mine != their).sum()),
             }
         )
@@ -204,10 +204,10 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     rows.append((name, far[0] > sides.eps, far[1] > sides.eps))
     return [
         {
-            "nothing drawn": f"{name}, {sides.norm}",
+            "deterministic": f"{name}, {sides.norm}",
             "images": len(clean),
-            "ours, right %": 100 * float(mine.sum()) / len(clean),
-            "the authors, right %": 100 * float(their.sum()) / len(clean),
+            "ours, accuracy %": 100 * float(mine.sum()) / len(clean),
+            "authors, accuracy %": 100 * float(their.sum()) / len(clean),
             "images that differ": int((mine != their).sum()),
         }
         for name, mine, their in rows
@@ -231,9 +231,9 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
         three = {
             "ours": sides.ours(attack),
             "torchattacks": sides.torchattacks(their_name, norm=norm, seed=0, **settings),
-            "the authors": sides.official(stage),
+            "authors": sides.official(stage),
         }
-        row: dict[str, Any] = {"alone": f"{name}, {sides.norm}", "images": len(x)}
+        row: dict[str, Any] = {"single attack": f"{name}, {sides.norm}", "images": len(x)}
         for who, run in three.items():
             begun = time.perf_counter()
             attacked = run(x, y, np.arange(len(x)))
@@ -241,7 +241,7 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
             distance = lengths(attacked.astype(np.float64) - x, sides.norm)
             inside = distance <= sides.eps * (1 + 1e-5)  # theirs are rounded in float32
             right = ~(inside & ~sides.right(attacked, y)) & sides.right(x, y)
-            row |= {f"{who}, right %": 100 * float(right.mean()), f"{who}, s": seconds}
+            row |= {f"{who}, accuracy %": 100 * float(right.mean()), f"{who}, s": seconds}
         rows.append(row)
         print(row, flush=True)
     return rows
@@ -251,7 +251,7 @@ def stage_by_stage(
     sides: Sides, x: np.ndarray, y: np.ndarray, kept: Path | None
 ) -> list[dict[str, Any]]:
     """AutoAttack, each side on its own survivors."""
-    left = {who: sides.right(x, y) for who in ("ours", "theirs")}
+    left = {who: sides.right(x, y) for who in ("ours", "authors")}
     rows: list[dict[str, Any]] = []
     about = [sides.name, sides.norm, len(x)]
     if kept is not None and kept.exists():
@@ -260,25 +260,25 @@ def stage_by_stage(
             raise SystemExit(f"{kept} is of {found['about']}, not of {about}: remove it")
         rows, left = found["rows"], {who: np.array(v) for who, v in found["left"].items()}
     for name, attack in list(stages().items())[len(rows) :]:
-        row: dict[str, Any] = {"AutoAttack": f"{name}, {sides.norm}", "images": len(x)}
-        for who, run in (("ours", sides.ours(attack)), ("theirs", sides.official(name))):
+        row: dict[str, Any] = {"AutoAttack stage": f"{name}, {sides.norm}", "images": len(x)}
+        for who, run in (("ours", sides.ours(attack)), ("authors", sides.official(name))):
             at = np.flatnonzero(left[who])
             before, begun = sides.passes(who), time.perf_counter()
             attacked = run(x[at], y[at], at)
             seconds = time.perf_counter() - begun
             passes = sides.passes(who) - before
             left[who][at] &= sides.right(attacked, y[at])
-            row[f"{who}, right %"] = 100 * float(left[who].mean())
+            row[f"{who}, accuracy %"] = 100 * float(left[who].mean())
             row |= {f"{who}, passes": passes, f"{who}, s": seconds}
         rows.append(row)
         print(row, flush=True)
         if kept is not None:
             masks = {who: mask.tolist() for who, mask in left.items()}
             kept.write_text(json.dumps({"about": about, "rows": rows, "left": masks}))
-    differ = int((left["ours"] != left["theirs"]).sum())
-    note = {"AutoAttack": f"all, {sides.norm}", "images": len(x)}
+    differ = int((left["ours"] != left["authors"]).sum())
+    note = {"AutoAttack stage": f"all, {sides.norm}", "images": len(x)}
     for who in left:
-        note[f"{who}, right %"] = rows[-1][f"{who}, right %"]
+        note[f"{who}, accuracy %"] = rows[-1][f"{who}, accuracy %"]
         note |= {
             f"{who}, {what}": sum(r[f"{who}, {what}"] for r in rows) for what in ("passes", "s")
         }
@@ -292,24 +292,24 @@ def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     for name, attack in stages().items():
         at = np.flatnonzero(left)
         every = attack if name in ("fab-t", "square") else partial(attack, early_exit=False)
-        row: dict[str, Any] = {"timing": f"{name}, {sides.norm}", "images": len(at)}
-        for who, run in (("ours", sides.ours(every)), ("theirs", sides.stage(name))):
+        row: dict[str, Any] = {"stage": f"{name}, {sides.norm}", "images": len(at)}
+        for who, run in (("ours", sides.ours(every)), ("authors", sides.stage(name))):
             before, begun = sides.passes(who), time.perf_counter()
             attacked = run(x[at], y[at], at)
             row[f"{who}, s"] = time.perf_counter() - begun
             row[f"{who}, passes"] = sides.passes(who) - before
             if who == "ours":
                 left[at] &= sides.right(attacked, y[at])
-        row["ours / theirs"] = row["ours, s"] / row["theirs, s"]
+        row["ours / authors"] = row["ours, s"] / row["authors, s"]
         rows.append(row)
         print(row, flush=True)
-    total: dict[str, Any] = {"timing": f"all, {sides.norm}", "images": len(x)}
+    total: dict[str, Any] = {"stage": f"all, {sides.norm}", "images": len(x)}
     total |= {k: sum(row[k] for row in rows) for k in rows[0] if ", " in k}
-    return [*rows, total | {"ours / theirs": total["ours, s"] / total["theirs, s"]}]
+    return [*rows, total | {"ours / authors": total["ours, s"] / total["authors, s"]}]
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--norm", choices=list(EPS), default="linf")
     parser.add_argument("--examples", type=int, help="1000, in L2 500")

@@ -11,7 +11,7 @@ first 10,000 of the training, is of their class. A test image stands beside them
 from typing import Any
 
 import numpy as np
-from common import mnist, options, own_class, report
+from common import argument_parser, load_mnist, own_class_fraction, report
 
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 from tinyproto.prototypes.equivalence import centre_distances, inner_product_to_euclidean
@@ -21,14 +21,14 @@ DISTANCE = "distance to the nearest image"
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
-    x, y, x_test, y_test, _ = mnist(chosen.data)
+    chosen = argument_parser(__doc__).parse_args()
+    x, y, x_test, y_test, _ = load_mnist(chosen.data)
     epochs = 3 if chosen.quick else 49
     rows: list[dict[str, Any]] = []
 
     def add(name: str, accuracy: float, centres: np.ndarray) -> None:
         distance = float(centre_distances(centres, x).mean())
-        own = 100 * own_class(centres, inner.prototype_labels_, x, y)
+        own = 100 * own_class_fraction(centres, inner.prototype_labels_, x, y)
         rows.append(
             {"centres": name, "test accuracy %": accuracy, DISTANCE: distance, "own class %": own}
         )

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import options, report
+from common import argument_parser, report
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 
@@ -37,7 +37,7 @@ def run(
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     add = parser.add_argument
     add("--runs", type=Path, default=Path("runs/defenses"), metavar="DIR")
     add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"])
@@ -58,9 +58,11 @@ def main() -> None:
         rows.append(
             {
                 "method": method,
-                "clean %": 100 * found["clean_accuracy"],
+                "clean accuracy %": 100 * found["clean_accuracy"],
                 **{f"{name} %": 100 * value for name, value in robust.items()},
-                "distance to own / to nearest rival": found["latent"]["compactness"]
+                "distance to own class mean / between the two closest class means": found["latent"][
+                    "compactness"
+                ]
                 / found["latent"]["least_separation"],
             }
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from common import medians, mnist, options, report
+from common import argument_parser, load_mnist, median_seconds, report
 
 from tinyproto.prototypes import PlusMinusEDWTA
 from tinyproto.prototypes.kmeans import kmeans
@@ -96,7 +96,7 @@ def epochs(x: np.ndarray, y: np.ndarray, rounds: int, few: int) -> list[dict[str
         )
     }
     contenders["ours, mini-batches of 256, float32"] = ours("float32", 256)
-    seconds = medians(contenders, rounds)
+    seconds = median_seconds(contenders, rounds)
     rows = []
     for name, value in seconds.items():
         scale = len(x) / few if name.startswith("NumPy") else 1.0
@@ -124,7 +124,7 @@ def start(x: np.ndarray, y: np.ndarray, rounds: int) -> list[dict[str, Any]]:
         )
         inertia["scikit-learn"] = float(sum(f.inertia_ for f in found))
 
-    seconds = medians({"ours": ours, "scikit-learn": theirs}, rounds)
+    seconds = median_seconds({"ours": ours, "scikit-learn": theirs}, rounds)
     return [
         {
             "k-means start": name,
@@ -137,8 +137,8 @@ def start(x: np.ndarray, y: np.ndarray, rounds: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
-    x, y, _, _, data = mnist(chosen.data)
+    chosen = argument_parser(__doc__).parse_args()
+    x, y, _, _, data = load_mnist(chosen.data)
     rounds, few = (3, 500) if chosen.quick else (9, 2000)
     rows = epochs(x, y, rounds, min(few, len(x))) + start(x, y, max(3, rounds // 2))
     note = f"{len(x):,} images from {data.name}; medians of {rounds} rounds, contenders in turn"

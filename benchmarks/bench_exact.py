@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from common import mnist, options, report
+from common import argument_parser, load_mnist, report
 
 from tinyproto.attacks import Victim, apgd, apgd_targeted, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.ball import lengths
@@ -55,8 +55,8 @@ def carlini(victim: Victim, x: np.ndarray, y: np.ndarray, norm: str, **settings:
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
-    x, y, x_test, y_test, _ = mnist(chosen.data)
+    chosen = argument_parser(__doc__).parse_args()
+    x, y, x_test, y_test, _ = load_mnist(chosen.data)
     count, images, epochs = (20, 5000, 3) if chosen.quick else (200, len(x), 49)
     network = PlusMinusEDWTA(prototypes_per_class=6, epochs=epochs, random_state=0, dtype="float64")
     network.fit(x[:images].astype(np.float64), y[:images])
@@ -99,12 +99,12 @@ def measure(
     return {
         "norm": norm,
         "attack": name,
-        "found %": 100 * float(wrong.mean()),
+        "fooled %": 100 * float(wrong.mean()),
         "median ratio": f"{np.median(ratio):.5f}",
-        "95 % below": f"{np.quantile(ratio, 0.95):.4f}",
-        "worst": f"{ratio.max():.4f}",
-        "least − 1": f"{ratio.min() - 1:.1e}",
-        "passes an image": round((victim.forward_passes + victim.backward_passes) / len(x)),
+        "95th percentile": f"{np.quantile(ratio, 0.95):.4f}",
+        "largest ratio": f"{ratio.max():.4f}",
+        "smallest ratio − 1": f"{ratio.min() - 1:.1e}",
+        "passes per image": round((victim.forward_passes + victim.backward_passes) / len(x)),
         "seconds": seconds,
     }
 

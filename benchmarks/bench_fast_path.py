@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy as np
 import torch_peer as peer
-from common import options, report
+from common import argument_parser, report
 from torch_peer import torch
 
 from tinyproto import networks, parameters
@@ -31,8 +31,9 @@ from tinyproto.data.augment import crop_and_flip
 from tinyproto.layers import convolution, im2col
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
-from tinyproto.optimizers import SGD, one_cycle
+from tinyproto.optimizers import SGD
 from tinyproto.parameters import zeros
+from tinyproto.schedules import one_cycle
 
 BATCH, RATE, DECAY = 128, 0.1, 5e-4
 
@@ -72,16 +73,16 @@ def precision(network: Network, x: np.ndarray, y: np.ndarray, where: str) -> lis
         "PyTorch": of_pytorch(single, x, y),
     }
     with plain():
-        found["ours, plain convolutions"] = scores_and_gradients(single, x, y)
+        found["ours, im2col convolutions"] = scores_and_gradients(single, x, y)
     exact = networks.from_settings(network.settings, "the network").to(dtype=np.float64)
     parameters.assign(exact.params, parameters.flatten(single.params), "the network")
     z, gradient = scores_and_gradients(exact, x.astype(np.float64), y)
     return [
         {
-            "float32": name,
-            "at": where,
-            "largest error of a score": float(np.abs(scores - z).max() / np.abs(z).max()),
-            "gradients of another sign": f"{float((np.sign(g) != np.sign(gradient)).mean()):.1e}",
+            "computed by": name,
+            "inputs": where,
+            "largest relative error of a score": float(np.abs(scores - z).max() / np.abs(z).max()),
+            "gradients with another sign": f"{float((np.sign(g) != np.sign(gradient)).mean()):.1e}",
         }
         for name, (scores, g) in found.items()
     ]
@@ -113,7 +114,7 @@ def train(data: Dataset, images: int, epochs: int, seed: int) -> tuple[float, fl
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, help="a trained network (else a random one)")
     chosen = parser.parse_args()
     data = load("cifar10", chosen.data)
@@ -124,15 +125,15 @@ def main() -> None:
     moved = np.random.default_rng(0).uniform(-8 / 255, 8 / 255, x.shape).astype(np.float32)
     rows = precision(network, np.clip(x + moved, 0, 1), y, "random starts")
     rows += precision(network, x, y, "images")
-    for name, context in (("fast", nullcontext), ("plain", plain)):
+    for name, context in (("fast", nullcontext), ("im2col", plain)):
         with context():
             runs = [train(data, images, epochs, seed) for seed in range(seeds)]
         accuracies = [100 * accuracy for accuracy, _ in runs]
         rows.append(
             {
-                "training with": f"{name} convolutions",
+                "trained with": f"{name} convolutions",
                 "test accuracy %": statistics.mean(accuracies),
-                "least – most": f"{min(accuracies):.2f} – {max(accuracies):.2f}",
+                "lowest – highest %": f"{min(accuracies):.2f} – {max(accuracies):.2f}",
                 "seconds": statistics.median(seconds for _, seconds in runs),
             }
         )

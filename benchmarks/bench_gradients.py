@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch_peer as peer
-from common import Row, options, report
+from common import Row, argument_parser, report
 from torch_peer import torch
 
 from tinyproto import losses, networks, parameters
@@ -50,7 +50,7 @@ def compare(what: str, ours: Arrays, theirs: Arrays) -> Row:
     errors = {name: relative_error(ours[name], theirs[name]) for name in ours}
     worst = max(errors, key=lambda name: errors[name])
     return {
-        "what": what,
+        "compared": what,
         "arrays": len(errors),
         "largest relative error": errors[worst],
         "at": worst,
@@ -239,10 +239,10 @@ def compare_losses(quick: bool) -> Iterator[Row]:
         "squared error": (losses.squared_error(z, w), lambda z, w: ((z - w) ** 2).sum(1), [z, w]),
         "alignment, at h and C": (
             alignment(z, C, y),
-            lambda h, C: peer.align(h, C, labels),
+            lambda h, C: peer.alignment(h, C, labels),
             [z, C],
         ),
-        "repulsion": (repulsion(C, y), lambda C: peer.repel(C, labels), [C]),
+        "repulsion": (repulsion(C, y), lambda C: peer.repulsion(C, labels), [C]),
     }
     for name, ((value, *slopes), definition, arguments) in pairs.items():
         tensors = [torch.tensor(argument, requires_grad=True) for argument in arguments]
@@ -260,13 +260,18 @@ def compare_losses(quick: bool) -> Iterator[Row]:
 
 def compare_defenses(quick: bool) -> Iterator[Row]:
     """The loss, all gradients, and the whole state after a step of SGD."""
-    dual = {"attract": 0.3, "repel": 0.2, "adversarial": 0.7, "consistent": 2.0}
+    dual = {
+        "alignment_weight": 0.3,
+        "repulsion_weight": 0.2,
+        "adversarial_weight": 0.7,
+        "consistency_weight": 2.0,
+    }
     variants: dict[str, tuple[str, dict[str, Any]]] = {
         "standard": ("standard", {"smoothing": 0.1}),
         "PGD": ("pgd", {}),
         "TRADES": ("trades", {"beta": 6.0}),
-        "MART": ("mart", {"weight": 5.0}),
-        "DPNP": ("dpnp", {"attract": 0.3, "repel": 0.2}),
+        "MART": ("mart", {"kl_weight": 5.0}),
+        "DPNP": ("dpnp", {"alignment_weight": 0.3, "repulsion_weight": 0.2}),
         "Adv-DPNP, KL": ("adv-dpnp", {**dual, "consistency": "kl"}),
         "Adv-DPNP, features": ("adv-dpnp", {**dual, "consistency": "features"}),
         "Adv-DPNP, statistics of clean images": (
@@ -283,10 +288,10 @@ def compare_defenses(quick: bool) -> Iterator[Row]:
         tensors = peer.images(x), peer.images(attacked), torch.from_numpy(y)
         twin = peer.module(network)
 
-        crafting = {} if method in ("standard", "dpnp") else {"crafting": given(attacked)}
+        attack = {"attack": given(attacked)} if DEFENSES[method].adversarial else {}
         grads = parameters.zeros(network.params)
         batch = Batch(x, y, np.arange(len(x)))
-        loss, z = DEFENSES[method](network, batch, grads, **crafting, **coefficients)
+        loss, z = DEFENSES[method](network, batch, grads, **attack, **coefficients)
         ours = {"loss": loss, "z": z} | gathered(grads)
         SGD().step(network.params, grads, 0.1)
         network.project()
@@ -307,7 +312,7 @@ def compare_defenses(quick: bool) -> Iterator[Row]:
 
 
 def given(attacked: np.ndarray) -> Callable[..., np.ndarray]:
-    """A crafting that has been done."""
+    """An attack that returns these images, whatever the network."""
     return lambda network, batch, **options: attacked
 
 
@@ -380,10 +385,10 @@ COMPARISONS: dict[str, Callable[[bool], Iterator[Row]]] = {
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
+    chosen = argument_parser(__doc__).parse_args()
     rows = [row for rows in COMPARISONS.values() for row in rows(chosen.quick)]
     report(rows, chosen.json, f"float64, PyTorch {torch.__version__}")
-    wrong = [row["what"] for row in rows if not row["largest relative error"] <= REQUIRED]
+    wrong = [row["compared"] for row in rows if not row["largest relative error"] <= REQUIRED]
     if wrong:
         sys.exit(f"above {REQUIRED}: {'; '.join(wrong)}")
 

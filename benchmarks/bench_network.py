@@ -18,7 +18,7 @@ from unittest import mock
 
 import numpy as np
 import torch_peer as peer
-from common import medians, options, report
+from common import argument_parser, median_seconds, report
 from threadpoolctl import threadpool_limits
 from torch_peer import torch
 
@@ -113,7 +113,7 @@ def fastest_sgd(learner: Any, network: Network) -> Any:
         for parameter in learner.parameters():
             parameter.grad = torch.zeros_like(parameter)
         weights = [parameter.clone() for parameter in learner.parameters()]
-        seconds = medians({kind: rival.step for kind, rival in rivals.items()}, 5)
+        seconds = median_seconds({kind: rival.step for kind, rival in rivals.items()}, 5)
         with torch.no_grad():
             for parameter, weight in zip(learner.parameters(), weights, strict=True):
                 parameter.copy_(weight)
@@ -182,7 +182,7 @@ def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], l
             for group, times in ((runs, (1, 2, 3)), (single, (0,))):
                 for what, share in zip(group["ours"], times, strict=True):
                     running = {m: run[what] for m, run in group.items() if what in run}
-                    seconds = medians(running, rounds if share else 30 * rounds)
+                    seconds = median_seconds(running, rounds if share else 30 * rounds)
                     note = ", ".join(f"{m} {s:.4g} s" for m, s in seconds.items())
                     notes.append(f"{what}, {name}, {norm}, {threads} threads: {note}")
                     mine = seconds.pop("ours")
@@ -190,15 +190,15 @@ def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], l
                     speed = share * operations / mine / peak
                     rows.append(
                         {
-                            "what": what,
+                            "pass": what,
                             "network": f"{name}, {batch} images" if share else name,
-                            "normalized by": norm,
+                            "normalization": norm,
                             "threads": threads,
                             "ours, s": mine,
                             "PyTorch, s": seconds[best],
-                            "its best mode": best,
+                            "PyTorch's best mode": best,
                             "ours / PyTorch": mine / seconds[best],
-                            "of sgemm's speed %": 100 * speed if share else "",
+                            "% of sgemm's speed": 100 * speed if share else "",
                         }
                     )
     return rows, notes
@@ -231,7 +231,7 @@ def sgemm(size: int = 2048) -> float:
     a = np.random.default_rng(0).random((size, size), dtype=np.float32)
     b = torch.from_numpy(a)
     with threadpool_limits(torch.get_num_threads(), "blas"):
-        seconds = medians({"NumPy": lambda: a @ a, "PyTorch": lambda: b @ b}, 5)
+        seconds = median_seconds({"NumPy": lambda: a @ a, "PyTorch": lambda: b @ b}, 5)
     return 2 * size**3 / min(seconds.values())
 
 
@@ -251,7 +251,7 @@ def blas() -> str:
 
 
 def main() -> None:
-    parser = options(__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     chosen = parser.parse_args()

@@ -11,7 +11,7 @@ images stands beside it, with the multiplications that each costs an image.
 from typing import Any
 
 import numpy as np
-from common import mnist, options, report
+from common import argument_parser, load_mnist, report
 
 from tinyproto.data import load_outliers
 from tinyproto.prototypes import PlusMinusEDWTA
@@ -43,8 +43,8 @@ def nearest_neighbour(x: np.ndarray, stored: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
-    x, y, x_test, _, _ = mnist(chosen.data)
+    chosen = argument_parser(__doc__).parse_args()
+    x, y, x_test, _, _ = load_mnist(chosen.data)
     left_out = leave_one_digit_out(x, y, epochs=2 if chosen.quick else 12)
     best = max(left_out, key=lambda score: left_out[score])
 

@@ -1,13 +1,14 @@
-"""How a training step's time and memory grow with the batch, the width and the size of the images.
+"""Time and memory of a training step by batch size, width and image size, ours and PyTorch's.
 
     python benchmarks/bench_scaling.py [--quick] [--json FILE]
 
-`compact_cnn` with its channels times a factor, ours and PyTorch's (eager, channels_last: what
-bench_network.py found to be its best for training), two threads. Each figure is from a process of
-its own, ours and PyTorch's in turn: the median of its steps, and how far its memory rose above what
-it held before the first of them (Linux: VmHWM, reset through /proc/self/clear_refs).
+`compact_cnn` with its channels multiplied by a factor, two threads; PyTorch is eager with
+channels_last, its best mode for training in bench_network.py. Each row runs ours and PyTorch's in a
+new process each: the median time of the steps, and the peak of memory minus what the process used
+before the first step (Linux: VmHWM, reset through /proc/self/clear_refs).
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import options, report
+from common import argument_parser, report
 
 from tinyproto.backend import cpu
 from tinyproto.backend.memory import clear
@@ -42,12 +43,12 @@ THREADS = 2
 POINTS = (
     [("batch", batch, 1.0, 32) for batch in (1, 2, 8, 32, 128, 512)]
     + [("width", 64, width, 32) for width in (0.5, 1.0, 2.0, 4.0)]
-    + [("image", 64, 1.0, side) for side in (16, 32, 64, 96)]
+    + [("image side", 64, 1.0, side) for side in (16, 32, 64, 96)]
 )
 
 
 def network(width: float) -> Network:
-    """compact_cnn with `width` times its channels."""
+    """compact_cnn with its channels multiplied by `width`."""
     layers, before = [], 3
     for channels, pooled in ((32, 0), (32, 1), (64, 0), (64, 1), (128, 0), (128, 0)):
         out = int(channels * width)
@@ -55,21 +56,21 @@ def network(width: float) -> Network:
         layers += [MaxPool2D()] * pooled
         before = out
     features = [Normalize(CIFAR10_MEAN, CIFAR10_STD), *layers, GlobalAveragePool()]
-    found: Network = initialize(Network(Sequential(*features), Linear(before, 10)), 0)
-    return found
+    built: Network = initialize(Network(Sequential(*features), Linear(before, 10)), 0)
+    return built
 
 
-def stepper(kind: str, width: float) -> Any:
+def training_step(kind: str, width: float) -> Any:
     """A function (x, y) that makes one training step."""
-    learner = network(width)
+    model = network(width)
     if kind == "ours":
         optimizer = SGD(weight_decay=5e-4)
 
         def step(x: np.ndarray, y: np.ndarray) -> None:
-            grads = zeros(learner.params)
-            z, backward = learner(x, train=True)
+            grads = zeros(model.params)
+            z, backward = model(x, train=True)
             backward(cross_entropy(z, y)[1] / len(z), grads)
-            optimizer.step(learner.params, grads, 0.01)
+            optimizer.step(model.params, grads, 0.01)
 
         return step
     import torch_peer as peer
@@ -77,24 +78,26 @@ def stepper(kind: str, width: float) -> Any:
 
     torch.set_num_threads(THREADS)
     layout = torch.channels_last
-    twin = peer.module(learner).to(memory_format=layout).train()
-    theirs = torch.optim.SGD(twin.parameters(), lr=0.01, momentum=0.9, nesterov=True, foreach=True)
+    module = peer.module(model).to(memory_format=layout).train()
+    torch_optimizer = torch.optim.SGD(
+        module.parameters(), lr=0.01, momentum=0.9, nesterov=True, foreach=True
+    )
 
-    def step_of_theirs(x: np.ndarray, y: np.ndarray) -> None:
-        theirs.zero_grad(set_to_none=True)
+    def torch_step(x: np.ndarray, y: np.ndarray) -> None:
+        torch_optimizer.zero_grad(set_to_none=True)
         image = peer.images(x).contiguous(memory_format=layout)
-        torch.nn.functional.cross_entropy(twin(image), torch.from_numpy(y)).backward()
-        theirs.step()
+        torch.nn.functional.cross_entropy(module(image), torch.from_numpy(y)).backward()
+        torch_optimizer.step()
 
-    return step_of_theirs
+    return torch_step
 
 
-def one(kind: str, batch: int, width: float, side: int, steps: int) -> dict[str, float]:
-    """Seconds a step, and MB, measured in this process."""
+def measure(kind: str, batch: int, width: float, side: int, steps: int) -> dict[str, float]:
+    """Seconds per step, and MB, measured in this process."""
     random = np.random.default_rng(0)
-    step = stepper(kind, width)
+    step = training_step(kind, width)
     x, y = random.random((batch, side, side, 3), np.float32), random.integers(0, 10, batch)
-    step(x[:2, :8, :8].copy(), y[:2])  # compiles, loads
+    step(x[:2, :8, :8].copy(), y[:2])  # compiles and loads what a step needs
     clear()
     Path("/proc/self/clear_refs").write_text("5")
     before, seconds = memory("VmRSS"), []
@@ -106,23 +109,23 @@ def one(kind: str, batch: int, width: float, side: int, steps: int) -> dict[str,
 
 
 def memory(which: str) -> float:
-    """MB, from /proc."""
+    """Memory of this process in MB, from /proc."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(which)).split()[1]) / 1024
 
 
 def main() -> None:
-    parser = options(__doc__)
-    parser.add_argument("--one", nargs=5, help="(measure this in this process)")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
         kind, batch, width, side, steps = chosen.one
         cpu.load_numba()
-        print(json.dumps(one(kind, int(batch), float(width), int(side), int(steps))))
+        print(json.dumps(measure(kind, int(batch), float(width), int(side), int(steps))))
         return
     rows = []
     environment = {**os.environ, "NUMBA_NUM_THREADS": str(THREADS)}
-    for along, batch, width, side in POINTS[::3] if chosen.quick else POINTS:
+    for varied, batch, width, side in POINTS[::3] if chosen.quick else POINTS:
         found = {}
         for kind in ("ours", "PyTorch"):
             steps = 5 if chosen.quick else 15
@@ -135,10 +138,10 @@ def main() -> None:
             found[kind] = json.loads(out.stdout)
         rows.append(
             {
-                "along": along,
-                "images": batch,
-                "width": width,
-                "side": side,
+                "varied": varied,
+                "batch size": batch,
+                "width factor": width,
+                "image side, pixels": side,
                 "ours, s": found["ours"]["s"],
                 "PyTorch, s": found["PyTorch"]["s"],
                 "ours / PyTorch": found["ours"]["s"] / found["PyTorch"]["s"],
@@ -147,7 +150,7 @@ def main() -> None:
             }
         )
     note = f"training steps of compact_cnn with BatchNorm, float32, {THREADS} threads; "
-    report(rows, chosen.json, f"{note}a process each, memory above what it held before")
+    report(rows, chosen.json, f"{note}a process each, memory above that before the first step")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a user waits for before anything happens: import, first compilation, later starts.
+"""Startup times: imports, first compilation of the kernels, later starts from the cache.
 
     python benchmarks/bench_startup.py [--quick] [--json FILE]
 
-Each figure is the median over new processes. "compiles" starts with an empty cache of Numba's.
+Each figure is the median over new processes; "kernels compiled" starts with an empty cache.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from common import options, report
+from common import argument_parser, report
 
 PROGRAMS = {
     "import numpy": "import numpy",
@@ -41,32 +41,36 @@ SGD().step(network.params, grads, 0.1)
 }
 
 
-def seconds(program: str, cache: str | None = None) -> float:
-    """Wall time of a new process, less that of one that does nothing."""
+def seconds_of(program: str, cache: str | None = None) -> float:
+    """Wall time of a new process minus that of one that does nothing."""
     environment = {**os.environ, **({"NUMBA_CACHE_DIR": cache} if cache else {})}
     times = []
     for source in ("pass", program):
         begun = time.perf_counter()
         subprocess.run([sys.executable, "-c", source], check=True, env=environment)
         times.append(time.perf_counter() - begun)
-    return max(times[1] - times[0], 0.0)  # what is below the noise counts as nothing
+    return max(times[1] - times[0], 0.0)  # the difference of two small times may be negative
 
 
 def main() -> None:
-    chosen = options(__doc__).parse_args()
+    chosen = argument_parser(__doc__).parse_args()
     rounds = 3 if chosen.quick else 7
     rows = [
-        {"start": name, "seconds": statistics.median(seconds(p) for _ in range(rounds))}
+        {"program": name, "seconds": statistics.median(seconds_of(p) for _ in range(rounds))}
         for name, p in PROGRAMS.items()
     ]
     for name, program in COMPILED.items():
         compiling, cached = [], []
         for _ in range(max(2, rounds // 2)):
             with tempfile.TemporaryDirectory() as cache:
-                compiling.append(seconds(program, cache))
-                cached.append(seconds(program, cache))
-        rows.append({"start": f"{name}: compiles", "seconds": statistics.median(compiling)})
-        rows.append({"start": f"{name}: from the cache", "seconds": statistics.median(cached)})
+                compiling.append(seconds_of(program, cache))
+                cached.append(seconds_of(program, cache))
+        rows.append(
+            {"program": f"{name}, kernels compiled", "seconds": statistics.median(compiling)}
+        )
+        rows.append(
+            {"program": f"{name}, kernels from the cache", "seconds": statistics.median(cached)}
+        )
     report(rows, chosen.json, f"medians of {rounds} new processes")
 
 

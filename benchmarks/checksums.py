@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyproto import layers, losses, networks, optimizers, parameters
+from tinyproto import layers, losses, networks, optimizers, parameters, schedules
 from tinyproto import random as numbers
 from tinyproto.attacks import (
     Victim,
@@ -39,14 +39,14 @@ from tinyproto.attacks import (
 from tinyproto.data import load
 from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.evaluation import evaluate
-from tinyproto.evaluation.geometry import angles, compactness, plane
+from tinyproto.evaluation.geometry import compactness, pairwise_angles, project_to_plane
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
 from tinyproto.prototypes.certificate import exact_radius
 from tinyproto.prototypes.detection import SCORES, Detector
 from tinyproto.prototypes.dpnp import alignment, repulsion, simplex
 from tinyproto.prototypes.equivalence import centre_distances, inner_product_to_euclidean
 from tinyproto.prototypes.kmeans import kmeans
-from tinyproto.training import DEFENSES, Batch, Crafting, fit
+from tinyproto.training import DEFENSES, Batch, PGDConfig, fit
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "benchmarks" / "models" / "cifar10_adv_dpnp.npz"
@@ -120,7 +120,9 @@ def of_losses(dtype: Any) -> Iterator[Item]:
     h = random.normal(size=(9, 5)).astype(dtype)
     yield "alignment", alignment(h, prototypes, y)
     yield "repulsion", repulsion(prototypes + dtype(0.1) * h[:6], y)
-    yield "geometry", [plane(h, prototypes), angles(prototypes), compactness(h, y, prototypes)]
+    yield "geometry", [
+        project_to_plane(h, prototypes), pairwise_angles(prototypes), compactness(h, y, prototypes)
+    ]  # fmt: skip
 
 
 def of_layers(dtype: Any) -> Iterator[Item]:
@@ -195,22 +197,22 @@ def of_training(dtype: Any) -> Iterator[Item]:
         for _ in range(2):
             optimizer.step(network.params, grads, 0.1)
             network.project()
-        yield name, [loss, z, parameters.flatten(network.params), optimizer.arrays()]
+        yield name, [loss, z, parameters.flatten(network.params), optimizer.state_dict()]
     network = networks.load(MODEL).to(dtype=dtype)
     grads = parameters.zeros(network.params)
     DEFENSES["standard"](network, Batch(x, y, np.arange(12)), grads)
     adam, average = optimizers.Adam(weight_decay=0.1), optimizers.Average(network.params)
     for step in range(3):
-        adam.step(network.params, grads, optimizers.cosine(0.1, 3, 0.3)(step))
+        adam.step(network.params, grads, schedules.cosine(0.1, 3, 0.3)(step))
         average.update(network.params)
-    yield "adam", [parameters.flatten(network.params), average.arrays()]
+    yield "adam", [parameters.flatten(network.params), average.state_dict()]
     data = load("cifar10", ROOT / "tinyproto" / "data" / "samples")
     network = networks.compact_cnn(seed=4, head="prototypes").to(dtype=dtype)
-    defense = partial(DEFENSES["adv-dpnp"], crafting=Crafting(steps=2))
+    defense = partial(DEFENSES["adv-dpnp"], attack=PGDConfig(steps=2))
     rows = fit(
         network, defense, data.x_train[:70], data.y_train[:70], epochs=2, batch_size=32,
         average=0.9, augment=crop_and_flip, validation=(data.x_test[:30], data.y_test[:30]),
-        probe=Crafting(steps=2), select="robust", seed=6, shown=False,
+        validation_attack=PGDConfig(steps=2), monitor="robust", seed=6, verbose=False,
     )  # fmt: skip
     for row in rows:
         row.pop("seconds")
@@ -246,7 +248,8 @@ def of_winner_take_all(dtype: Any) -> Iterator[Item]:
         yield f"{kind.__name__}, loaded", again.decision_function(x_test)
     for score in SCORES:
         detector = Detector(network, score).fit(x, y)
-        yield f"detector, {score}", [detector.score(x_test), detector.threshold_]
+        name = {"combined": "both"}.get(score, score)  # its name in earlier checksums
+        yield f"detector, {name}", [detector.score(x_test), detector.threshold_]
 
 
 def of_attacks(dtype: Any) -> Iterator[Item]:
@@ -280,9 +283,9 @@ def of_attacks(dtype: Any) -> Iterator[Item]:
     yield "cw linf", carlini_wagner_linf(Victim(network), *few, eps=8 / 255, steps=5)
     for attacks in ("masking", ["apgd-ce", "fab", "cw-linf"]):
         report = evaluate(
-            Victim(network), *few, attacks, eps=8 / 255, batch_size=4, shown=False
+            Victim(network), *few, attacks, eps=8 / 255, batch_size=4, verbose=False
         )  # fmt: skip
-        results = [[r.right, r.right_rounded, r.distance] for r in report.results.values()]
+        results = [[r.robust, r.robust_8bit, r.distance] for r in report.results.values()]
         yield f"evaluate, {attacks}", results
 
 

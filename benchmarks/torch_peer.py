@@ -285,12 +285,12 @@ def targeted_dlr(z: Any, y: Any, target: Any) -> Any:
     return -(at(z, y) - at(z, target)) / spread
 
 
-def align(h: Any, C: Any, y: Any) -> Any:
+def alignment(h: Any, C: Any, y: Any) -> Any:
     """‖h − c_y‖²."""
     return ((h - C[y]) ** 2).sum(1)
 
 
-def repel(C: Any, y: Any) -> Any:
+def repulsion(C: Any, y: Any) -> Any:
     """−‖c_y − c_n(y)‖²."""
     others = torch.cdist(C.detach(), C.detach()).fill_diagonal_(torch.inf)
     return -((C[y] - C[others.argmin(1)[y]]) ** 2).sum(1)
@@ -312,11 +312,15 @@ def total(
         return entropy(z, y) + c["beta"] * kl(z, z_attacked), z
     if method == "mart":
         z, z_attacked = twin(x), twin(attacked)
-        return boosted(z_attacked, y) + c["weight"] * weighted_kl(z, z_attacked, y), z
+        return boosted(z_attacked, y) + c["kl_weight"] * weighted_kl(z, z_attacked, y), z
     C = twin.head.weight
     h = twin.features(x)
     z = h @ C.T
-    clean = entropy(z, y) + c["attract"] * align(h, C, y) + c["repel"] * repel(C, y)
+    clean = (
+        entropy(z, y)
+        + c["alignment_weight"] * alignment(h, C, y)
+        + c["repulsion_weight"] * repulsion(C, y)
+    )
     if method == "dpnp":
         return clean, z
     if clean_statistics:
@@ -325,9 +329,9 @@ def total(
                 part.momentum = 0.0
     held, h_attacked = C.detach(), twin.features(attacked)
     z_attacked = h_attacked @ held.T
-    adversarial = entropy(z_attacked, y) + c["attract"] * align(h_attacked, held, y)
+    adversarial = entropy(z_attacked, y) + c["alignment_weight"] * alignment(h_attacked, held, y)
     if c["consistency"] == "kl":
         consistency = kl(h @ held.T, z_attacked)
     else:
         consistency = ((h - h_attacked) ** 2).sum(1)
-    return clean + c["adversarial"] * adversarial + c["consistent"] * consistency, z
+    return clean + c["adversarial_weight"] * adversarial + c["consistency_weight"] * consistency, z

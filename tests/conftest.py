@@ -26,6 +26,14 @@ def mnist():
     return flat[0], data.y_train, flat[1], data.y_test
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what needs a CUDA device, unless `-m` names it."""
+    if "gpu" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("gpu")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
 CUDA_TABLE = pytest.StashKey[str]()
 
 

@@ -1,4 +1,4 @@
-"""Writers of small files in the data sets' own formats."""
+"""Writers of small files in the formats of the data sets."""
 
 import gzip
 import io
@@ -25,7 +25,7 @@ def idx_bytes(array):
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes text and bytes alike as Python 2's str, and NumPy's names as they were then."""
+    """Writes text and bytes as Python 2's str, and the names that NumPy used then."""
 
     dispatch: ClassVar = dict(pickle._Pickler.dispatch)
 
@@ -61,7 +61,7 @@ def cifar_batch_bytes(images, labels, labels_key="labels"):
 
 
 def cifar_files(arrays, classes=10):
-    """The files of the authors' Python version, by their path in it."""
+    """The files of the authors' Python version by their path in the archive."""
     x, y = arrays["x_test"], arrays["y_test"]
     if classes == 100:
         return {
@@ -89,7 +89,7 @@ def tar_gz_bytes(files):
 
 
 class Writers:
-    """Everything above under one name, for tests that ask for the fixture `write`."""
+    """The functions above, for tests that use the fixture `write`."""
 
     idx_bytes = staticmethod(idx_bytes)
     cifar_files = staticmethod(cifar_files)
@@ -98,13 +98,13 @@ class Writers:
     python2_pickle = staticmethod(Python2Pickler.dumps)
 
     @staticmethod
-    def idx_folder(folder: Path, arrays, packed=True):
+    def idx_folder(folder: Path, arrays, compressed=True):
         folder.mkdir(parents=True, exist_ok=True)
         for part, prefix in (("train", "train"), ("test", "t10k")):
             for kind, name in (("x", "images-idx3-ubyte"), ("y", "labels-idx1-ubyte")):
                 content = idx_bytes(arrays[f"{kind}_{part}"].astype(np.uint8))
                 path = folder / f"{prefix}-{name}"
-                if packed:
+                if compressed:
                     path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content))
                 else:
                     path.write_bytes(content)

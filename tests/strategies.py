@@ -1,4 +1,4 @@
-"""Networks with data of matching shapes for Hypothesis, and their loss from its definition."""
+"""Networks with matching data for Hypothesis, and their loss by its definition."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ KINDS = (IPWTA, EDWTA, PlusMinusEDWTA)
 
 @dataclass
 class Problem:
-    """A started network, samples x (N, d) and their class numbers label (N,)."""
+    """An initialized network, samples x (N, d) and the index of each one's class, label (N,)."""
 
     network: object
     x: np.ndarray
@@ -20,7 +20,7 @@ class Problem:
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """The arrays that move, by name (the very arrays, not copies)."""
+        """The arrays that are trained, by name (not copies)."""
         names = ("weights_", "biases_", "positive_prototypes_", "negative_prototypes_")
         found = {name: getattr(self.network, name) for name in names if hasattr(self.network, name)}
         return found if isinstance(self.network, IPWTA) else {**found, "beta": self.network._beta}
@@ -38,7 +38,7 @@ def problems(
 ):
     """A network of 2–4 classes, 1–3 neurons each and 1–6 features; prototypes and β are random."""
     ranges = (classes, per_class, features, samples)
-    classes, per_class, features, count = (draw(st.integers(*least_most)) for least_most in ranges)
+    classes, per_class, features, count = (draw(st.integers(*bounds)) for bounds in ranges)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     network = draw(st.sampled_from(kinds))(
         per_class,
@@ -55,7 +55,7 @@ def problems(
 
 
 def scores(problem: Problem, x: np.ndarray) -> np.ndarray:
-    """o (N, neurons) from the definitions, distance by distance."""
+    """o (N, neurons) by the definitions."""
     values = problem.parameters
     if "weights_" in values:
         return x @ values["weights_"].T + values["biases_"]
@@ -67,23 +67,23 @@ def scores(problem: Problem, x: np.ndarray) -> np.ndarray:
 
 
 def loss(problem: Problem, x: np.ndarray, label: np.ndarray) -> float:
-    """Σ over samples of E = −log Σ_own softmax(o), from its definition."""
+    """Σ over samples of E = −log Σ_own softmax(o), by its definition."""
     o = scores(problem, x)
-    share = np.exp(o - o.max(axis=1, keepdims=True))
-    share /= share.sum(axis=1, keepdims=True)
+    q = np.exp(o - o.max(axis=1, keepdims=True))
+    q /= q.sum(axis=1, keepdims=True)
     own = np.arange(o.shape[1]) // problem.network.prototypes_per_class == label[:, None]
-    return float(-np.log((share * own).sum(axis=1)).sum())
+    return float(-np.log((q * own).sum(axis=1)).sum())
 
 
 def finite_difference(function, array: np.ndarray, step: float = 1e-5) -> np.ndarray:
-    """∂function/∂array by central differences; `array` is changed in place and put back."""
+    """∂function/∂array by central differences; `array` is changed in place and restored."""
     gradient = np.empty_like(array)
     for at in np.ndindex(array.shape):
-        kept = array[at]
-        array[at] = kept + step
+        value = array[at]
+        array[at] = value + step
         above = function()
-        array[at] = kept - step
+        array[at] = value - step
         below = function()
-        array[at] = kept
+        array[at] = value
         gradient[at] = (above - below) / (2 * step)
     return gradient

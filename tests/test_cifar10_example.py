@@ -1,10 +1,12 @@
-"""The CIFAR-10 example as its user runs it: files, keys, resuming, data sets, wrong input."""
+"""The CIFAR-10 example as its user runs it: files, keys, resuming, data sets, wrong input.
 
+What a process of its own adds nothing to runs in this one, which has its kernels already.
+"""
+
+import importlib.util
 import json
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,34 +14,65 @@ import pytest
 
 from tests.test_examples import environment, without_optional_packages
 from tinyproto import networks
+from tinyproto.training import DEFENSES
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 NUMBERS = {"metrics.json", "model.npz", "checkpoint.npz"}
 PICTURES = {"curves.png", "attacks.png", "latent.png"}
 SHORT = ["--limit", "48", "--epochs", "2", "--batch", "16", "--attack-steps", "1"]
-SHORT += ["--evaluate", "16", "--every", "1"]
+SHORT += ["--evaluate", "16", "--checkpoint-every", "1"]
 
 
-def start(tmp_path, *arguments, out="out", **more):
-    return subprocess.Popen(
-        [sys.executable, str(EXAMPLE), "--out", str(tmp_path / out), *SHORT, *arguments],
-        env=environment(tmp_path, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
+def run(folder, *arguments, program=(str(EXAMPLE),), **more):
+    """The example in a process of its own: its exit status, standard output and error."""
+    out = subprocess.run(
+        [sys.executable, *program, "--out", str(folder / "out"), *SHORT, *arguments],
+        env=environment(folder, **more), capture_output=True, text=True,
     )  # fmt: skip
+    return out.returncode, out.stdout, out.stderr
 
 
-def run(tmp_path, *arguments, **keywords):
-    process = start(tmp_path, *arguments, **keywords)
-    out, errors = process.communicate()
-    return process.returncode, out, errors
+@pytest.fixture(scope="session")
+def example():
+    spec = importlib.util.spec_from_file_location("cifar10_adv_dpnp", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_it_writes_what_it_says(tmp_path):
-    code, out, errors = run(tmp_path)
+@pytest.fixture
+def run_here(example, tmp_path, monkeypatch):
+    """Runs the example in this process, as its command line does; returns its error, if any."""
+    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    def main(*arguments):
+        out = ["--out", str(tmp_path / "out")]
+        monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *out, *SHORT, *arguments])
+        try:
+            example.main()
+        except SystemExit as stop:
+            return stop.code
+        return None
+
+    return main
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run from beginning to end: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("whole")
+    code, out, errors = run(folder)
     assert code == 0, errors
+    return folder / "out", out, errors
+
+
+@pytest.mark.slow
+def test_it_writes_what_it_says(whole):
+    folder, out, errors = whole
     assert "package's sample" in errors
-    assert "figures mean little" in out
-    folder = tmp_path / "out"
+    assert "trained on 48 of 50,000 official images and tested on 200 of 10,000" in out
     assert {p.name for p in folder.iterdir()} == PICTURES | NUMBERS
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) >= {
@@ -48,7 +81,7 @@ def test_it_writes_what_it_says(tmp_path):
     }  # fmt: skip
     assert metrics["data"] == {"name": "cifar10", "train": 800, "test": 200, "complete": False}
     assert set(metrics["robust_accuracy"]) == {"fgsm 8/255", "pgd-20 8/255"}
-    assert metrics["settings"]["consistent"] == 6.0
+    assert metrics["settings"]["consistency_weight"] == 6.0
     assert [row["epoch"] for row in metrics["history"]] == [1, 2]
     network = networks.load(folder / "model.npz")
     lengths = np.linalg.norm(network.head.params["prototypes"], axis=1)
@@ -62,43 +95,66 @@ def test_it_writes_what_it_says(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["standard", "pgd", "trades", "mart", "dpnp"])
-def test_the_other_methods(tmp_path, method):
-    code, _, errors = run(tmp_path, "--method", method, "--epochs", "1")
-    assert code == 0, errors
+def test_the_other_methods(run_here, tmp_path, method):
+    assert run_here("--method", method, "--epochs", "1") is None
     settings = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]
     assert settings["method"] == method
-    assert ("consistent" in settings) is False
+    assert {"consistency_weight", "consistency"}.isdisjoint(settings)
     assert ("beta" in settings) == (method == "trades")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == PICTURES | NUMBERS
 
 
-def test_stopped_and_resumed_it_ends_with_the_same_bits(tmp_path):
-    """Asked to stop in the middle, it says how to go on; the end is that of an unbroken run."""
-    more = ["--epochs", "4", "--every", "100"]
-    process = start(tmp_path, *more)
-    while not (tmp_path / "out" / "checkpoint.npz").exists():  # the first epoch is over
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate()
-    assert process.returncode != 0
+@pytest.mark.parametrize("method", list(DEFENSES))
+def test_each_coefficient_of_a_defence_is_an_option(example, method):
+    defaults = DEFENSES[method].defaults()
+    assert example.coefficients(example.parse(["--method", method])) == defaults
+    for name, default in defaults.items():
+        option = f"--{name.replace('_', '-')}"
+        choices = {bool: ([option], True), str: ([option, "features"], "features")}
+        arguments, expected = choices.get(type(default), ([option, "0.25"], 0.25))
+        options = example.parse(["--method", method, *arguments])
+        assert example.coefficients(options) == {**defaults, name: expected}
+
+
+STOPPED = """
+import os, runpy, signal, sys
+from tinyproto.training import checkpoint
+save = checkpoint.save_checkpoint
+def save_and_ask_to_stop(*arguments):
+    checkpoint.save_checkpoint = save
+    save(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+checkpoint.save_checkpoint = save_and_ask_to_stop
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_stopped_and_resumed_it_ends_with_the_same_bits(whole, tmp_path):
+    """Asked to stop in the middle of an epoch, it says how to continue; the end is that of a run
+    that was not stopped."""
+    code, _, errors = run(tmp_path, program=("-c", STOPPED, str(EXAMPLE)))
+    assert code != 0
     assert "Traceback" not in errors
-    assert errors.strip().endswith("go on with --resume"), errors
+    expected = "stopped after epoch 0, step 2; continue with --resume"
+    assert errors.strip().endswith(expected), errors
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"checkpoint.npz"}
-    code, _, errors = run(tmp_path, *more, "--resume")
-    assert code == 0, errors
-    code, _, errors = run(tmp_path, *more, out="whole")
+    code, _, errors = run(tmp_path, "--resume")
     assert code == 0, errors
     with (
         np.load(tmp_path / "out" / "model.npz") as resumed,
-        np.load(tmp_path / "whole" / "model.npz") as whole,
+        np.load(whole[0] / "model.npz") as unbroken,
     ):
-        assert set(resumed.files) == set(whole.files)
-        for name in whole.files:
-            np.testing.assert_array_equal(resumed[name], whole[name])
+        assert set(resumed.files) == set(unbroken.files)
+        for name in unbroken.files:
+            np.testing.assert_array_equal(resumed[name], unbroken[name])
 
 
 @pytest.mark.parametrize("name", ["cifar100", "svhn"])
-def test_the_other_data_sets_in_their_authors_formats(tmp_path, write, make_arrays, name):
+def test_the_other_data_sets_in_their_authors_formats(
+    run_here, tmp_path, write, make_arrays, capsys, name
+):
     folder = tmp_path / "data"
     folder.mkdir()
     classes = 100 if name == "cifar100" else 10
@@ -112,11 +168,9 @@ def test_the_other_data_sets_in_their_authors_formats(tmp_path, write, make_arra
             images = arrays[f"x_{part}"].transpose(1, 2, 3, 0)
             labels = np.where(arrays[f"y_{part}"] == 0, 10, arrays[f"y_{part}"])
             scipy_io.savemat(folder / f"{part}_32x32.mat", {"X": images, "y": labels[:, None]})
-    code, out, errors = run(
-        tmp_path, "--dataset", name, "--data", str(folder), "--limit", "16", "--epochs", "1"
-    )
-    assert code == 0, errors
-    assert f"{name}: 20 training and 10 test images" in out
+    options = ["--dataset", name, "--data", str(folder), "--limit", "16", "--epochs", "1"]
+    assert run_here(*options) is None
+    assert f"{name}: 20 training and 10 test images" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["data"]["name"] == name
     network = networks.load(tmp_path / "out" / "model.npz")
@@ -124,6 +178,7 @@ def test_the_other_data_sets_in_their_authors_formats(tmp_path, write, make_arra
     assert {p.name for p in (tmp_path / "out").iterdir()} == PICTURES | NUMBERS
 
 
+@pytest.mark.slow
 def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_path):
     code, _, errors = run(tmp_path, "--epochs", "1", PYTHONPATH=without_optional_packages(tmp_path))
     assert code == 0, errors
@@ -138,7 +193,7 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
         (["--data", "/nowhere"], "/nowhere"),
         (["--limit", "0"], "--limit must be between 1 and 800 images, not 0"),
         (["--limit", "9000"], "--limit must be between 1 and 800 images, not 9000"),
-        (["--epochs", "0"], "epochs, batch_size, every must be 1 or more, not 0, 16, 1"),
+        (["--epochs", "0"], "epochs, batch_size, checkpoint_every must be 1 or more, not 0, 16, 1"),
         (["--radius", "-1"], "--features and --radius must be above 0, not 64, -1.0"),
         (["--attack-steps", "0"], "must be above 0, not 16, 0, 0.1"),
         (["--method", "pgd", "--beta", "3"], "--beta is no option of --method pgd"),
@@ -148,22 +203,31 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
         (["--method", "magic"], "invalid choice: 'magic'"),
     ],
 )
-def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, message):
-    code, _, errors = run(tmp_path, *arguments)
-    assert code != 0
-    assert message in errors
-    assert "Traceback" not in errors
-    lines = errors.splitlines()
-    assert len([line for line in lines if line.startswith("error") or ": error:" in line]) == 1
-    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+def test_wrong_options_get_one_line_and_write_nothing(
+    run_here, tmp_path, capsys, arguments, message
+):
+    error = run_here(*arguments)
+    if error == 2:  # from argparse, which prints how to use the options first
+        error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error
+    assert "error: " in error
+    assert "\n" not in error
+    assert not list((tmp_path / "out").glob("*"))
 
 
-def test_cuda_without_a_device_gets_one_line(tmp_path):
+def test_cuda_without_a_device_gets_one_line(run_here):
     from tinyproto.backend.device import cuda_unavailable_reason
 
     if cuda_unavailable_reason() is None:
         pytest.skip("this machine has a usable CUDA device")
-    code, _, errors = run(tmp_path, "--device", "cuda")
-    assert code != 0
-    assert errors.strip().startswith("error: no CUDA device: CuPy is")
+    error = run_here("--device", "cuda")
+    assert error.startswith("error: no CUDA device: CuPy is")
+    assert "\n" not in error
+
+
+def test_an_error_is_one_line_and_no_traceback(tmp_path):
+    code, out, errors = run(tmp_path, "--data", "/nowhere")
+    assert code == 1
+    assert out == ""
+    assert [line for line in errors.splitlines() if "nowhere" in line]
     assert "Traceback" not in errors

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import re
 
 import pytest
 
@@ -64,7 +65,7 @@ def parameters_of(thing):
 @pytest.mark.parametrize("name", THINGS)
 def test_it_has_numpydoc_sections_and_an_example(name):
     thing = THINGS[name]
-    text = inspect.getdoc(thing) or ""
+    text = inspect.cleandoc(thing.__doc__ or "")  # its own: `getdoc` would take an inherited one
     assert text, f"{name} has no docstring"
     missing = [] if "\nExamples\n--------\n" in text else ["Examples"]
     if parameters_of(thing) and "\nParameters\n----------\n" not in text:
@@ -76,21 +77,40 @@ def test_it_has_numpydoc_sections_and_an_example(name):
         ):
             missing.append("Returns")
     assert not missing, f"{name} has no {', '.join(missing)}"
-    documented = text.split("\nParameters\n----------\n")[-1] if parameters_of(thing) else ""
+    documented = parameters_in(text)
     unnamed = [parameter for parameter in parameters_of(thing) if parameter not in documented]
     assert not unnamed, f"{name} does not document {', '.join(unnamed)}"
+    unknown = [parameter for parameter in documented if parameter not in parameters_of(thing)]
+    assert not unknown, f"{name} documents {', '.join(unknown)}, which it does not take"
+
+
+def parameters_in(text):
+    """The names that the section Parameters documents, as `name : type` or `name, other : type`."""
+    _, _, section = text.partition("\nParameters\n----------\n")
+    section = re.split(r"\n[A-Z][A-Za-z ]+\n-{4,}\n", section)[0]
+    lines = re.findall(r"^(\S.*?)(?: :.*)?$", section, re.MULTILINE)
+    return [name.strip().lstrip("*") for line in lines for name in line.split(",")]
 
 
 @pytest.mark.parametrize("name", [n for n, thing in THINGS.items() if inspect.isclass(thing)])
 def test_public_methods_have_a_docstring(name):
+    thing = THINGS[name]
     without = [
         method
-        for method, function in vars(THINGS[name]).items()
-        if inspect.isfunction(function)
-        and not method.startswith("_")
-        and not inspect.getdoc(getattr(THINGS[name], method))  # one that is inherited counts
+        for method in methods_of(thing)
+        if not inspect.getdoc(getattr(thing, method))  # one that is inherited counts
     ]
     assert not without
+
+
+def methods_of(thing):
+    """Names of the public methods and properties that a class defines itself."""
+    kinds = (property, classmethod, staticmethod)
+    return [
+        method
+        for method, value in vars(thing).items()
+        if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, kinds))
+    ]
 
 
 @pytest.mark.parametrize("name", THINGS)
@@ -101,7 +121,18 @@ def test_its_example_runs(name, tmp_path, monkeypatch):
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     found = [t for t in finder.find(thing, name, globs={}) if t.examples]
     assert found, f"{name} has no example"
+    if inspect.isclass(thing):
+        for method in methods_of(thing):
+            found += finder.find(getattr(thing, method), f"{name}.{method}", globs={})
     for test in found:
         said = []
         runner.run(test, out=said.append)
         assert runner.failures == 0, "".join(said)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_module_lists_what_is_there_once(name):
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert all(hasattr(module, attribute) for attribute in module.__all__)

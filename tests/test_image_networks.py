@@ -149,7 +149,7 @@ def test_a_saved_network_is_loaded_to_the_bit(name, head, tmp_path):
     assert loaded.settings == network.settings
     x = np.random.default_rng(1).random((3, 9, 8, 3), np.float32)
     np.testing.assert_array_equal(loaded(x)[0], network(x)[0])
-    assert state.load(path)[1]["accuracy"] == 0.5
+    assert state.load_arrays(path)[1]["accuracy"] == 0.5
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
     if head["head"] == "prototypes":  # its option was saved too
         assert loaded.head.radius == head.get("radius", 3.0)
@@ -177,35 +177,35 @@ def saved(tmp_path):
     """A saved network: its path, its arrays and its metadata."""
     path = tmp_path / "model.npz"
     networks.save(SMALL["compact_cnn"](), path)
-    return path, *state.load(path)
+    return path, *state.load_arrays(path)
 
 
 def test_wrong_entries_are_named(saved):
     path, arrays, metadata = saved
-    state.save(path, {**arrays, "features/99/weight": np.zeros(2)}, metadata)
+    state.save_arrays({**arrays, "features/99/weight": np.zeros(2)}, path, metadata)
     assert "has unknown entries: features/99/weight" in says(path)
-    state.save(path, {k: v for k, v in arrays.items() if k != "head/bias"}, metadata)
+    state.save_arrays({k: v for k, v in arrays.items() if k != "head/bias"}, path, metadata)
     assert "misses entries: head/bias" in says(path)
-    state.save(path, {**arrays, "head/weight": np.zeros((2, 2))}, metadata)
+    state.save_arrays({**arrays, "head/weight": np.zeros((2, 2))}, path, metadata)
     assert "head/weight has shape (2, 2), expected (6, 5)" in says(path)
 
 
 def test_a_wrong_file_is_named(saved):
     path, arrays, metadata = saved
-    state.save(path, arrays, {})
+    state.save_arrays(arrays, path, {})
     assert "holds no network, but None" in says(path)
-    state.save(path, arrays, {"network": {"kind": "resnet50"}})
+    state.save_arrays(arrays, path, {"network": {"kind": "resnet50"}})
     assert "holds no network, but 'resnet50'" in says(path)
-    state.save(path, arrays, {"network": "compact_cnn"})
+    state.save_arrays(arrays, path, {"network": "compact_cnn"})
     assert "holds no network" in says(path)
-    state.save(path, arrays, {"network": {**metadata["network"], "colour": 3}})
+    state.save_arrays(arrays, path, {"network": {**metadata["network"], "colour": 3}})
     assert "holds unknown settings" in says(path)
     np.savez(path, **{name.replace("/", "-"): array for name, array in arrays.items()})
-    assert "is not a model that tinyproto saved" in says(path)
+    assert "is not a file that tinyproto saved" in says(path)
     path.write_text("no archive at all")
-    assert "is not a model that tinyproto saved" in says(path)
+    assert "is not a file that tinyproto saved" in says(path)
     path.write_bytes(b"")
-    assert "is not a model that tinyproto saved" in says(path)
+    assert "is not a file that tinyproto saved" in says(path)
     with pytest.raises(FileNotFoundError):
         networks.load(path.with_name("missing.npz"))
 

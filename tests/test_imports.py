@@ -16,7 +16,7 @@ ORDER = [
     "cpu parameters",
     "kernels",
     "random",
-    "state data optimizers",
+    "state data optimizers schedules",
     "losses layers",
     "prototypes",
     "networks",
@@ -25,7 +25,7 @@ ORDER = [
     "evaluation",
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
-BASE_ONLY = {"state", "data", "optimizers"}  # know no mathematics of models
+BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
 BASE = {"backend", "parameters", "kernels", "random", "state"}
 
 OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}

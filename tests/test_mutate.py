@@ -1,51 +1,47 @@
-"""The benchmark that breaks the code: what it may change, how it draws, and that it tells apart
-what is caught from what is not."""
+"""The mutation testing benchmark: what it changes, how it draws mutants, and what it reports."""
 
 import ast
 import json
 import sys
-from pathlib import Path
 
+import mutate
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import mutate  # noqa: E402
+from tests import ROOT
 
 
 @pytest.fixture(scope="module")
 def everything():
     texts = {file: (ROOT / "tinyproto" / file).read_text() for file in mutate.TESTS}
-    return {file: mutate.candidates(file, text) for file, text in texts.items()}
+    return {file: mutate.all_mutants(file, text) for file, text in texts.items()}
 
 
 def names(mutants):
     return [mutant.name for mutant in mutants]
 
 
-def test_the_draw_goes_by_the_seed_and_by_nothing_else(everything):
-    drawn = mutate.drawn(everything, seed=0, count=60)
-    assert names(drawn) == names(mutate.drawn(everything, seed=0, count=60))
-    other = set(names(mutate.drawn(everything, seed=1, count=60)))
+def test_the_draw_depends_on_the_seed_only(everything):
+    drawn = mutate.draw(everything, seed=0, count=60)
+    assert names(drawn) == names(mutate.draw(everything, seed=0, count=60))
+    other = set(names(mutate.draw(everything, seed=1, count=60)))
     assert len(other & set(names(drawn))) < 30
     backwards = {file: mutants[::-1] for file, mutants in everything.items()}
-    assert set(names(mutate.drawn(backwards, seed=0, count=60))) == set(names(drawn))
+    assert set(names(mutate.draw(backwards, seed=0, count=60))) == set(names(drawn))
 
 
-def test_every_file_and_every_rule_has_its_share(everything):
-    drawn = mutate.drawn(everything, seed=0, count=60)
+def test_every_file_and_every_rule_is_drawn(everything):
+    drawn = mutate.draw(everything, seed=0, count=60)
     assert len(drawn) == len({(m.file, m.line, m.after) for m in drawn}) == 60
     assert {mutant.file for mutant in drawn} == set(mutate.TESTS)
     rules = [mutant.rule for mutant in drawn]
     assert min(rules.count(rule) for rule in mutate.RULES) >= 5
     assert 8 <= sum(mutant.file.startswith("kernels/") for mutant in drawn) <= 12
-    few = mutate.drawn({"losses.py": everything["losses.py"][:3]}, seed=0, count=60)
+    few = mutate.draw({"losses.py": everything["losses.py"][:3]}, seed=0, count=60)
     assert len(few) == 3
 
 
-def test_a_mutant_parses_and_is_one_line_another_program(everything):
-    for mutant in mutate.drawn(everything, seed=0, count=120):
+def test_a_mutant_parses_and_differs_in_one_line(everything):
+    for mutant in mutate.draw(everything, seed=0, count=120):
         text = (ROOT / "tinyproto" / mutant.file).read_text()
         broken = mutant.source(text)
         pairs = zip(text.split("\n"), broken.split("\n"), strict=True)
@@ -98,35 +94,38 @@ CHANGES = {
 }  # fmt: skip
 
 
-def test_what_each_rule_changes_and_what_none_touches():
-    found = mutate.candidates("x.py", SOURCE)
+def test_the_changes_of_each_rule():
+    found = mutate.all_mutants("x.py", SOURCE)
     assert {rule: {m.change for m in found if m.rule == rule} for rule in mutate.RULES} == CHANGES
     assert {mutant.function for mutant in found} == {"f"}
 
 
-def test_of_kernels_only_the_bodies():
+def test_only_the_bodies_of_kernels_are_changed():
     text = "import z\n@kernel\ndef a(i):\n    x[i] -= y\n@a.example\ndef b(r):\n    return r + 2\n"
-    found = mutate.candidates("kernels/x.py", text)
+    found = mutate.all_mutants("kernels/x.py", text)
     assert {mutant.function for mutant in found} == {"a"}
 
 
-def the(everything, file, change):
+def mutant_with(everything, file, change):
     (mutant,) = (m for m in everything[file] if m.change == change)
     return mutant
 
 
-def test_a_mutant_is_caught_and_the_copy_is_whole_again(everything, tmp_path):
-    workshop = mutate.Workshop(tmp_path / "copy")
+@pytest.mark.slow
+def test_a_mutant_is_caught_and_the_copy_is_restored(everything, tmp_path):
+    sandbox = mutate.Sandbox(tmp_path / "copy")
     tests = ["tests/test_losses.py", "-k", "squared_error_of_any_shape"]
-    path = workshop.folder / "tinyproto" / "losses.py"
+    path = sandbox.folder / "tinyproto" / "losses.py"
     before, written = path.read_text(), path.stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(mutate.TESTS, "losses.py", tests)
-        wrong = the(everything, "losses.py", "dh = [2 -> 1] * difference")
-        assert workshop.attempt(wrong, 60) == "test_losses.py::test_squared_error_of_any_shape"
-        elsewhere = the(everything, "losses.py", "dw = q [- -> +] p")  # which these do not test
-        assert workshop.attempt(elsewhere, 60) == ""
-        assert workshop.attempt(wrong, 0) == "time limit"
+        wrong = mutant_with(everything, "losses.py", "dh = [2 -> 1] * difference")
+        assert sandbox.test_mutant(wrong, 600) == "test_losses.py::test_squared_error_of_any_shape"
+        elsewhere = mutant_with(
+            everything, "losses.py", "dw = q [- -> +] p"
+        )  # these tests do not cover it
+        assert sandbox.test_mutant(elsewhere, 600) == ""
+        assert sandbox.test_mutant(wrong, 0) == "time limit"
     assert (path.read_text(), path.stat().st_mtime_ns) == (before, written)
     assert before == (ROOT / "tinyproto" / "losses.py").read_text()
 
@@ -136,7 +135,7 @@ def test_a_survivor_without_an_explanation_is_a_failure(
     everything, explained, status, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(mutate, "TESTS", {"losses.py": ["tests/test_losses.py"]})
-    monkeypatch.setattr(mutate.Workshop, "test", lambda *_: "")
+    monkeypatch.setattr(mutate.Sandbox, "run_tests", lambda *_: "")
     reasons = dict.fromkeys(names(everything["losses.py"]), "why") if explained else {}
     monkeypatch.setattr(mutate, "EQUIVALENT", reasons)
     monkeypatch.setattr(sys, "argv", ["mutate.py", "--count", "3", "--json", f"{tmp_path}/m.json"])
@@ -148,6 +147,6 @@ def test_a_survivor_without_an_explanation_is_a_failure(
     assert "3 of" in capsys.readouterr().out
 
 
-def test_every_explanation_is_of_a_mutant_that_there_is(everything):
-    there = {name for mutants in everything.values() for name in names(mutants)}
-    assert set(mutate.EQUIVALENT) <= there
+def test_every_explained_mutant_exists(everything):
+    existing = {name for mutants in everything.values() for name in names(mutants)}
+    assert set(mutate.EQUIVALENT) <= existing

@@ -2,25 +2,23 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tinyproto import networks, parameters
 from tinyproto.layers import Layer
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def bench():
     pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
-    sys.path.insert(0, str(BENCHMARKS))
     import bench_gradients
 
-    yield bench_gradients
-    sys.path.remove(str(BENCHMARKS))
+    return bench_gradients
 
 
 @pytest.mark.parametrize("name", ["networks", "losses", "defenses", "attack", "optimizers"])

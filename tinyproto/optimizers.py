@@ -1,17 +1,19 @@
-"""Optimizers move the leaves of a parameter tree, in place, along the tree of their gradients.
+"""Optimizers change the leaves of a parameter tree, in place, by the tree of their gradients.
 
     optimizer = SGD(momentum=0.9)
-    rate = cosine(0.1, steps)
-    for step in range(steps): optimizer.step(params, grads, rate(step))
+    learning_rate = cosine(0.1, steps)                     # see `schedules`
+    for step in range(steps):
+        optimizer.step(params, grads, learning_rate(step))
 
-A leaf whose slot `grads` does not have is frozen: neither it nor its momentum changes by one bit,
-and no decay reaches it. Weight decay belongs to the leaves whose last name is in `decayed`, so not
-to biases, to a BatchNorm's scale and shift, or to prototypes. The slot of a running average is a
-list of a batch's statistics, each of which is folded in: r ← r + 0.1 (statistic − r).
+A leaf whose slot is not in `grads` is frozen: neither it nor its momentum changes by one bit, and
+no weight decay reaches it. Weight decay applies to the leaves whose name is in `decayed`: by
+default to weights, and not to biases, to the scale and shift of a BatchNorm, or to prototypes. The
+slot of a running average is a list of statistics, one for each batch, which are averaged in one
+after the other: r ← r + 0.1 (statistic − r).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,97 +21,151 @@ import numpy as np
 from .backend.device import Array, array_module, to_device
 from .parameters import Tree, assign, flatten, is_running
 
+__all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
+
 RUNNING_MOMENTUM = 0.1
 """How far a running average moves towards each new statistic (PyTorch's default)."""
 
-Schedule = Callable[[int], float]
-"""step (0 … steps − 1) → learning rate."""
-
 
 class Optimizer:
-    """What SGD and Adam share. `state` holds, by kind, an array for each leaf that has moved."""
+    """The base class of SGD and Adam; a subclass says in `update_leaf` how one leaf changes.
 
-    kinds: tuple[str, ...] = ()
+    Parameters
+    ----------
+    weight_decay : float
+        The coefficient of weight decay, 0 or more.
+    decayed : tuple of str
+        Names of the leaves that decay.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+        What is kept for each leaf, such as ("velocity",).
+    state : dict of str to dict of str to array
+        For each of these names, an array for each leaf that has been updated, by its path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.optimizers import Optimizer
+    >>> class SignSGD(Optimizer):
+    ...     def update_leaf(self, path, leaf, gradient, learning_rate, weight_decay):
+    ...         leaf -= learning_rate * np.sign(gradient)
+    >>> params = {"weight": np.array([1.0, 2.0])}
+    >>> SignSGD(0.0, ()).step(params, {"weight": np.array([-7.0, 0.1])}, 0.5)
+    >>> params["weight"]
+    array([1.5, 1.5])
+    """
+
+    state_names: tuple[str, ...] = ()
 
     def __init__(self, weight_decay: float, decayed: tuple[str, ...]):
         _require(0 <= weight_decay < math.inf, "weight_decay must be 0 or more", weight_decay)
         _require(not isinstance(decayed, str), "decayed must be a tuple of names", decayed)
         self.weight_decay = weight_decay
         self.decayed = tuple(decayed)
-        self.state: dict[str, dict[str, Array]] = {kind: {} for kind in self.kinds}
+        self.state: dict[str, dict[str, Array]] = {name: {} for name in self.state_names}
 
     def step(self, params: Tree, grads: Mapping[str, Any], learning_rate: float) -> None:
-        """Move the leaves of `params` that have a slot in `grads`, a tree of the same nesting.
+        """Update the leaves of `params` that have a slot in `grads`, a tree of the same nesting.
 
-        `grads` is left as it is. Raises ValueError, before anything moves, for a slot that has no
+        `grads` is left as it is. Raises ValueError, before anything changes, for a slot that has no
         leaf, a gradient of another shape, or a learning rate below 0 or not finite.
         """
         rate = float(learning_rate)  # a float64 scalar of NumPy's would widen a float32 leaf
         _require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
-        own, given = flatten(params), flatten(grads)
-        for path, slot in given.items():
+        own, slots = flatten(params), flatten(grads)
+        for path, slot in slots.items():
             if path not in own:
                 raise ValueError(f"grads has a slot {path!r} and params no such leaf")
+            expected = own[path].shape
             for array in slot if is_running(path) else [slot]:
-                if array.shape != own[path].shape:
-                    raise ValueError(
-                        f"grads: {path} has shape {array.shape}, expected {own[path].shape}"
-                    )
-        for path, slot in given.items():
+                if array.shape != expected:
+                    raise ValueError(f"grads: {path} has shape {array.shape}, expected {expected}")
+        for path, slot in slots.items():
             leaf = own[path]
             if is_running(path):
                 for statistic in slot:
                     leaf += RUNNING_MOMENTUM * (statistic - leaf)
             else:
-                name = path.rpartition("/")[2]
-                self._move(path, leaf, slot, rate, self.weight_decay * (name in self.decayed))
+                decays = path.rpartition("/")[2] in self.decayed
+                self.update_leaf(path, leaf, slot, rate, self.weight_decay * decays)
 
-    def _move(self, path: str, leaf: Array, gradient: Array, rate: float, decay: float) -> None:
-        """Move one leaf; `decay` is the weight decay that belongs to it, or 0."""
+    def update_leaf(
+        self, path: str, leaf: Array, gradient: Array, learning_rate: float, weight_decay: float
+    ) -> None:
+        """Update one leaf in place; `weight_decay` is 0 where the leaf does not decay."""
         raise NotImplementedError
 
-    def arrays(self) -> dict[str, Array]:
-        """kind/path → array: all that `restore` needs (the very arrays, not copies)."""
+    def state_dict(self) -> dict[str, Array]:
+        """All that `load_state_dict` needs, as name/path → array (not copies)."""
         return {
-            f"{kind}/{path}": array for kind, of in self.state.items() for path, array in of.items()
+            f"{name}/{path}": array for name, of in self.state.items() for path, array in of.items()
         }
 
-    def restore(self, arrays: Mapping[str, Array], params: Tree) -> None:
-        """Take back what `arrays` gave, as arrays of the leaves' own module and dtype.
+    def load_state_dict(self, arrays: Mapping[str, Array], params: Tree) -> None:
+        """Take back what `state_dict` gave, on the device and in the dtype of each leaf.
 
         Raises ValueError, before anything changes, for a name or a shape that `params` and this
-        optimizer do not have, or a leaf of which a kind is missing.
+        optimizer do not have, or for a leaf a part of whose state is missing.
         """
         own = flatten(params)
-        state: dict[str, dict[str, Array]] = {kind: {} for kind in self.kinds}
-        for name, array in arrays.items():
-            kind, _, path = name.partition("/")
-            if kind not in state or path not in own or is_running(path):
-                raise ValueError(f"{name!r} is no state of {type(self).__name__} for these params")
+        state: dict[str, dict[str, Array]] = {name: {} for name in self.state_names}
+        for entry, array in arrays.items():
+            name, _, path = entry.partition("/")
+            if name not in state or path not in own or is_running(path):
+                raise ValueError(f"{entry!r} is no state of {type(self).__name__} for these params")
             leaf = own[path]
-            expected = () if kind == "steps" else leaf.shape
+            expected = () if name == "steps" else leaf.shape
             if array.shape != expected:
-                raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
-            if kind == "steps":
-                state[kind][path] = np.array(int(array), dtype=np.int64)
+                raise ValueError(f"{entry} has shape {array.shape}, expected {expected}")
+            if name == "steps":
+                state[name][path] = np.array(int(array), dtype=np.int64)
             else:
-                state[kind][path] = to_device(array, array_module(leaf)).astype(leaf.dtype)
-        for path in {path for of in state.values() for path in of}:
-            for kind in self.kinds:
-                if path not in state[kind]:
-                    raise ValueError(f"{kind}/{path} is missing")
+                state[name][path] = to_device(array, array_module(leaf)).astype(leaf.dtype)
+        for path in {path for arrays in state.values() for path in arrays}:
+            for name in self.state_names:
+                if path not in state[name]:
+                    raise ValueError(f"{name}/{path} is missing")
         self.state = state
 
 
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Polyak 1964; Sutskever and others, ICML 2013).
 
-    With g the gradient plus weight_decay · θ, μ the momentum and v = g at a leaf's first step:
+    With g the gradient plus weight_decay · θ, μ the momentum, α the learning rate, and v = g at a
+    leaf's first step:
 
-        v ← μ v + g        θ ← θ − rate (g + μ v)  with Nesterov,   θ − rate v  without
+        v ← μ v + g        θ ← θ − α (g + μ v)  with Nesterov,   θ − α v  without
 
-    as PyTorch has it: the rate is outside v, so a new rate takes effect at once.
-    Raises ValueError for a momentum outside [0, 1), Nesterov without one, or a negative decay.
+    as in PyTorch: α is not part of v, so a new learning rate takes effect at once.
+
+    Parameters
+    ----------
+    momentum : float
+        μ, in [0, 1).
+    nesterov : bool
+        Whether to use Nesterov's momentum.
+    weight_decay : float
+        The coefficient of the L2 penalty, 0 or more.
+    decayed : tuple of str
+        Names of the leaves that decay.
+
+    Raises
+    ------
+    ValueError
+        For a momentum outside [0, 1), Nesterov without momentum, or a negative weight decay.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.optimizers import SGD
+    >>> params = {"weight": np.array([1.0]), "bias": np.array([1.0])}
+    >>> optimizer = SGD(momentum=0.9, nesterov=False, weight_decay=0)
+    >>> for _ in range(2):
+    ...     optimizer.step(params, {"weight": np.array([0.5])}, learning_rate=0.1)
+    >>> params["weight"].round(3), params["bias"]  # the bias has no slot: it is frozen
+    (array([0.855]), array([1.]))
     """
 
     def __init__(
@@ -121,15 +177,16 @@ class SGD(Optimizer):
     ):
         _require(0 <= momentum < 1, "momentum must be in [0, 1)", momentum)
         _require(momentum > 0 or not nesterov, "nesterov needs a momentum above 0", momentum)
-        self.kinds = ("velocity",) if momentum else ()
+        self.state_names = ("velocity",) if momentum else ()
         super().__init__(weight_decay, decayed)
-        self.momentum = momentum
-        self.nesterov = nesterov
+        self.momentum, self.nesterov = momentum, nesterov
 
-    def _move(self, path: str, leaf: Array, gradient: Array, rate: float, decay: float) -> None:
-        g = gradient + decay * leaf if decay else gradient
+    def update_leaf(
+        self, path: str, leaf: Array, gradient: Array, learning_rate: float, weight_decay: float
+    ) -> None:
+        g = gradient + weight_decay * leaf if weight_decay else gradient
         if not self.momentum:
-            leaf -= rate * g
+            leaf -= learning_rate * g
             return
         velocity = self.state["velocity"]
         if path in velocity:
@@ -138,23 +195,46 @@ class SGD(Optimizer):
             v += g
         else:
             v = velocity[path] = g.astype(leaf.dtype)  # a copy, also of the caller's gradient
-        leaf -= rate * (g + self.momentum * v if self.nesterov else v)
+        leaf -= learning_rate * (g + self.momentum * v if self.nesterov else v)
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), its weight decay decoupled (AdamW,
-    Loshchilov and Hutter, arXiv 1711.05101, algorithm 2).
+    """Adam (Kingma and Ba, arXiv 1412.6980, algorithm 1), with the decoupled weight decay of AdamW
+    (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2).
 
-    With g the gradient and t the number of a leaf's own steps, from 1:
+    With g the gradient, α the learning rate, and t the number of a leaf's own steps, from 1:
 
         m ← β₁ m + (1 − β₁) g          v ← β₂ v + (1 − β₂) g²
-        θ ← θ − rate · weight_decay · θ − rate · m̂ / (√v̂ + ε)
+        θ ← θ − α · weight_decay · θ − α · m̂ / (√v̂ + ε)
         m̂ = m / (1 − β₁ᵗ)              v̂ = v / (1 − β₂ᵗ)
 
-    Raises ValueError for a β outside [0, 1), an ε not above 0, or a negative decay.
+    Parameters
+    ----------
+    beta1, beta2 : float
+        β₁ and β₂, in [0, 1).
+    epsilon : float
+        ε, above 0.
+    weight_decay : float
+        The coefficient of the decoupled weight decay, 0 or more.
+    decayed : tuple of str
+        Names of the leaves that decay.
+
+    Raises
+    ------
+    ValueError
+        For a β outside [0, 1), an ε not above 0, or a negative weight decay.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.optimizers import Adam
+    >>> params = {"weight": np.array([1.0, 1.0])}
+    >>> Adam().step(params, {"weight": np.array([1000.0, -0.001])}, learning_rate=0.1)
+    >>> params["weight"].round(3)  # the first step has the length of the learning rate
+    array([0.9, 1.1])
     """
 
-    kinds = ("mean", "square", "steps")
+    state_names = ("mean", "square", "steps")
 
     def __init__(
         self,
@@ -170,12 +250,14 @@ class Adam(Optimizer):
         super().__init__(weight_decay, decayed)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
-    def _move(self, path: str, leaf: Array, gradient: Array, rate: float, decay: float) -> None:
+    def update_leaf(
+        self, path: str, leaf: Array, gradient: Array, learning_rate: float, weight_decay: float
+    ) -> None:
         xp = array_module(leaf)
-        mean, square, steps = (self.state[kind] for kind in self.kinds)
+        mean, square, steps = (self.state[name] for name in self.state_names)
         if path not in steps:
             mean[path], square[path] = xp.zeros_like(leaf), xp.zeros_like(leaf)
-            steps[path] = np.array(0, dtype=np.int64)  # a number of the host's, on every device
+            steps[path] = np.array(0, dtype=np.int64)  # kept on the CPU, whatever the device
         m, v = mean[path], square[path]
         steps[path] += 1
         t = int(steps[path])
@@ -183,73 +265,48 @@ class Adam(Optimizer):
         m += (1 - self.beta1) * gradient
         v *= self.beta2
         v += (1 - self.beta2) * (gradient * gradient)
-        if decay:
-            leaf *= 1 - rate * decay
+        if weight_decay:
+            leaf *= 1 - learning_rate * weight_decay
         root = xp.sqrt(v / (1 - self.beta2**t)) + self.epsilon
-        leaf -= (rate / (1 - self.beta1**t)) * m / root
-
-
-def step_decay(
-    peak: float, steps: int, milestones: tuple[float, ...] = (0.5, 0.75), factor: float = 0.1
-) -> Schedule:
-    """peak · factorᵏ, k being how many of the milestones, in shares of the steps, have been reached
-    (a milestone m is reached at step round(m · steps))."""
-    _check_schedule(peak, steps)
-    for milestone in milestones:
-        _require(0 <= milestone <= 1, "milestones must be in [0, 1]", milestone)
-    _require(0 < factor <= 1, "factor must be in (0, 1]", factor)
-    at = [round(milestone * steps) for milestone in milestones]
-    return _within(steps, lambda step: peak * factor ** sum(step >= start for start in at))
-
-
-def cosine(peak: float, steps: int, warmup: float = 0.0) -> Schedule:
-    """½ peak (1 + cos π (t − W)/(steps − W)) at step t, so just above 0 at the last (SGDR,
-    Loshchilov and Hutter, arXiv 1608.03983, equation 5, without restarts).
-
-    warmup: the share of the steps, in [0, 1), over which the rate first climbs in a straight line:
-    W = round(warmup · steps) steps, of which step t has peak (t + 1)/(W + 1).
-    """
-    _check_schedule(peak, steps, warmup)
-    climb = min(round(warmup * steps), steps - 1)
-
-    def rate(step: int) -> float:
-        if step < climb:
-            return peak * (step + 1) / (climb + 1)
-        return _descend(peak, 0.0, (step - climb) / (steps - climb))
-
-    return _within(steps, rate)
-
-
-def one_cycle(
-    peak: float, steps: int, warmup: float = 0.3, start: float = 0.04, end: float = 0.0
-) -> Schedule:
-    """In a straight line from start · peak up to peak, then along half a cosine down to end · peak
-    at the last step (after Smith and Topin, arXiv 1708.07120).
-
-    warmup: the share of the way from the first step to the last at which the peak stands, in
-    [0, 1); it falls on a step, round(warmup · (steps − 1)), and never on the last of several.
-    """
-    _check_schedule(peak, steps, warmup)
-    _require(0 <= start <= 1, "start must be in [0, 1]", start)
-    _require(0 <= end <= 1, "end must be in [0, 1]", end)
-    last = steps - 1
-    top = min(round(warmup * last), max(last - 1, 0))
-
-    def rate(step: int) -> float:
-        if step < top:
-            return peak * (start + (1 - start) * step / top)
-        return _descend(peak, end * peak, (step - top) / max(last - top, 1))
-
-    return _within(steps, rate)
+        leaf -= (learning_rate / (1 - self.beta1**t)) * m / root
 
 
 class Average:
-    """An exponential moving average of all leaves of a tree, running averages too.
+    """An exponential moving average of all leaves of a tree, running averages included.
 
     Update t = 0, 1, … takes each leaf θ into a ← a + (1 − d)(θ − a) with d = min(decay,
-    (1 + t)/(10 + t)): the start, of which a is a copy, is soon forgotten whatever the decay
-    (the rule of TensorFlow's ExponentialMovingAverage). Raises ValueError for a decay outside
-    [0, 1).
+    (1 + t)/(10 + t)), so that the initial weights, of which a starts as a copy, are soon forgotten
+    whatever the decay (the rule of TensorFlow's ExponentialMovingAverage).
+
+    Parameters
+    ----------
+    params : Tree
+        The parameters to average.
+    decay : float
+        In [0, 1).
+
+    Attributes
+    ----------
+    weights : dict of str to array
+        The averages by path.
+    updates : int
+        How many there have been.
+
+    Raises
+    ------
+    ValueError
+        For a decay outside [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.optimizers import Average
+    >>> params = {"weight": np.array([0.0])}
+    >>> average = Average(params, decay=0.999)
+    >>> params["weight"][0] = 1.0
+    >>> average.update(params)
+    >>> average.weights["weight"]
+    array([0.9])
     """
 
     def __init__(self, params: Tree, decay: float = 0.999):
@@ -259,15 +316,12 @@ class Average:
         self.weights = {path: leaf.copy() for path, leaf in flatten(params).items()}
 
     def update(self, params: Tree) -> None:
-        """Take the leaves of `params` in. Raises ValueError where they are not those averaged."""
+        """Take in the leaves of `params`. Raises ValueError where they are not those averaged."""
         leaves = flatten(params)
-        found = {path: leaf.shape for path, leaf in leaves.items()}
-        expected = {path: average.shape for path, average in self.weights.items()}
-        for path in sorted(found.keys() | expected.keys()):
-            if found.get(path) != expected.get(path):
-                raise ValueError(
-                    f"{path} has shape {found.get(path)}, the average {expected.get(path)}"
-                )
+        for path in sorted(leaves.keys() | self.weights.keys()):
+            ours, theirs = (getattr(a.get(path), "shape", None) for a in (self.weights, leaves))
+            if ours != theirs:
+                raise ValueError(f"{path} has shape {theirs}, the average {ours}")
         step = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         for path, average in self.weights.items():
             average += step * (leaves[path] - average)
@@ -277,39 +331,20 @@ class Average:
         """Copy the averages into the leaves of `params`; ValueError where they do not fit."""
         assign(params, self.weights, "the average")
 
-    def arrays(self) -> dict[str, Array]:
-        """average/path → array, and `updates`, their number (the very arrays, not copies)."""
+    def state_dict(self) -> dict[str, Array]:
+        """average/path → array, and `updates`, their number (not copies)."""
         averages = {f"average/{path}": average for path, average in self.weights.items()}
         return {"updates": np.array(self.updates, dtype=np.int64), **averages}
 
-    def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Take back what `arrays` gave; ValueError, before anything changes, for another tree's."""
+    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
+        """Take back what `state_dict` gave; ValueError, before any change, if it does not fit."""
         expected: dict[str, Array] = {f"average/{path}": a for path, a in self.weights.items()}
         updates = np.array(self.updates, dtype=np.int64)
         assign({"updates": updates, **expected}, arrays, "the saved average")
         self.updates = int(updates)
 
 
-def _descend(high: float, low: float, share: float) -> float:
-    """From high to low along half a cosine, share of the way."""
-    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _within(steps: int, rate: Schedule) -> Schedule:
-    def checked(step: int) -> float:
-        _require(0 <= step < steps, f"step must be in 0 … {steps - 1}", step)
-        return rate(int(step))
-
-    return checked
-
-
-def _check_schedule(peak: float, steps: int, warmup: float = 0.0) -> None:
-    _require(0 <= peak < math.inf, "peak must be 0 or more", peak)
-    _require(steps >= 1, "steps must be 1 or more", steps)
-    _require(0 <= warmup < 1, "warmup must be a share of the steps in [0, 1)", warmup)
-
-
-def _require(holds: bool, rule: str, value: Any) -> None:
-    """Raise ValueError that says the rule and the value, unless it holds (NaN never does)."""
-    if not holds:
+def _require(condition: bool, rule: str, value: Any) -> None:
+    """Raise ValueError with the rule and the value unless the condition holds (NaN never does)."""
+    if not condition:
         raise ValueError(f"{rule}, not {value!r}")

@@ -1,9 +1,10 @@
-"""Parameters are a tree: nested dicts whose leaves are arrays, named by their paths.
+"""Parameters are a tree: nested dicts whose leaves are arrays, each named by its path.
 
     params = {"features": {"0": {"weight": W, "bias": b}, "1": {"scale": γ, …}}, "head": {…}}
 
-The tree of a network is made of its layers' own dicts, so what is changed here in place is what the
-layers use. `features/0/weight` is the path of a leaf: its name in a file, and in an optimizer.
+The tree of a network is made of its layers' own dicts, so a leaf that is changed in place here is
+changed in the layer. `features/0/weight` is the path of a leaf: its name in a file and in an
+optimizer. Gradients are a tree of the same nesting (see `zeros`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,47 +15,156 @@ import numpy as np
 
 from .backend.device import Array, array_module, to_device
 
+__all__ = [
+    "RUNNING",
+    "Tree",
+    "assign",
+    "convert",
+    "count",
+    "flatten",
+    "is_running",
+    "leaves",
+    "without_running",
+    "zeros",
+]
+
 Tree = dict[str, Any]
+"""Nested dicts with arrays as leaves."""
 
 RUNNING = "running_"
-"""Leaves whose name starts so are no parameters but running averages: the slot of one in a tree of
-gradients is a list of the values to be averaged in."""
+"""A leaf whose name starts with this is not a parameter but a running average. In a tree of
+gradients its slot is a list of the values that the optimizer step averages in."""
 
 
 def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf with its path, in the order of the layers."""
+    """Go through all leaves with their paths, in the order of the layers.
+
+    Parameters
+    ----------
+    tree : Tree
+        Parameters or gradients.
+    path : str
+        The path of `tree` itself, put in front of those of its leaves.
+
+    Yields
+    ------
+    path : str
+        Such as "features/0/weight".
+    leaf : array
+        The array itself, not a copy.
+
+    Examples
+    --------
+    >>> from tinyproto.layers import Linear
+    >>> from tinyproto.parameters import leaves
+    >>> [(path, leaf.shape) for path, leaf in leaves(Linear(3, 2).params)]
+    [('weight', (3, 2)), ('bias', (2,))]
+    """
     for name, value in tree.items():
-        here = f"{path}/{name}" if path else name
+        full = f"{path}/{name}" if path else name
         if isinstance(value, Mapping):
-            yield from leaves(value, here)
+            yield from leaves(value, full)
         else:
-            yield here, value
+            yield full, value
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """path → leaf (the very arrays, not copies)."""
+    """Turn a tree into one dict from path to leaf.
+
+    Parameters
+    ----------
+    tree : Tree
+        Parameters or gradients.
+
+    Returns
+    -------
+    dict of str to array
+        The arrays themselves, not copies.
+
+    Examples
+    --------
+    >>> from tinyproto.parameters import flatten
+    >>> flatten({"features": {"0": {"weight": 1, "bias": 2}}, "head": {"weight": 3}})
+    {'features/0/weight': 1, 'features/0/bias': 2, 'head/weight': 3}
+    """
     return dict(leaves(tree))
 
 
 def is_running(path: str) -> bool:
-    """Whether a leaf is a running average (see `RUNNING`)."""
+    """Say whether a leaf is a running average, which no gradient moves.
+
+    Parameters
+    ----------
+    path : str
+        The path or the name of a leaf.
+
+    Returns
+    -------
+    bool
+        Whether its name starts with `RUNNING`.
+
+    Examples
+    --------
+    >>> from tinyproto.parameters import is_running
+    >>> is_running("features/1/running_mean"), is_running("features/1/scale")
+    (True, False)
+    """
     return path.rpartition("/")[2].startswith(RUNNING)
 
 
 def zeros(params: Mapping[str, Any]) -> Tree:
-    """A tree of gradients for `backward(dy, grads)`: zeros for a parameter, an empty list for a
-    running average. Delete a slot, or a whole branch, and what it belongs to is left as it is."""
-    found: Tree = {}
+    """Make the tree of gradients that `backward(dy, grads)` adds to.
+
+    A parameter's slot is an array of zeros, a running average's an empty list. Delete a slot, or a
+    whole branch, and the parameters that it belongs to are frozen.
+
+    Parameters
+    ----------
+    params : Tree
+        Parameters.
+
+    Returns
+    -------
+    Tree
+        Gradients of the same nesting.
+
+    Examples
+    --------
+    >>> from tinyproto.layers import BatchNorm
+    >>> from tinyproto.parameters import zeros
+    >>> grads = zeros(BatchNorm(2).params)
+    >>> grads["scale"], grads["running_mean"]
+    (array([0., 0.], dtype=float32), [])
+    """
+    grads: Tree = {}
     for name, value in params.items():
         if isinstance(value, Mapping):
-            found[name] = zeros(value)
+            grads[name] = zeros(value)
         else:
-            found[name] = [] if is_running(name) else array_module(value).zeros_like(value)
-    return found
+            grads[name] = [] if is_running(name) else array_module(value).zeros_like(value)
+    return grads
 
 
 def without_running(grads: Mapping[str, Any]) -> Tree:
-    """The same slots, less those of running averages: what is added here is added there."""
+    """Leave out the slots of running averages; a pass that gets this tree does not feed them.
+
+    Parameters
+    ----------
+    grads : Tree
+        Gradients.
+
+    Returns
+    -------
+    Tree
+        A new tree of the same arrays: what is added to them is added to those of `grads`.
+
+    Examples
+    --------
+    >>> from tinyproto.layers import BatchNorm
+    >>> from tinyproto.parameters import without_running, zeros
+    >>> list(without_running(zeros(BatchNorm(2).params)))
+    ['scale', 'shift']
+    """
     return {
         name: without_running(value) if isinstance(value, Mapping) else value
         for name, value in grads.items()
@@ -63,7 +173,27 @@ def without_running(grads: Mapping[str, Any]) -> Tree:
 
 
 def convert(params: Tree, xp: ModuleType = np, dtype: Any = None) -> None:
-    """Move all leaves to an array module and a dtype, in place."""
+    """Move all leaves to an array module (NumPy or CuPy) and a dtype, in place.
+
+    Parameters
+    ----------
+    params : Tree
+        Parameters; the dicts stay, their leaves are replaced.
+    xp : module
+        numpy or cupy.
+    dtype : dtype, optional
+        By default each leaf keeps its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Linear
+    >>> from tinyproto.parameters import convert
+    >>> layer = Linear(3, 2)
+    >>> convert(layer.params, dtype=np.float64)
+    >>> layer.params["weight"].dtype
+    dtype('float64')
+    """
     for name, value in params.items():
         if isinstance(value, dict):
             convert(value, xp, dtype)
@@ -72,18 +202,39 @@ def convert(params: Tree, xp: ModuleType = np, dtype: Any = None) -> None:
 
 
 def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str = "arrays") -> None:
-    """Copy arrays, by path, into the leaves.
+    """Copy arrays, named by paths, into the leaves.
 
-    Raises ValueError that names the path for an entry missing, unknown or of another shape, before
-    anything is changed.
+    Parameters
+    ----------
+    params : Tree
+        Parameters, changed in place; each leaf keeps its device and dtype.
+    arrays : mapping of str to array
+        One array for each leaf, of its shape.
+    source : str
+        What an error message calls `arrays`, such as the name of a file.
+
+    Raises
+    ------
+    ValueError
+        For an entry that is missing, unknown, of another shape or of no real numbers. It names the
+        path, and nothing has been changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Linear
+    >>> from tinyproto.parameters import assign
+    >>> layer = Linear(1, 2)
+    >>> assign(layer.params, {"weight": np.ones((1, 2)), "bias": np.array([3, 4])})
+    >>> layer.params["bias"]
+    array([3., 4.], dtype=float32)
     """
     own = flatten(params)
-    for verb, found in (
-        ("misses", set(own) - set(arrays)),
-        ("has unknown", set(arrays) - set(own)),
+    for verb, names in (
+        ("misses", sorted(set(own) - set(arrays))),
+        ("has unknown", sorted(set(arrays) - set(own))),
     ):
-        if found:
-            names = sorted(found)
+        if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ValueError(f"{source} {verb} entries: {', '.join(names[:3])}{more}")
     for path, leaf in own.items():
@@ -98,5 +249,23 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
 
 
 def count(params: Mapping[str, Any]) -> int:
-    """How many numbers are learned."""
+    """Count the numbers that are learned; running averages do not count.
+
+    Parameters
+    ----------
+    params : Tree
+        Parameters.
+
+    Returns
+    -------
+    int
+        How many there are.
+
+    Examples
+    --------
+    >>> from tinyproto.layers import Linear
+    >>> from tinyproto.parameters import count
+    >>> count(Linear(3, 2).params)
+    8
+    """
     return sum(int(leaf.size) for path, leaf in leaves(params) if not is_running(path))

@@ -1,4 +1,4 @@
-"""A progress bar: tqdm's where it is installed, else a line now and then."""
+"""A progress bar on standard error: tqdm's where it is installed, else a line now and then."""
 
 import importlib.util
 import sys
@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+__all__ = ["Advance", "progress"]
+
 Advance = Callable[[int, str], None]
+"""advance(count, text): `count` more units are done, and what to write beside the bar."""
 
 
 @contextmanager
@@ -15,32 +18,58 @@ def progress(
     unit: str,
     *,
     title: str = "training",
-    done: int = 0,
-    shown: bool = True,
-    lines: int = 10,
+    initial: int = 0,
+    verbose: bool = True,
+    max_lines: int = 10,
 ) -> Iterator[Advance]:
-    """`advance(count, text)`: so many units more, and what to say of them.
+    """Show how far a loop is.
 
-    done: units that an earlier run has done. lines: how many, at most, without tqdm.
+    Parameters
+    ----------
+    total : int
+        Units in the whole loop.
+    unit : str
+        What is counted, such as "image".
+    title : str
+        What tqdm writes in front of the bar.
+    initial : int
+        Units that an earlier run has done.
+    verbose : bool
+        False shows nothing.
+    max_lines : int
+        How many lines there are at most where tqdm is not installed.
+
+    Yields
+    ------
+    Advance
+        advance(count, text), to be called after each part of the loop.
+
+    Examples
+    --------
+    >>> from tinyproto.progress import progress
+    >>> with progress(1000, "image", verbose=False) as advance:
+    ...     for batch in range(10):
+    ...         advance(100, f"loss {1 / (1 + batch):.3f}")
     """
-    if not shown:
+    if not verbose:
         yield lambda count, text: None
     elif importlib.util.find_spec("tqdm") is None:
-        started, reached, said = time.perf_counter(), done, done * lines // max(total, 1)
+        started, done = time.perf_counter(), initial
+        printed = done * max_lines // max(total, 1)
 
-        def line(count: int, text: str) -> None:
-            nonlocal reached, said
-            reached += count
-            if reached * lines // max(total, 1) > said:
-                said = reached * lines // total
+        def print_line(count: int, text: str) -> None:
+            nonlocal done, printed
+            done += count
+            if done * max_lines // max(total, 1) > printed:
+                printed = done * max_lines // total
                 elapsed = time.perf_counter() - started
-                print(f"{reached}/{total} {unit}, {elapsed:.0f} s: {text}", file=sys.stderr)
+                print(f"{done}/{total} {unit}, {elapsed:.0f} s: {text}", file=sys.stderr)
 
-        yield line
+        yield print_line
     else:
         from tqdm import tqdm
 
-        with tqdm(total=total, initial=done, unit=unit, desc=title) as bar:
+        with tqdm(total=total, initial=initial, unit=unit, desc=title) as bar:
 
             def advance(count: int, text: str) -> None:
                 bar.set_postfix_str(text, refresh=False)

@@ -73,7 +73,7 @@ if __name__ == "__main__":
                 found = autoattack(victim, there, truth, eps=1e-3, version=stages)
                 rights.append(device.to_host(found))
             else:
-                report = evaluate(victim, there, truth, attacks, eps=0.05, shown=False)
-                rights.append(np.array([r.right for r in report.results.values()], float))
+                report = evaluate(victim, there, truth, attacks, eps=0.05, verbose=False)
+                rights.append(np.array([r.robust for r in report.results.values()], float))
         differences[name] = float(np.abs(rights[0] - rights[1]).max())
     print(json.dumps(differences))

@@ -175,17 +175,17 @@ def test_training_agrees_on_a_real_device(method):
 
     from tinyproto.networks import compact_cnn
     from tinyproto.parameters import flatten
-    from tinyproto.training import DEFENSES, Crafting, fit
+    from tinyproto.training import DEFENSES, PGDConfig, fit
 
     random = np.random.default_rng(0)
     x, y = random.integers(0, 255, (24, 32, 32, 3)).astype(np.uint8), np.arange(24) % 10
-    options = {} if method in ("standard", "dpnp") else {"crafting": Crafting(steps=2)}
+    options = {"attack": PGDConfig(steps=2)} if DEFENSES[method].adversarial else {}
     head = {"head": "prototypes"} if "dpnp" in method else {}
     networks = []
     for name in ("cpu", "cuda"):
         network = compact_cnn(**head).to(device.select_device(name), np.float64)
         defense = partial(DEFENSES[method], **options)
-        fit(network, defense, x, y, epochs=1, batch_size=12, shown=False)
+        fit(network, defense, x, y, epochs=1, batch_size=12, verbose=False)
         networks.append(flatten(network.params))
     for path, here in networks[0].items():
         there = device.to_host(networks[1][path])

@@ -33,7 +33,7 @@ from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, Adam
 from tinyproto.parameters import flatten
 from tinyproto.prototypes.dpnp import PrototypeHead
-from tinyproto.training import DEFENSES, Crafting, fit
+from tinyproto.training import DEFENSES, PGDConfig, fit
 
 
 def small(prototypes):
@@ -64,13 +64,13 @@ def results(method, where):
     y = np.array([0, 1, 2, 0])
     xp = device.select_device(where)
     network = small("dpnp" in method).to(xp, np.float64)
-    crafting = Crafting(steps=1)
-    options = {} if method in ("standard", "dpnp") else {"crafting": crafting}
+    attack = PGDConfig(steps=1)
+    options = {"attack": attack} if DEFENSES[method].adversarial else {}
     history = fit(
         network, partial(DEFENSES[method], **options), x, y, epochs=1, batch_size=2,
         optimizer=Adam() if method == "mart" else SGD(), average=0.9,
-        augment=partial(crop_and_flip, padding=1, cutout=1), validation=(x, y), probe=crafting,
-        shown=False,
+        augment=partial(crop_and_flip, padding=1, cutout=1), validation=(x, y),
+        validation_attack=attack, verbose=False,
     )  # fmt: skip
     images = xp.asarray(x / 255)
     found = [*flatten(network.params).values()]

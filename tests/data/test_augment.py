@@ -1,4 +1,4 @@
-"""Augmentation: keyed numbers, the identity, plain definitions, and how often each draw occurs."""
+"""Augmentation against plain definitions, its random numbers, and their frequencies."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.kernels.warp import warp
 from tinyproto.random import uniform
 
-# Grey images, shifted and bent
+# elastic
 
 
 def images(count, height, width, seed=0):
@@ -17,13 +17,15 @@ def images(count, height, width, seed=0):
 
 
 @given(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9), st.integers(0, 5))
-def test_no_shift_and_no_bend_is_the_identity(count, height, width, epoch):
+def test_no_shift_and_no_displacement_is_the_identity(count, height, width, epoch):
     x = images(count, height, width)
-    np.testing.assert_array_equal(elastic(x, seed=0, epoch=epoch, shift=0, bend=0), x)
+    np.testing.assert_array_equal(
+        elastic(x, seed=0, epoch=epoch, max_shift=0, max_displacement=0), x
+    )
 
 
 @given(st.integers(-3, 3), st.integers(-3, 3))
-def test_a_whole_shift_moves_pixels_and_fills_with_zero(down, right):
+def test_a_shift_by_whole_pixels_fills_with_zeros(down, right):
     x = images(2, 6, 7)
     field = np.zeros((2, 3, 3, 2), np.float32)
     field[..., 0], field[..., 1] = down, right
@@ -34,20 +36,20 @@ def test_a_whole_shift_moves_pixels_and_fills_with_zero(down, right):
     np.testing.assert_allclose(out, expected, atol=1e-6)
 
 
-def test_a_linear_image_is_moved_exactly_by_a_linear_field():
-    """Bilinear interpolation reproduces linear functions, of the image and of the field."""
+def test_a_linear_field_deforms_a_linear_image_exactly():
+    """Bilinear interpolation reproduces linear images and linear fields."""
     row, column = np.mgrid[0:9, 0:9].astype(np.float64)
     x = (2 * row + 3 * column)[None]
-    knots = np.zeros((1, 3, 3, 2))
-    knots[0, ..., 0] = 0.05 * np.array([[0], [4], [8]])  # down by 5 % of the row
+    field = np.zeros((1, 3, 3, 2))
+    field[0, ..., 0] = 0.05 * np.array([[0], [4], [8]])  # down by 5 % of the row
     out = np.empty_like(x)
-    warp(1, x, knots, out)
+    warp(1, x, field, out)
     expected = (2 * 1.05 * row + 3 * column)[None]
     np.testing.assert_allclose(out[:, :8, :8], expected[:, :8, :8], atol=1e-12)
 
 
 @given(st.integers(1, 7), st.integers(0, 3))
-def test_an_image_is_bent_by_its_place_and_epoch_only(cut, epoch):
+def test_elastic_depends_on_index_epoch_and_seed_only(cut, epoch):
     x = images(8, 5, 5)
     whole = elastic(x, seed=3, epoch=epoch)
     rest = elastic(x[cut:], seed=3, epoch=epoch, index=np.arange(cut, 8))
@@ -62,16 +64,16 @@ def test_values_stay_in_their_range():
     assert out.max() <= 1
 
 
-# Colour images, moved, mirrored and holed
+# crop_and_flip
 
 
 def colour(count, height, width, channels=3, dtype=np.float32):
-    """Random images with no zero in them: a zero in the result was put there."""
+    """Random images without zeros, so that every zero in a result is padding or cutout."""
     return np.random.default_rng(0).uniform(0.1, 1, (count, height, width, channels)).astype(dtype)
 
 
-def plainly(image, drawn, padding, flip, cutout):
-    """One image changed by the definition, from five uniform numbers in [0, 1)."""
+def reference(image, drawn, padding, flip, cutout):
+    """The definition for one image, with five uniform numbers in [0, 1)."""
     height, width, _ = image.shape
     padded = np.pad(image, [(padding, padding), (padding, padding), (0, 0)])
     top, left = (int(u * (2 * padding + 1)) for u in drawn[:2])
@@ -91,18 +93,18 @@ def plainly(image, drawn, padding, flip, cutout):
     flip=st.booleans(),
     cutout=st.integers(0, 9),
 )
-def test_it_pads_cuts_mirrors_and_holes(shape, dtype, seed, padding, flip, cutout):
+def test_crop_and_flip_is_its_definition(shape, dtype, seed, padding, flip, cutout):
     x = colour(*shape, dtype)
     options = {"padding": padding, "flip": flip, "cutout": cutout}
     out = crop_and_flip(x, seed=seed, epoch=2, **options)
     drawn = uniform(5, np.arange(len(x)), seed=seed, stream="crop_and_flip", epoch=2)
-    expected = [plainly(*pair, **options) for pair in zip(x, drawn, strict=True)]
+    expected = [reference(*pair, **options) for pair in zip(x, drawn, strict=True)]
     np.testing.assert_array_equal(out, np.reshape(expected, shape))
     assert out.dtype == dtype
 
 
 @given(st.permutations(range(9)), st.integers(1, 9), st.integers(0, 3))
-def test_an_image_is_cut_by_its_place_and_epoch_only(order, batch, epoch):
+def test_crop_and_flip_depends_on_index_and_epoch_only(order, batch, epoch):
     x = colour(9, 6, 5)
     name = {"seed": 3, "epoch": epoch, "cutout": 3}
     whole = crop_and_flip(x, **name)
@@ -112,7 +114,7 @@ def test_an_image_is_cut_by_its_place_and_epoch_only(order, batch, epoch):
         np.testing.assert_array_equal(crop_and_flip(x[index], index=index, **name), whole[index])
 
 
-def test_another_epoch_or_seed_draws_anew():
+def test_another_epoch_or_seed_gives_other_crops():
     x = colour(100, 8, 8)
     base = crop_and_flip(x, seed=3, epoch=0)
     for name in ({"seed": 3, "epoch": 1}, {"seed": 4, "epoch": 0}):
@@ -120,55 +122,58 @@ def test_another_epoch_or_seed_draws_anew():
         assert same.mean() < 0.1  # by chance 1 in 162
 
 
-def test_every_place_occurs_equally_often_and_half_are_mirrored():
-    """Each pixel's value is its own number, so that the middle tells where it came from."""
+def test_all_positions_are_equally_frequent_and_half_are_flipped():
+    """The value of each pixel is its position, so that the central pixel shows the crop."""
     count, side, padding = 5000, 9, 2
     numbers = np.arange(side**2, dtype=np.float64).reshape(1, side, side, 1)
     x = np.repeat(numbers, count, axis=0)
     out = crop_and_flip(x, seed=0, epoch=0, padding=padding)
     middle = out[:, 4, 4, 0].astype(int)
     down, right = middle // side - 4, middle % side - 4
-    mirrored = out[:, 4, 5, 0] < out[:, 4, 4, 0]
-    places = np.histogram2d(down, right, bins=np.arange(-2.5, 3))[0]
-    assert places.sum() == count
-    np.testing.assert_allclose(places, count / 25, atol=5 * np.sqrt(count / 25))
-    for part in (mirrored, mirrored[(down > 0) & (right < 0)]):  # the draws know nothing
-        assert abs(part.mean() - 0.5) < 2.5 / np.sqrt(len(part))  # of one another
+    flipped = out[:, 4, 5, 0] < out[:, 4, 4, 0]
+    counts = np.histogram2d(down, right, bins=np.arange(-2.5, 3))[0]
+    assert counts.sum() == count
+    np.testing.assert_allclose(counts, count / 25, atol=5 * np.sqrt(count / 25))
+    for part in (flipped, flipped[(down > 0) & (right < 0)]):  # independent of the crop
+        assert abs(part.mean() - 0.5) < 2.5 / np.sqrt(len(part))
 
 
-def test_every_pixel_is_the_middle_of_a_hole_equally_often():
+def test_every_pixel_is_the_centre_of_a_cutout_equally_often():
     x = np.ones((5000, 5, 4, 3), np.float32)
-    holes = crop_and_flip(x, seed=0, epoch=0, padding=0, cutout=1) == 0
-    np.testing.assert_array_equal(holes.sum(axis=(1, 2, 3)), 3)  # one pixel, in each channel
-    np.testing.assert_allclose(holes.sum(axis=0), 250, atol=5 * np.sqrt(250))
+    zeros = crop_and_flip(x, seed=0, epoch=0, padding=0, cutout=1) == 0
+    np.testing.assert_array_equal(zeros.sum(axis=(1, 2, 3)), 3)  # one pixel, in each channel
+    np.testing.assert_allclose(zeros.sum(axis=0), 250, atol=5 * np.sqrt(250))
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_without_padding_and_hole_an_image_is_itself_or_its_mirror_image(flip):
+def test_without_padding_an_image_is_itself_or_its_mirror_image(flip):
     x = colour(50, 5, 4)
     before = x.copy()
     out = crop_and_flip(x, seed=0, epoch=0, padding=0, flip=flip)
-    as_it_was = (out == x).all(axis=(1, 2, 3))
-    np.testing.assert_array_equal(out[~as_it_was], x[~as_it_was, :, ::-1])
-    assert (~as_it_was).any() == flip
+    unchanged = (out == x).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(out[~unchanged], x[~unchanged, :, ::-1])
+    assert (~unchanged).any() == flip
     assert not np.shares_memory(out, x)
     np.testing.assert_array_equal(x, before)
 
 
-def test_images_may_lie_in_memory_in_any_way():
+def test_images_may_have_any_memory_layout():
     x = colour(6, 5, 4).transpose(0, 3, 1, 2).copy().transpose(0, 2, 3, 1)[::2]
     out = crop_and_flip(x, seed=0, epoch=0)
     np.testing.assert_array_equal(out, crop_and_flip(x.copy(order="C"), seed=0, epoch=0))
+    grey = x[..., 0]
+    out = elastic(grey, seed=0, epoch=0)
+    np.testing.assert_array_equal(out, elastic(grey.copy(order="C"), seed=0, epoch=0))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"padding": -1}, "padding must be a whole number, 0 or more, not -1"),
-        ({"padding": 1.5}, "padding must be a whole number, 0 or more, not 1.5"),
-        ({"cutout": -2}, "cutout must be a whole number, 0 or more, not -2"),
+        ({"padding": -1}, "padding must be an integer, 0 or more, not -1"),
+        ({"padding": 1.5}, "padding must be an integer, 0 or more, not 1.5"),
+        ({"cutout": -2}, "cutout must be an integer, 0 or more, not -2"),
         ({"images": np.ones((3, 8, 8))}, "images must be (N, H, W, C), not (3, 8, 8)"),
-        ({"index": np.arange(2)}, "index must be (3,), a place for each image, not (2,)"),
+        ({"index": np.arange(2)}, "index must be (3,), one for each image, not (2,)"),
         ({"index": np.array([0, 1, -1])}, "index must be in [0, 2**32), not -1 … 1"),
         ({"seed": -1}, "seed must be in [0, 2**32), not -1"),
     ],

@@ -1,4 +1,4 @@
-"""Where a data set is looked for, what is accepted there, and what each failure says."""
+"""Finding, validating and downloading data sets, and the messages of each failure."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ import pytest
 from tinyproto.data import datasets
 from tinyproto.data.datasets import SAMPLES, load, load_outliers
 from tinyproto.data.download import download
-from tinyproto.data.sources import CATALOGUE, File
+from tinyproto.data.sources import SOURCES, File
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def save(path, arrays):
     np.savez(path, **arrays)
 
 
-def assert_holds(dataset, arrays):
+def assert_equal(dataset, arrays):
     for name, array in arrays.items():
         np.testing.assert_array_equal(getattr(dataset, name), array)
     assert dataset.x_train.dtype == dataset.x_test.dtype == np.uint8
@@ -56,22 +56,22 @@ def failure(kind, *arguments, **options):
     return message
 
 
-# What a folder may hold
+# The content of a folder
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("place", ["", "sub-folder"])
-def test_an_npz_of_any_set(make_arrays, folder, name, place):
-    entry = CATALOGUE[name]
-    arrays = make_arrays(entry.shape, len(entry.class_names))
+def test_an_npz_of_any_data_set(make_arrays, folder, name, place):
+    source = SOURCES[name]
+    arrays = make_arrays(source.image_shape, len(source.class_names))
     arrays["y_train"] = arrays["y_train"].astype(np.uint8)
-    npz = folder / (name if place else "") / entry.npz
+    npz = folder / (name if place else "") / source.npz
     save(npz, arrays)
     dataset = load(name, folder)
-    assert_holds(dataset, arrays)
+    assert_equal(dataset, arrays)
     assert dataset.name == name
     assert dataset.source == str(npz)
-    assert dataset.class_names == entry.class_names
+    assert dataset.class_names == source.class_names
     assert not dataset.complete
 
 
@@ -80,29 +80,29 @@ def test_an_npz_of_any_set(make_arrays, folder, name, place):
 def test_idx_files(write, make_arrays, folder, packed, place):
     arrays = make_arrays()
     write.idx_folder(folder / place, arrays, packed)
-    assert_holds(load("fashion", folder), arrays)
+    assert_equal(load("fashion", folder), arrays)
 
 
-def test_sets_that_share_file_names_live_in_sub_folders(write, make_arrays, folder):
+def test_data_sets_with_the_same_file_names_in_sub_folders(write, make_arrays, folder):
     mnist, fashion = make_arrays(seed=1), make_arrays(seed=2)
     write.idx_folder(folder / "mnist", mnist)
     write.idx_folder(folder / "fashion", fashion)
-    assert_holds(load("mnist", str(folder)), mnist)
-    assert_holds(load("fashion", folder), fashion)
+    assert_equal(load("mnist", str(folder)), mnist)
+    assert_equal(load("fashion", folder), fashion)
 
 
 @pytest.mark.parametrize(("name", "classes"), [("cifar10", 10), ("cifar100", 100)])
 def test_cifar_files(write, make_arrays, folder, name, classes):
     arrays = make_arrays((32, 32, 3), classes)
     files = write.cifar_files(arrays, classes)
-    archive = folder / CATALOGUE[name].files[0].name
+    archive = folder / SOURCES[name].files[0].name
     archive.write_bytes(write.tar_gz_bytes(files))
-    assert_holds(load(name, folder), arrays)
+    assert_equal(load(name, folder), arrays)
     archive.unlink()
     for path, content in files.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(content)
-    assert_holds(load(name, folder), arrays)
+    assert_equal(load(name, folder), arrays)
 
 
 def test_svhn_files(make_arrays, folder):
@@ -113,49 +113,51 @@ def test_svhn_files(make_arrays, folder):
         stored = np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]
         content = {"X": images.transpose(1, 2, 3, 0), "y": stored}
         savemat(folder / f"{part}_32x32.mat", content)
-    assert_holds(load("svhn", folder), arrays)
+    assert_equal(load("svhn", folder), arrays)
 
 
-def test_complete_means_all_the_official_images(make_arrays, folder, monkeypatch):
-    entry = dataclasses.replace(CATALOGUE["mnist"], counts=(20, 10))
-    monkeypatch.setitem(CATALOGUE, "mnist", entry)
+def test_complete_means_all_official_images(make_arrays, folder, monkeypatch):
+    source = dataclasses.replace(SOURCES["mnist"], sizes=(20, 10))
+    monkeypatch.setitem(SOURCES, "mnist", source)
     save(folder / "mnist.npz", make_arrays())
     assert load("mnist", folder).complete
 
 
-# The order of search
+# The order of the search
 
 
-def test_the_directory_comes_first_and_alone(make_arrays, folder, tmp_path, monkeypatch, cache):
-    named, cached, given = (make_arrays(seed=seed) for seed in range(3))
+def test_the_directory_is_searched_first_and_only(
+    make_arrays, folder, tmp_path, monkeypatch, cache
+):
+    in_variable, cached, given = (make_arrays(seed=seed) for seed in range(3))
     save(cache / "mnist.npz", cached)
-    assert_holds(load("mnist"), cached)
-    save(tmp_path / "named" / "mnist.npz", named)
-    monkeypatch.setenv("TINYPROTO_DATA", str(tmp_path / "named"))
-    assert_holds(load("mnist"), named)
+    assert_equal(load("mnist"), cached)
+    save(tmp_path / "variable" / "mnist.npz", in_variable)
+    monkeypatch.setenv("TINYPROTO_DATA", str(tmp_path / "variable"))
+    assert_equal(load("mnist"), in_variable)
     message = failure(FileNotFoundError, "mnist", folder)
     assert message.startswith(f"{folder}: expected mnist.npz or train-images-idx3-ubyte.gz, ")
     save(folder / "mnist.npz", given)
-    assert_holds(load("mnist", folder), given)
+    assert_equal(load("mnist", folder), given)
 
 
 @pytest.mark.parametrize("name", ["absent", "file", "empty"])
-def test_tinyproto_data_without_the_set_goes_on(make_arrays, tmp_path, monkeypatch, cache, name):
+def test_the_search_continues_after_tinyproto_data(make_arrays, tmp_path, monkeypatch, cache, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TINYPROTO_DATA", str(tmp_path / name))
     arrays = make_arrays()
     save(cache / "mnist.npz", arrays)
-    assert_holds(load("mnist"), arrays)
+    assert_equal(load("mnist"), arrays)
 
 
-def test_a_directory_that_is_none(tmp_path):
+def test_a_directory_that_does_not_exist_or_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     assert "found nothing" in failure(FileNotFoundError, "mnist", tmp_path / "absent")
     assert "found a file" in failure(FileNotFoundError, "mnist", tmp_path / "file")
 
 
-def test_half_of_the_files_is_not_the_set(write, make_arrays, folder):
+def test_a_missing_file_means_the_data_set_is_not_found(write, make_arrays, folder):
     write.idx_folder(folder, make_arrays())
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     assert "t10k-labels-idx1-ubyte.gz" in failure(FileNotFoundError, "mnist", folder)
@@ -173,7 +175,7 @@ def test_an_unknown_name():
 
 @pytest.fixture
 def site(write, make_arrays, tmp_path, monkeypatch):
-    """MNIST's authors' site, small and local; the arrays that it serves."""
+    """A small local copy of MNIST's site; returns the arrays that it serves."""
     arrays = make_arrays(seed=7)
     write.idx_folder(tmp_path / "site", arrays)
     handler = functools.partial(QuietHandler, directory=str(tmp_path / "site"))
@@ -184,11 +186,11 @@ def site(write, make_arrays, tmp_path, monkeypatch):
             File(
                 file.name, hashlib.md5((tmp_path / "site" / file.name).read_bytes()).hexdigest(), ""
             )
-            for file in CATALOGUE["mnist"].files
+            for file in SOURCES["mnist"].files
         )
-        address = f"http://127.0.0.1:{server.server_port}/"
-        entry = dataclasses.replace(CATALOGUE["mnist"], address=address, files=files)
-        monkeypatch.setitem(CATALOGUE, "mnist", entry)
+        url = f"http://127.0.0.1:{server.server_port}/"
+        source = dataclasses.replace(SOURCES["mnist"], url=url, files=files)
+        monkeypatch.setitem(SOURCES, "mnist", source)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield arrays
@@ -201,24 +203,24 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_download_goes_into_the_cache(site, cache, capsys):
+def test_a_download_is_kept_in_the_cache(site, cache, capsys):
     dataset = load("mnist")
-    assert_holds(dataset, site)
+    assert_equal(dataset, site)
     assert dataset.source == str(cache / "mnist")
     names = {path.name for path in (cache / "mnist").iterdir()} - {".lock"}
-    assert names == {file.name for file in CATALOGUE["mnist"].files}
+    assert names == {file.name for file in SOURCES["mnist"].files}
     assert capsys.readouterr().err == ""
-    assert_holds(load("mnist", download=False), site)
+    assert_equal(load("mnist", download=False), site)
 
 
-def test_a_forged_download_is_an_error_and_not_the_sample(site, cache, tmp_path):
+def test_a_wrong_download_is_an_error_and_not_the_sample(site, cache, tmp_path):
     name = "train-labels-idx1-ubyte.gz"
-    (tmp_path / "site" / name).write_bytes(b"forged")
+    (tmp_path / "site" / name).write_bytes(b"wrong")
     assert "expected md5" in failure(ValueError, "mnist")
     assert not (cache / "mnist" / name).exists()
 
 
-# The sample, or nothing
+# The sample, if there is one
 
 
 def test_the_sample(capsys):
@@ -230,17 +232,17 @@ def test_the_sample(capsys):
     assert not dataset.complete
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "sample of 4,000 + 1,000 images" in message
-    assert "no network" in message
+    assert message.startswith("mnist: the full data set was not found (http")
+    assert "no network); using the package's sample of 4,000 + 1,000 images" in message
 
 
-def test_no_download_when_none_is_wanted(monkeypatch, capsys):
+def test_downloading_can_be_turned_off(monkeypatch, capsys):
     monkeypatch.setattr(datasets, "fetch", None)
     assert not load("mnist", download=False).complete
-    assert "the download is switched off" in capsys.readouterr().err
+    assert "downloading is turned off" in capsys.readouterr().err
 
 
-def test_a_cache_that_cannot_be_written_leaves_the_sample(monkeypatch, tmp_path, capsys):
+def test_without_a_writable_cache_the_sample_is_loaded(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(datasets, "fetch", download)
@@ -249,16 +251,16 @@ def test_a_cache_that_cannot_be_written_leaves_the_sample(monkeypatch, tmp_path,
 
 
 @pytest.mark.parametrize("name", ["fashion", "cifar100", "svhn"])
-def test_a_set_without_a_sample_says_where_it_looked(name, folder, monkeypatch, cache):
+def test_without_a_sample_the_error_names_the_places_searched(name, folder, monkeypatch, cache):
     monkeypatch.setenv("TINYPROTO_DATA", str(folder))
     message = failure(FileNotFoundError, name)
     assert f"{name}: not in {folder} or {cache}, and http" in message
     assert "no network" in message
-    assert CATALOGUE[name].npz in message
-    assert CATALOGUE[name].files[0].name in message
+    assert SOURCES[name].npz in message
+    assert SOURCES[name].files[0].name in message
 
 
-# Files that are not what they are called
+# Files with the wrong content
 
 
 def changed(**replacements):
@@ -283,21 +285,21 @@ def changed(**replacements):
         (lambda arrays: {"x": arrays["x_test"]}, "expected the arrays x_train, y_train"),
     ],
 )
-def test_a_mislabelled_npz(make_arrays, folder, change, expected):
+def test_an_npz_with_wrong_arrays(make_arrays, folder, change, expected):
     save(folder / "mnist.npz", change(make_arrays()))
     message = failure(ValueError, "mnist", folder)
     assert message.startswith(f"{folder / 'mnist.npz'}: expected ")
     assert expected in message
 
 
-def test_one_set_under_the_name_of_another(write, make_arrays, folder, monkeypatch):
+def test_files_of_another_data_set(write, make_arrays, folder, monkeypatch):
     arrays = make_arrays()
     labels = hashlib.md5(arrays["y_test"].astype(np.uint8).tobytes()).hexdigest()
     monkeypatch.setitem(datasets.TEST_LABELS_MD5, labels, "fashion")
     write.idx_folder(folder, arrays)
     message = failure(ValueError, "mnist", folder)
     assert message == f"{folder}: expected mnist, found fashion; move it to fashion/"
-    assert_holds(load("fashion", folder), arrays)
+    assert_equal(load("fashion", folder), arrays)
 
 
 def test_a_damaged_file_in_the_cache_is_an_error_and_not_the_sample(cache, monkeypatch):
@@ -309,14 +311,14 @@ def test_a_damaged_file_in_the_cache_is_an_error_and_not_the_sample(cache, monke
 # Outliers
 
 
-def test_outliers_are_gathered_from_all_places(make_arrays, folder, tmp_path, monkeypatch, cache):
+def test_outliers_are_loaded_from_all_folders(make_arrays, folder, tmp_path, monkeypatch, cache):
     assert load_outliers() == {}
     grey = [make_arrays(seed=seed) for seed in range(4)]
     save(folder / "notmnist_test10k.npz", {"x_test": grey[0]["x_test"]})
     save(cache / "notmnist_test10k.npz", {"x_test": grey[1]["x_test"]})
     save(cache / "emnist_letters_test.npz", {"x_test": grey[1]["x_test"]})
-    save(tmp_path / "named" / "fashion_mnist.npz", grey[2])
-    monkeypatch.setenv("TINYPROTO_DATA", str(tmp_path / "named"))
+    save(tmp_path / "variable" / "fashion_mnist.npz", grey[2])
+    monkeypatch.setenv("TINYPROTO_DATA", str(tmp_path / "variable"))
     outliers = load_outliers(folder)
     assert outliers.keys() == {"notmnist", "fashion", "emnist-letters"}
     np.testing.assert_array_equal(outliers["notmnist"], grey[0]["x_test"])
@@ -326,7 +328,7 @@ def test_outliers_are_gathered_from_all_places(make_arrays, folder, tmp_path, mo
     np.testing.assert_array_equal(load_outliers(folder)["fashion"], grey[3]["x_test"])
 
 
-def test_mnist_is_no_outlier(write, make_arrays, folder, monkeypatch):
+def test_mnist_is_not_an_outlier(write, make_arrays, folder, monkeypatch):
     arrays = make_arrays()
     labels = hashlib.md5(arrays["y_test"].astype(np.uint8).tobytes()).hexdigest()
     monkeypatch.setitem(datasets.TEST_LABELS_MD5, labels, "mnist")
@@ -334,7 +336,7 @@ def test_mnist_is_no_outlier(write, make_arrays, folder, monkeypatch):
     assert load_outliers(folder) == {}
 
 
-def test_wrong_outliers(folder, tmp_path):
+def test_invalid_outliers(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="found nothing"):
         load_outliers(tmp_path / "absent")
     save(folder / "notmnist_test10k.npz", {"x_test": np.zeros((5, 28, 28))})
@@ -342,19 +344,19 @@ def test_wrong_outliers(folder, tmp_path):
         load_outliers(folder)
 
 
-# The catalogue, and what importing costs
+# The sources, and the imports
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_the_catalogue(name):
-    entry = CATALOGUE[name]
-    assert entry.name == name
-    assert entry.address.startswith("http")
-    assert entry.address.endswith("/")
-    assert all(len(file.md5) == 32 for file in entry.files)
-    assert len(set(entry.class_names)) == (100 if name == "cifar100" else 10)
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_sources_are_consistent(name):
+    source = SOURCES[name]
+    assert source.name == name
+    assert source.url.startswith("http")
+    assert source.url.endswith("/")
+    assert all(len(file.md5) == 32 for file in source.files)
+    assert len(set(source.class_names)) == (100 if name == "cifar100" else 10)
     if name.startswith("cifar"):
-        assert list(entry.class_names) == sorted(entry.class_names)
+        assert list(source.class_names) == sorted(source.class_names)
 
 
 def test_importing_loads_nothing_optional():

@@ -1,4 +1,4 @@
-"""Round trips through every format, and what becomes of damaged, lying and hostile files."""
+"""Round trips through every format; truncated, damaged, inconsistent and hostile files."""
 
 import gzip
 import io
@@ -15,18 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinyproto.data.formats import (
-    SPLITS,
-    FormatError,
-    read_idx,
-    read_npz,
-    read_pickled_cifar,
-    read_svhn,
-)
+from tinyproto.data.cifar import read_pickled_cifar
+from tinyproto.data.formats import SPLITS, FormatError, read_idx, read_npz, read_svhn
 
 
-def refusal(read, *arguments):
-    """The message of the FormatError that must come, which must be one line."""
+def error_of(read, *arguments):
+    """The message of the expected FormatError, which must be one line."""
     with pytest.raises(FormatError) as caught:
         read(*arguments)
     message = str(caught.value)
@@ -40,9 +34,9 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found[name], expected[name])
 
 
-def flipped(content, place, bit):
+def flip_bit(content, position, bit):
     damaged = bytearray(content)
-    damaged[place % len(damaged)] ^= 1 << bit
+    damaged[position % len(damaged)] ^= 1 << bit
     return bytes(damaged)
 
 
@@ -64,9 +58,9 @@ idx_arrays = hnp.arrays(
 
 
 @given(idx_arrays, st.booleans())
-def test_idx_round_trip(write, file, array, packed):
+def test_idx_round_trip(write, file, array, compressed):
     content = write.idx_bytes(array)
-    file.write_bytes(gzip.compress(content) if packed else content)
+    file.write_bytes(gzip.compress(content) if compressed else content)
     found = read_idx(file)
     assert found.dtype == array.dtype
     assert found.dtype.isnative
@@ -75,16 +69,16 @@ def test_idx_round_trip(write, file, array, packed):
 
 
 @given(idx_arrays, st.booleans(), fractions)
-def test_truncated_idx(write, file, array, packed, fraction):
+def test_truncated_idx(write, file, array, compressed, fraction):
     content = write.idx_bytes(array)
-    content = gzip.compress(content) if packed else content
+    content = gzip.compress(content) if compressed else content
     file.write_bytes(content[: math.floor(len(content) * fraction)])
-    assert str(file) in refusal(read_idx, file)
+    assert str(file) in error_of(read_idx, file)
 
 
 @given(idx_arrays, flips)
-def test_a_flipped_bit_in_a_gzipped_idx_is_noticed_or_harmless(write, file, array, flip):
-    file.write_bytes(flipped(gzip.compress(write.idx_bytes(array)), *flip))
+def test_a_flipped_bit_in_a_gzipped_idx_is_detected_or_harmless(write, file, array, flip):
+    file.write_bytes(flip_bit(gzip.compress(write.idx_bytes(array)), *flip))
     try:
         found = read_idx(file)
     except FormatError:
@@ -111,12 +105,12 @@ def test_a_flipped_bit_in_a_gzipped_idx_is_noticed_or_harmless(write, file, arra
         (b"\x00\x00\x08\x04" + b"\xff" * 16 + b"few", "found 3"),
     ],
 )
-def test_what_is_no_idx_file(file, content, expected):
+def test_files_that_are_not_idx(file, content, expected):
     file.write_bytes(content)
-    assert expected in refusal(read_idx, file)
+    assert expected in error_of(read_idx, file)
 
 
-def test_an_absent_file_is_an_os_error(tmp_path):
+def test_a_missing_file_is_an_os_error(tmp_path):
     for read in (read_idx, read_npz, read_pickled_cifar, read_svhn):
         with pytest.raises(FileNotFoundError, match="absent"):
             read(tmp_path / "absent")
@@ -156,7 +150,7 @@ def test_a_cifar_array_in_fortran_order(write, make_arrays, tmp_path):
 
 
 class Hostile:
-    """Unpickled by the ordinary reader, this runs a command."""
+    """An object that runs a command when the ordinary pickle module loads it."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -166,17 +160,17 @@ class Hostile:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_hostile_pickle_calls_nothing(write, make_arrays, tmp_path, protocol):
+def test_a_hostile_pickle_runs_nothing(write, make_arrays, tmp_path, protocol):
     marker = tmp_path / "marker"
     content = pickle.dumps({"data": Hostile(os.system, f"touch {marker}")}, protocol)
     files = write.cifar_files(make_arrays((32, 32, 3)))
     path = tmp_path / "cifar-10-python.tar.gz"
     path.write_bytes(write.tar_gz_bytes({**files, "cifar-10-batches-py/data_batch_3": content}))
-    message = refusal(read_pickled_cifar, path)
+    message = error_of(read_pickled_cifar, path)
     assert "data_batch_3" in message
     assert f"{os.system.__module__}.system, which is refused" in message
     assert not marker.exists()
-    pickle.loads(content)  # the same bytes do run elsewhere, so the test tests something
+    pickle.loads(content)  # proves that the bytes are dangerous elsewhere
     assert marker.exists()
 
 
@@ -190,11 +184,11 @@ def test_a_hostile_pickle_calls_nothing(write, make_arrays, tmp_path, protocol):
         ("numpy.dtype.__class__", b"\x80\x04\x8c\x05numpy\x8c\x0fdtype.__class__\x93."),
     ],
 )
-def test_every_other_global_is_refused(write, make_arrays, tmp_path, name, pickled):
+def test_every_other_name_is_refused(write, make_arrays, tmp_path, name, pickled):
     files = write.cifar_files(make_arrays((32, 32, 3)))
     files["cifar-10-batches-py/test_batch"] = pickled
     (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
-    assert f"asks for {name}, which is refused" in refusal(read_pickled_cifar, tmp_path / "cifar")
+    assert f"names {name}, which is refused" in error_of(read_pickled_cifar, tmp_path / "cifar")
 
 
 @pytest.mark.parametrize(
@@ -211,51 +205,51 @@ def test_every_other_global_is_refused(write, make_arrays, tmp_path, name, pickl
         ({"data": np.zeros((1, 3072), np.uint8), "labels": [1 << 70]}, "OverflowError"),
     ],
 )
-def test_what_is_no_cifar_batch(write, make_arrays, tmp_path, batch, expected):
+def test_pickles_that_are_not_cifar_batches(write, make_arrays, tmp_path, batch, expected):
     files = write.cifar_files(make_arrays((32, 32, 3)))
     files["cifar-10-batches-py/data_batch_2"] = write.python2_pickle(batch)
     (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
-    message = refusal(read_pickled_cifar, tmp_path / "cifar")
+    message = error_of(read_pickled_cifar, tmp_path / "cifar")
     assert "data_batch_2" in message
     assert expected in message
 
 
-def test_a_cifar_archive_of_the_other_set(write, make_arrays, tmp_path):
+def test_a_cifar_archive_of_the_other_data_set(write, make_arrays, tmp_path):
     (tmp_path / "cifar").write_bytes(
         write.tar_gz_bytes(write.cifar_files(make_arrays((32, 32, 3), 100), 100))
     )
-    message = refusal(read_pickled_cifar, tmp_path / "cifar", 10)
+    message = error_of(read_pickled_cifar, tmp_path / "cifar", 10)
     assert "expected the files of CIFAR-10, found none called data_batch_1, " in message
 
 
-def test_a_cifar_of_neither_kind(tmp_path):
+def test_an_invalid_number_of_cifar_classes(tmp_path):
     with pytest.raises(ValueError, match="expected 10 or 100, found 20"):
         read_pickled_cifar(tmp_path / "cifar", 20)
 
 
-def test_a_member_of_unreasonable_size_is_not_read(write, make_arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr("tinyproto.data.formats.LARGEST_MEMBER", 1000)
+def test_a_member_that_is_too_large_is_not_read(write, make_arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyproto.data.cifar.MAX_MEMBER_SIZE", 1000)
     files = write.cifar_files(make_arrays((32, 32, 3)))
     (tmp_path / "cifar").write_bytes(write.tar_gz_bytes(files))
-    assert "expected a reasonable size" in refusal(read_pickled_cifar, tmp_path / "cifar")
+    assert "expected a reasonable size" in error_of(read_pickled_cifar, tmp_path / "cifar")
 
 
 @pytest.fixture(scope="module")
 def cifar(write, make_arrays):
     arrays = make_arrays((32, 32, 3))
-    arrays["x_train"] = np.zeros_like(arrays["x_train"])  # small when packed
+    arrays["x_train"] = np.zeros_like(arrays["x_train"])  # small when compressed
     return arrays, write.tar_gz_bytes(write.cifar_files(arrays))
 
 
 @given(fraction=fractions)
 def test_truncated_cifar(cifar, file, fraction):
     file.write_bytes(cifar[1][: math.floor(len(cifar[1]) * fraction)])
-    refusal(read_pickled_cifar, file)
+    error_of(read_pickled_cifar, file)
 
 
 @given(flip=flips)
-def test_a_flipped_bit_in_a_cifar_archive_is_noticed_or_harmless(cifar, file, flip):
-    file.write_bytes(flipped(cifar[1], *flip))
+def test_a_flipped_bit_in_a_cifar_archive_is_detected_or_harmless(cifar, file, flip):
+    file.write_bytes(flip_bit(cifar[1], *flip))
     try:
         found = read_pickled_cifar(file)
     except FormatError:
@@ -264,12 +258,12 @@ def test_a_flipped_bit_in_a_cifar_archive_is_noticed_or_harmless(cifar, file, fl
 
 
 @given(pickled=st.binary(max_size=60))
-def test_random_bytes_for_a_pickle(write, tmp_path_factory, pickled):
+def test_random_bytes_as_a_pickle(write, tmp_path_factory, pickled):
     folder = tmp_path_factory.getbasetemp() / "random_pickles"
     folder.mkdir(exist_ok=True)
     for name in ("train", "test"):
         (folder / name).write_bytes(pickled)
-    refusal(read_pickled_cifar, folder, 100)
+    error_of(read_pickled_cifar, folder, 100)
 
 
 # SVHN
@@ -290,7 +284,7 @@ def test_svhn_round_trip(tmp_path):
     content = path.read_bytes()
     for tenths in range(10):
         path.write_bytes(content[: len(content) * tenths // 10])
-        assert "SVHN's .mat file" in refusal(read_svhn, path)
+        assert "SVHN's .mat file" in error_of(read_svhn, path)
 
 
 @pytest.mark.parametrize(
@@ -308,10 +302,10 @@ def test_svhn_round_trip(tmp_path):
 )
 def test_a_mat_file_with_other_arrays(tmp_path, content, expected):
     pytest.importorskip("scipy.io").savemat(tmp_path / "file.mat", content)
-    assert expected in refusal(read_svhn, tmp_path / "file.mat")
+    assert expected in error_of(read_svhn, tmp_path / "file.mat")
 
 
-def test_svhn_without_scipy_says_what_to_install(monkeypatch):
+def test_svhn_without_scipy_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(ImportError, match="pip install scipy"):
         read_svhn("train_32x32.mat")
@@ -321,31 +315,31 @@ def test_svhn_without_scipy_says_what_to_install(monkeypatch):
 
 
 @given(st.dictionaries(st.sampled_from(SPLITS), idx_arrays, min_size=1), st.booleans())
-def test_npz_round_trip(file, arrays, packed):
+def test_npz_round_trip(file, arrays, compressed):
     with open(file, "wb") as out:
-        (np.savez_compressed if packed else np.savez)(out, **arrays)
+        (np.savez_compressed if compressed else np.savez)(out, **arrays)
     found = read_npz(file, list(arrays))
     assert_same(found, arrays)
     assert all(found[name].dtype == arrays[name].dtype for name in arrays)
 
 
-def npz_bytes(packed=True, **arrays):
+def npz_bytes(compressed=True, **arrays):
     out = io.BytesIO()
-    (np.savez_compressed if packed else np.savez)(out, **arrays)
+    (np.savez_compressed if compressed else np.savez)(out, **arrays)
     return out.getvalue()
 
 
 @given(st.booleans(), fractions)
-def test_truncated_npz(file, packed, fraction):
-    content = npz_bytes(packed, x=np.arange(1000))
+def test_truncated_npz(file, compressed, fraction):
+    content = npz_bytes(compressed, x=np.arange(1000))
     file.write_bytes(content[: math.floor(len(content) * fraction)])
-    refusal(read_npz, file, ["x"])
+    error_of(read_npz, file, ["x"])
 
 
 @given(st.booleans(), flips)
-def test_a_flipped_bit_in_an_npz_is_noticed_or_harmless(file, packed, flip):
+def test_a_flipped_bit_in_an_npz_is_detected_or_harmless(file, compressed, flip):
     array = np.arange(300)
-    file.write_bytes(flipped(npz_bytes(packed, x=array), *flip))
+    file.write_bytes(flip_bit(npz_bytes(compressed, x=array), *flip))
     try:
         found = read_npz(file, ["x"])
     except FormatError:
@@ -353,23 +347,23 @@ def test_a_flipped_bit_in_an_npz_is_noticed_or_harmless(file, packed, flip):
     np.testing.assert_array_equal(found["x"], array)
 
 
-def test_an_npz_without_the_array(file):
+def test_an_npz_that_lacks_an_array(file):
     file.write_bytes(npz_bytes(x_train=np.zeros(3), other=np.zeros(3)))
-    message = refusal(read_npz, file)
+    message = error_of(read_npz, file)
     assert "expected the arrays y_train, x_test, y_test, found only x_train, other" in message
 
 
-def test_an_npz_of_python_objects_calls_nothing(file, tmp_path):
+def test_an_npz_of_python_objects_runs_nothing(file, tmp_path):
     marker = tmp_path / "marker"
     hostile = np.array([Hostile(os.system, f"touch {marker}")], dtype=object)
     file.write_bytes(npz_bytes(x=hostile))
-    assert "Object arrays cannot be loaded" in refusal(read_npz, file, ["x"])
+    assert "Object arrays cannot be loaded" in error_of(read_npz, file, ["x"])
     assert not marker.exists()
 
 
-def test_an_npz_whose_header_lies_about_the_size(file):
+def test_an_npz_with_a_wrong_size_in_its_header(file):
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000,), }\n"
     member = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("x.npy", member)
-    refusal(read_npz, file, ["x"])
+    error_of(read_npz, file, ["x"])

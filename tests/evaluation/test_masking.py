@@ -1,4 +1,4 @@
-"""Victims whose gradient is masked, each in its own way, and the sign that gives it away."""
+"""Victims with masked gradients, each masked in another way, and the warning for it."""
 
 from functools import partial
 
@@ -14,26 +14,28 @@ from tinyproto.evaluation.robustness import evaluate
 FEW = {name: masking.ATTACKS[name] for name in ("fgsm", "pgd-20", "apgd-t", "square-1000")}
 
 
-def judged(model, attacks=masking.ATTACKS, eps=0.1, **options):
+def warnings_for(model, attacks=masking.ATTACKS, eps=0.1, **options):
     _, x, _ = problem(5, count=60)
     y = model(x)[0].argmax(axis=1)
-    return evaluate(Victim(model), x, y, attacks, eps=eps, shown=False, **options).warnings
+    return evaluate(Victim(model), x, y, attacks, eps=eps, verbose=False, **options).warnings
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_honest_victims_show_no_sign(seed):
+def test_victims_without_masking_get_no_warning(seed):
     weights = np.random.default_rng(seed).normal(size=(6, 5))
 
     def linear(x):
         return (x - 0.5) @ weights, lambda dz: dz @ weights.T
 
-    assert judged(linear) == []
-    found = judged(hidden(seed), {n: a for n, a in masking.ATTACKS.items() if "no bound" not in n})
-    assert found == []  # six inputs and kinks: without a bound, even the best climb ends early
+    assert warnings_for(linear) == []
+    found = warnings_for(
+        hidden(seed), {n: a for n, a in masking.ATTACKS.items() if "no bound" not in n}
+    )
+    assert found == []  # without a bound, gradient ascent on so few inputs ends in local optima
 
 
-@pytest.mark.parametrize("chain", [False, True])
-def test_a_gradient_that_vanishes_and_square_that_needs_none(chain):
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_vanishing_gradient_and_the_success_of_square(sequential):
     model = hidden(5)
 
     def stepped(x):
@@ -41,12 +43,12 @@ def test_a_gradient_that_vanishes_and_square_that_needs_none(chain):
         return z, lambda dz: np.zeros_like(x)
 
     with pytest.warns(FlatGradientWarning):
-        found = judged(stepped, FEW, chain=chain)
+        found = warnings_for(stepped, FEW, sequential=sequential)
     assert any(line.startswith("apgd-t: the gradient was exactly 0 in ") for line in found)
-    assert any("square-1000, without gradients, made " in line for line in found)
+    assert any("square-1000, which uses no gradients, succeeded on " in line for line in found)
 
 
-def test_scores_so_large_that_cross_entropy_has_no_gradient():
+def test_scores_too_large_for_a_gradient_of_cross_entropy():
     model = hidden(5, dtype=np.float32)
 
     def loud(x):
@@ -54,103 +56,113 @@ def test_scores_so_large_that_cross_entropy_has_no_gradient():
         return z * 10000, lambda dz: backward(dz.astype(np.float32) * 10000)
 
     with pytest.warns(FlatGradientWarning):
-        found = judged(loud, FEW)
+        found = warnings_for(loud, FEW)
     assert any("pgd-20: the gradient was exactly 0" in line for line in found)
 
 
-def test_a_gradient_that_points_elsewhere():
+def test_a_gradient_of_the_wrong_sign():
     model = hidden(5)
 
-    def elsewhere(x):
+    def reversed_gradient(x):
         z, backward = model(x)
         return z, lambda dz: -backward(dz)
 
-    found = judged(elsewhere)
+    found = warnings_for(reversed_gradient)
     assert any(line.startswith("a random start matters") for line in found)
-    assert any(line.startswith("pgd-100, no bound, leaves ") for line in found)
+    assert any(line.startswith("pgd-100, no bound: accuracy ") for line in found)
 
 
-def test_answers_that_differ_from_call_to_call():
+def test_scores_that_differ_from_call_to_call():
     model, noise = hidden(5), np.random.default_rng(0)
 
     def noisy(x):
         z, backward = model(x)
         return z + 0.2 * noise.normal(size=z.shape), backward
 
-    found = judged(noisy, {"fgsm": masking.ATTACKS["fgsm"]})
+    found = warnings_for(noisy, {"fgsm": masking.ATTACKS["fgsm"]})
     assert found[0].startswith("the scores differ from call to call: autoattack-rand")
 
 
 def test_probabilities_instead_of_logits():
     from tinyproto.losses import softmax
 
-    def shares(x):
+    def probabilities(x):
         z, backward = hidden(5)(x)
         p = softmax(z)
         return p, lambda dp: backward(p * (dp - (p * dp).sum(axis=1, keepdims=True)))
 
-    assert "the scores look like probabilities" in judged(shares, {"fgsm": FEW["fgsm"]})[0]
+    assert (
+        "the scores look like probabilities"
+        in warnings_for(probabilities, {"fgsm": FEW["fgsm"]})[0]
+    )
 
 
-def report(shares, **settings):
-    """Of 100 examples, so many right under each attack."""
-    clean = np.ones(100, dtype=bool)
+def report(accuracies, **settings):
+    """100 examples, with this accuracy in per cent under each attack."""
+    correct = np.ones(100, dtype=bool)
     results = {}
-    for name, share in shares.items():
-        right = np.arange(100) < share
-        distance = np.where(right, np.inf, 0.1)
-        results[name] = Result(clean, right, right, distance, backward_passes=100)
-    return Report(clean, results, {"chain": False} | settings)
+    for name, accuracy in accuracies.items():
+        robust = np.arange(100) < accuracy
+        distance = np.where(robust, np.inf, 0.1)
+        results[name] = Result(correct, robust, robust, distance, backward_passes=100)
+    return Report(correct, results, {"sequential": False} | settings)
 
 
 @pytest.mark.parametrize(
-    ("shares", "expected"),
+    ("accuracies", "expected"),
     [
-        ({"fgsm": 20, "pgd-20": 40}, ["pgd-20 is weaker than fgsm: 40.0 % right against 20.0 %"]),
-        ({"pgd-100": 45, "pgd-20": 40}, ["pgd-100 is weaker than pgd-20: 45.0 % right against"]),
+        (
+            {"fgsm": 20, "pgd-20": 40},
+            ["pgd-20 is weaker than fgsm: accuracy 40.0 % against 20.0 %"],
+        ),
+        ({"pgd-100": 45, "pgd-20": 40}, ["pgd-100 is weaker than pgd-20: accuracy 45.0 % against"]),
         ({"fgsm": 40, "pgd-20": 20, "pgd-100": 20}, []),
-        ({"fgsm": 40, "pgd-20": 41}, []),  # not worth a warning
+        ({"fgsm": 40, "pgd-20": 41}, []),  # within the tolerance
         ({"fgsm": 40, "pgd-20": 43}, []),  # may be chance
-        ({"pgd-20": 20, "pgd-20, no random start": 50}, ["a random start matters: 20.0 % right"]),
+        (
+            {"pgd-20": 20, "pgd-20, no random start": 50},
+            ["a random start matters: accuracy 20.0 %"],
+        ),
         ({"pgd-20": 20, "pgd-20, no random start": 22}, []),
-        ({"pgd-100, no bound": 7}, ["pgd-100, no bound, leaves 7.0 % right: it should leave none"]),
+        ({"pgd-100, no bound": 7}, ["pgd-100, no bound: accuracy 7.0 %, where 0 % is expected"]),
         ({"pgd-100, no bound": 0}, []),
     ],
 )
-def test_signs_between_attacks(shares, expected):
-    found = masking.after(report(shares))
+def test_comparisons_between_attacks(accuracies, expected):
+    found = masking.check_results(report(accuracies))
     assert len(found) == len(expected)
     for line, start in zip(found, expected, strict=True):
         assert line.startswith(start)
 
 
-def test_square_that_finds_two_more_is_chance_and_five_more_is_not():
+def test_two_more_successes_of_square_may_be_chance_and_five_may_not():
     for more, warned in ((2, False), (5, True)):
-        shown = report({"apgd-t": 40, "square": 40 - more})
-        shown.results["square"].backward_passes = 0
-        assert any("square, without" in line for line in masking.after(shown)) == warned
-    unseen = report({"apgd-t": 40, "square": 35}, chain=True)
-    unseen.results["square"].backward_passes = 0
-    unseen.results["apgd-t"].done = np.zeros(100, dtype=bool)  # it came after Square
-    assert masking.after(unseen) == []
+        both = report({"apgd-t": 40, "square": 40 - more})
+        both.results["square"].backward_passes = 0
+        found = masking.check_results(both)
+        assert any("square, which uses no gradients" in line for line in found) == warned
+    square_only = report({"apgd-t": 40, "square": 35}, sequential=True)
+    square_only.results["square"].backward_passes = 0
+    square_only.results["apgd-t"].attacked = np.zeros(100, dtype=bool)  # it ran after Square
+    assert masking.check_results(square_only) == []
 
 
-def test_the_unbounded_attack_counts_for_itself_alone():
+def test_the_unbounded_attack_does_not_count_in_the_worst_case():
     victim, x, y = problem(5, count=30)
-    report = evaluate(victim, x, y, "masking", eps=0.05, shown=False)
+    report = evaluate(victim, x, y, "masking", eps=0.05, verbose=False)
     rows = {row["attack"]: row for row in report.rows()}
-    share = rows["pgd-100, no bound"]
-    assert share["right %"] == 100 - share["found %"] < 50
-    assert rows["worst case"]["right %"] > share["right %"]
+    unbounded = rows["pgd-100, no bound"]
+    assert unbounded["accuracy %"] == 100 - unbounded["success rate %"] < 50
+    assert rows["worst case"]["accuracy %"] > unbounded["accuracy %"]
     assert rows["worst case"]["mean distance"] <= 0.0500001
-    assert report.right.mean() == pytest.approx(rows["worst case"]["right %"] / 100)
+    assert report.robust.mean() == pytest.approx(rows["worst case"]["accuracy %"] / 100)
 
 
-def test_in_a_chain_attacks_are_not_compared():
-    assert masking.after(report({"fgsm": 20, "pgd-20": 40}, chain=True)) == []
+def test_attacks_of_a_sequential_evaluation_are_not_compared():
+    assert masking.check_results(report({"fgsm": 20, "pgd-20": 40}, sequential=True)) == []
 
 
-def test_without_a_bound_every_image_is_turned():
+def test_without_a_bound_every_example_is_misclassified():
     victim, x, y = problem(5, count=30)
     for norm in ("linf", "l2"):
         found = masking.unbounded(victim, x, y, eps=0.01, norm=norm)
@@ -160,8 +172,8 @@ def test_without_a_bound_every_image_is_turned():
 def test_flat_gradients_are_counted_per_attack():
     victim, x, y = problem(5, count=30)
     zero = Victim(lambda p: (victim.model(p)[0], lambda dz: np.zeros_like(p)))
+    attacks = {"pgd-20": partial(FEW["pgd-20"], steps=3)}
     with pytest.warns(FlatGradientWarning):
-        done = evaluate(zero, x, y, {"pgd-20": partial(FEW["pgd-20"], steps=3)}, eps=0.1,
-                        shown=False)  # fmt: skip
-    result = done.results["pgd-20"]
+        report = evaluate(zero, x, y, attacks, eps=0.1, verbose=False)
+    result = report.results["pgd-20"]
     assert result.flat_gradients == result.backward_passes > 0

@@ -1,4 +1,4 @@
-"""The table of an evaluation: what it says, in any batches, and after a stop."""
+"""Evaluation of robustness: its table, any batch size, state files, and invalid input."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from tinyproto.evaluation import evaluate
 from tinyproto.evaluation.suites import ATTACKS, ONLY
 
 MODEL = ROOT / "benchmarks" / "models" / "cifar10_pgd.npz"
-SHORT = {
+ATTACKS_FOR_PHOTOGRAPHS = {
     "apgd-ce": partial(apgd, steps=8),
     "fab-t": partial(fab_inside, steps=3, targets=2),
     "square": partial(square, queries=30),
@@ -31,19 +31,19 @@ EPS = 8 / 255
 
 
 def photographs(count):
-    """A network that was trained to withstand attacks, photographs, and its answers: it gets them
-    right, so that there is something to attack."""
+    """An adversarially trained network, photographs, and its predictions as their labels, so that
+    every one is classified correctly and can be attacked."""
     network = networks.fold(networks.load(MODEL))
     x = load("cifar10", download=False).x_test[:count] / np.float32(255)
     return network, x, network(x)[0].argmax(axis=1)
 
 
 def results(report):
-    """All that is known of each example."""
+    """All arrays of a report's results."""
     return {
         f"{name} {field}": getattr(result, field)
         for name, result in report.results.items()
-        for field in ("done", "right", "right_rounded", "distance")
+        for field in ("attacked", "robust", "robust_8bit", "distance")
     }
 
 
@@ -52,13 +52,23 @@ def assert_equal(report, expected):
         np.testing.assert_array_equal(results(report)[name], values, err_msg=name)
 
 
-def test_the_same_examples_hold_in_batches_of_1_37_and_500():
+@pytest.mark.slow
+def test_results_do_not_depend_on_the_batch_size():
     network, x, y = photographs(45)
     first, *others = (
-        evaluate(Victim(network), x, y, SHORT, eps=EPS, chain=True, batch_size=size, shown=False)
+        evaluate(
+            Victim(network),
+            x,
+            y,
+            ATTACKS_FOR_PHOTOGRAPHS,
+            eps=EPS,
+            sequential=True,
+            batch_size=size,
+            verbose=False,
+        )
         for size in (500, 37, 1)
     )
-    assert 0 < first.right.sum() < 45
+    assert 0 < first.robust.sum() < 45
     for other in others:
         assert_equal(other, first)
         for name, result in first.results.items():
@@ -66,106 +76,124 @@ def test_the_same_examples_hold_in_batches_of_1_37_and_500():
 
 
 SCRIPT = """
+import functools
 from tests.evaluation.test_robustness import *
+
+@functools.wraps(square)
+def waiting(*arguments, **options):
+    time.sleep(600)  # until the process is killed, however slow the machine is
+
+attacks = ATTACKS_FOR_PHOTOGRAPHS | {{"square": partial(waiting, queries=30)}}
 network, x, y = photographs(45)
-evaluate(Victim(network), x, y, SHORT, eps=EPS, chain=True, batch_size=4, path={path!r},
-         shown=False)
+evaluate(Victim(network), x, y, attacks, eps=EPS, sequential=True, batch_size=4,
+         state_path={path!r}, verbose=False)
 """
 
 
-def test_a_killed_evaluation_goes_on_to_the_same_result(tmp_path):
+@pytest.mark.slow
+def test_a_killed_evaluation_continues_to_the_same_result(tmp_path):
     path = tmp_path / "state.npz"
     script = SCRIPT.format(path=str(path))
     run = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
-    while run.poll() is None and not (path.exists() and "fab-t/done" in state.load(path)[0]):
+    while run.poll() is None and not (
+        path.exists() and "fab-t/attacked" in state.load_arrays(path)[0]
+    ):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL
-    done = state.load(path)[0]
-    assert not done.get("square/done", np.zeros(1, bool)).any()
+    saved = state.load_arrays(path)[0]
+    assert not saved.get("square/attacked", np.zeros(1, bool)).any()
     network, x, y = photographs(45)
-    options = {"eps": EPS, "chain": True, "shown": False}
-    expected = evaluate(Victim(network), x, y, SHORT, batch_size=9, **options)
+    options = {"eps": EPS, "sequential": True, "verbose": False}
+    expected = evaluate(Victim(network), x, y, ATTACKS_FOR_PHOTOGRAPHS, batch_size=9, **options)
     victim = Victim(network)
-    report = evaluate(victim, x, y, SHORT, batch_size=9, path=path, **options)
+    report = evaluate(
+        victim, x, y, ATTACKS_FOR_PHOTOGRAPHS, batch_size=9, state_path=path, **options
+    )
     assert_equal(report, expected)
     for name, result in expected.results.items():
         assert report.results[name].forward_passes == result.forward_passes
     assert victim.forward_passes < sum(r.forward_passes for r in expected.results.values())
-    again = Victim(network)  # now that all is done, nothing is asked of it
-    assert_equal(evaluate(again, x, y, SHORT, path=path, **options), expected)
+    again = Victim(network)  # everything is in the state file: no more passes
+    assert_equal(
+        evaluate(again, x, y, ATTACKS_FOR_PHOTOGRAPHS, state_path=path, **options), expected
+    )
     assert again.forward_passes == 0
 
 
-def test_autoattack_in_batches_is_autoattack():
+@pytest.mark.slow
+def test_autoattack_in_batches_equals_autoattack():
     victim, x, y = problem(5, count=40)
     y[:3] = (y[:3] + 1) % 5
-    report = evaluate(victim, x, y, "autoattack", eps=0.06, batch_size=7, seed=3, shown=False)
+    report = evaluate(victim, x, y, "autoattack", eps=0.06, batch_size=7, seed=3, verbose=False)
     attacked = autoattack(victim, x, y, eps=0.06, seed=3)
-    right = victim(attacked)[0].argmax(axis=1) == y
-    np.testing.assert_array_equal(report.right, right)
-    assert 0 < right.sum() < 37
-    assert not report.clean[:3].any()
+    robust = victim(attacked)[0].argmax(axis=1) == y
+    np.testing.assert_array_equal(report.robust, robust)
+    assert 0 < robust.sum() < 37
+    assert not report.correct[:3].any()
 
 
-def test_the_table_says_what_became_of_the_examples(tmp_path):
+def test_the_table_agrees_with_the_attacks(tmp_path):
     victim, x, y = problem(5, count=40)
     y[0] = (y[0] + 1) % 5
     attacks = {"pgd": pgd, "square": partial(square, queries=50)}
-    report = evaluate(victim, x, y, attacks, eps=0.08, shown=False)
+    report = evaluate(victim, x, y, attacks, eps=0.08, verbose=False)
     none, *rows, worst = report.rows()
-    assert none == {"attack": "none", "right %": 97.5}
-    rights = []
+    assert none == {"attack": "none", "accuracy %": 97.5}
+    robust = []
     for row, attack in zip(rows, attacks.values(), strict=True):
         attacked = attack(victim, x, y, eps=0.08)
-        rights.append(victim(attacked)[0].argmax(axis=1) == y)
-        moved = np.abs(attacked - x).max(axis=1)[~rights[-1] & report.clean]
-        assert row["right %"] == pytest.approx(100 * rights[-1].mean())
-        assert row["found %"] == pytest.approx(100 * len(moved) / 39)
+        robust.append(victim(attacked)[0].argmax(axis=1) == y)
+        moved = np.abs(attacked - x).max(axis=1)[~robust[-1] & report.correct]
+        assert row["accuracy %"] == pytest.approx(100 * robust[-1].mean())
+        assert row["success rate %"] == pytest.approx(100 * len(moved) / 39)
         assert row["mean distance"] == pytest.approx(moved.mean())
         assert row["median distance"] == pytest.approx(np.median(moved))
         assert row["forward passes"] > 0
-    assert worst["right %"] == pytest.approx(100 * (rights[0] & rights[1]).mean())
+    assert worst["accuracy %"] == pytest.approx(100 * (robust[0] & robust[1]).mean())
     table = list(csv.DictReader(io.StringIO(report.csv())))
     assert [row["attack"] for row in table] == ["none", "pgd", "square", "worst case"]
-    assert float(table[1]["right %"]) == pytest.approx(100 * rights[0].mean())
+    assert float(table[1]["accuracy %"]) == pytest.approx(100 * robust[0].mean())
     content = json.loads(report.json())
     assert content["rows"][1]["attack"] == "pgd"
     assert content["settings"]["eps"] == 0.08
     lines = report.text().splitlines()
     assert max(map(len, lines)) <= 100
-    assert lines[1].startswith("none")
-    assert "linf, eps 0.08, seed 0, 40 examples" in lines[5]
+    assert lines[0].split()[:4] == ["attack", "accuracy", "8-bit", "success"]
+    assert lines[2].startswith("none")
+    assert "linf, eps 0.08, seed 0, 40 examples" in lines[6]
     for name, text in (("a.csv", report.csv()), ("a.json", report.json())):
         report.write(tmp_path / name)
         assert (tmp_path / name).read_text() == text
 
 
-def test_in_a_chain_each_attack_gets_the_survivors():
+def test_sequential_attacks_get_only_the_robust_examples():
     victim, x, y = problem(5, count=40)
-    report = evaluate(victim, x, y, {"pgd": pgd, "apgd": apgd}, eps=0.06, chain=True, shown=False)
+    report = evaluate(
+        victim, x, y, {"pgd": pgd, "apgd": apgd}, eps=0.06, sequential=True, verbose=False
+    )
     first, second = report.results.values()
-    np.testing.assert_array_equal(second.done, first.right)
-    shown = [row["right %"] for row in report.rows()]
-    assert shown == sorted(shown, reverse=True)
+    np.testing.assert_array_equal(second.attacked, first.robust)
+    accuracies = [row["accuracy %"] for row in report.rows()]
+    assert accuracies == sorted(accuracies, reverse=True)
 
 
-def test_what_is_found_outside_the_ball_counts_for_the_distances_alone():
+def test_points_outside_the_ball_count_for_the_distances_only():
     victim, x, y = problem(5, count=40)
-    nearest = {
+    without_radius = {
         "fab": lambda *a, eps, **k: fab(*a, **k),
         "cw": lambda *a, eps, norm, seed, index: carlini_wagner(*a, steps=100, rate=0.05),
     }
-    report = evaluate(victim, x, y, nearest, eps=0.05, norm="l2", shown=False)
+    report = evaluate(victim, x, y, without_radius, eps=0.05, norm="l2", verbose=False)
     for row, result in zip(report.rows()[1:], report.results.values(), strict=False):
-        assert row["found %"] == 100
-        assert row["right %"] == pytest.approx(100 * (result.distance > 0.05).mean())
-        assert 0 < row["right %"] < 100
+        assert row["success rate %"] == 100
+        assert row["accuracy %"] == pytest.approx(100 * (result.distance > 0.05).mean())
+        assert 0 < row["accuracy %"] < 100
         assert row["median distance"] == pytest.approx(np.median(result.distance))
 
 
-def test_an_attack_that_8_bits_undo():
-    """Wrong from 128.4/255 on: the attacked 128.45 becomes 128 again, 128.6 becomes 129."""
+def test_rounding_to_8_bits_can_undo_an_attack():
+    """Misclassified from 128.4/255 on: 128.45 is rounded to 128 again, 128.6 to 129."""
 
     def model(x):
         z = np.concatenate([np.full_like(x, 128.4 / 255), x], axis=1)
@@ -174,12 +202,12 @@ def test_an_attack_that_8_bits_undo():
     x, y = np.full((1, 1), 128 / 255), np.zeros(1, int)
     for grey, undone in ((128.45, True), (128.6, False)):
         attack = {"by hand": lambda v, x, y, grey=grey, **_: np.full((1, 1), grey / 255)}
-        report = evaluate(Victim(model), x, y, attack, eps=0.01, shown=False)
-        assert not report.results["by hand"].right[0]
-        assert report.results["by hand"].right_rounded[0] == undone
+        report = evaluate(Victim(model), x, y, attack, eps=0.01, verbose=False)
+        assert not report.results["by hand"].robust[0]
+        assert report.results["by hand"].robust_8bit[0] == undone
 
 
-def test_an_attack_that_rounds_in_float32_counts_and_one_that_leaves_the_box_does_not():
+def test_rounding_in_float32_is_allowed_and_leaving_the_box_is_not():
     victim, x, y = problem(5, count=40, dtype=np.float32)
 
     def rough(victim, x, y, *, eps, **_):
@@ -189,16 +217,16 @@ def test_an_attack_that_rounds_in_float32_counts_and_one_that_leaves_the_box_doe
     eps = 0.1
     moved = np.abs(rough(victim, x, y, eps=eps).astype(np.float64) - x).max(axis=1)
     assert (moved > eps).any()
-    report = evaluate(victim, x, y, {"rough": rough}, eps=eps, shown=False)
-    found = report.results["rough"]
-    np.testing.assert_array_equal(found.right, ~np.isfinite(found.distance))
-    assert 0 < found.right.sum() < 40
+    report = evaluate(victim, x, y, {"rough": rough}, eps=eps, verbose=False)
+    result = report.results["rough"]
+    np.testing.assert_array_equal(result.robust, ~np.isfinite(result.distance))
+    assert 0 < result.robust.sum() < 40
     with pytest.raises(ValueError, match=r"an attack left the box \[0.0, 1.0\]"):
-        evaluate(victim, x, y, {"far": lambda v, x, y, **_: x + 1}, eps=eps, shown=False)
+        evaluate(victim, x, y, {"far": lambda v, x, y, **_: x + 1}, eps=eps, verbose=False)
 
 
-def test_rounding_to_8_bits_stays_in_the_ball_where_it_can():
-    """x is 128.4/255 and wrong from 128.5 on; attacked, 128.6, whose nearest level is 129: within
+def test_rounding_to_8_bits_stays_in_the_ball_if_possible():
+    """x is 128.4/255, misclassified from 128.5 on; attacked, 128.6, nearest to 129, which is within
     0.7/255 of x, but not within 0.5/255, where only 128 is."""
 
     def model(x):
@@ -208,24 +236,24 @@ def test_rounding_to_8_bits_stays_in_the_ball_where_it_can():
     x, y = np.full((1, 1), 128.4 / 255), np.zeros(1, int)
     attack = {"by hand": lambda v, x, y, **_: np.full((1, 1), 128.6 / 255)}
     for radius, undone in ((0.5 / 255, True), (0.7 / 255, False)):
-        report = evaluate(Victim(model), x, y, attack, eps=radius, shown=False)
-        assert not report.results["by hand"].right[0]
-        assert report.results["by hand"].right_rounded[0] == undone
+        report = evaluate(Victim(model), x, y, attack, eps=radius, verbose=False)
+        assert not report.results["by hand"].robust[0]
+        assert report.results["by hand"].robust_8bit[0] == undone
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_8_bits_do_not_undo_attacks_with_any_eps(norm):
-    """Neither a radius that is no multiple of 1/255 nor L2 makes rounding look like a defence,
-    though points that are barely wrong, as PGD leaves them, are sometimes saved."""
+def test_rounding_to_8_bits_does_not_look_like_a_defense(norm):
+    """With a radius that is no multiple of 1/255, or in L2, rounding undoes few attacks: those
+    whose points, as PGD's often are, lie just beyond the boundary."""
     network, x, y = photographs(30)
     eps = {"linf": 0.03, "l2": 0.5}[norm]
-    report = evaluate(Victim(network), x, y, "pgd-20", eps=eps, norm=norm, shown=False)
+    report = evaluate(Victim(network), x, y, "pgd-20", eps=eps, norm=norm, verbose=False)
     row = report.rows()[1]
-    assert 0 < row["right %"] < 80
-    assert row["rounded to 8 bits, right %"] <= {"linf": 80, "l2": row["right %"] + 7}[norm]
+    assert 0 < row["accuracy %"] < 80
+    assert row["8-bit accuracy %"] <= {"linf": 80, "l2": row["accuracy %"] + 7}[norm]
 
 
-def test_labels_that_are_no_columns_are_refused():
+def test_labels_without_a_score_are_refused():
     victim, x, y = problem(5)
     with pytest.raises(ValueError, match="y must hold columns of z, 0 … 4, not 7"):
         evaluate(victim, x, y * 0 + 7, {"pgd": pgd}, eps=0.1)
@@ -233,21 +261,21 @@ def test_labels_that_are_no_columns_are_refused():
 
 def test_a_file_of_another_evaluation_is_refused(tmp_path):
     victim, x, y = problem(5, count=6)
-    path, options = tmp_path / "state.npz", {"eps": 0.05, "shown": False}
-    evaluate(victim, x, y, {"pgd": pgd}, path=path, **options)
+    path, options = tmp_path / "state.npz", {"eps": 0.05, "verbose": False}
+    evaluate(victim, x, y, {"pgd": pgd}, state_path=path, **options)
     before = path.read_bytes()
     for other, message in (
         ({"eps": 0.1}, "its eps is 0.05, not 0.1"),
         ({"seed": 1}, "its seed is 0, not 1"),
         ({"x": x + 0}, None),
-        ({"x": x / 2}, "its images and labels are not these"),
-        ({"y": (y + 1) % 5}, "its images and labels are not these"),
+        ({"x": x / 2}, "its examples or labels differ"),
+        ({"y": (y + 1) % 5}, "its examples or labels differ"),
         ({"attacks": {"apgd": apgd}}, "its attacks are pgd, not apgd"),
         ({"attacks": {"pgd": partial(pgd, steps=1)}}, "its attacks differ"),
-        ({"victim": Victim(hidden(8))}, "the victim's scores are not its"),
+        ({"victim": Victim(hidden(8))}, "the victim's scores differ"),
         ({"victim": Victim(victim.model, hi=2.0)}, r"its box is \[0.0, 1.0\], not \[0.0, 2.0\]"),
     ):
-        given = {"victim": victim, "x": x, "y": y, "attacks": {"pgd": pgd}, "path": path}
+        given = {"victim": victim, "x": x, "y": y, "attacks": {"pgd": pgd}, "state_path": path}
         given |= options | other
         if message is None:
             evaluate(**given)
@@ -257,31 +285,56 @@ def test_a_file_of_another_evaluation_is_refused(tmp_path):
     assert path.read_bytes() == before
     for content in (b"no archive", MODEL.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="state.npz is no"):
-            evaluate(victim, x, y, {"pgd": pgd}, path=path, **options)
+        with pytest.raises(ValueError, match="state.npz is not"):
+            evaluate(victim, x, y, {"pgd": pgd}, state_path=path, **options)
 
 
-def test_scores_that_are_no_numbers_are_refused_and_nothing_is_written(tmp_path):
+def test_a_state_file_of_the_previous_version_is_read(tmp_path):
+    """Its arrays and one of its settings have other names."""
+    victim, x, y = problem(5, count=12)
+    path, options = tmp_path / "state.npz", {"eps": 0.05, "sequential": True, "verbose": False}
+    attacks = {"pgd": pgd, "square": partial(square, queries=20)}
+    expected = evaluate(victim, x, y, attacks, state_path=path, **options)
+    arrays, metadata = state.load_arrays(path)
+    metadata["settings"]["chain"] = metadata["settings"].pop("sequential")
+    old = {
+        "correct": "clean",
+        "fingerprint": "probe",
+        "attacked": "done",
+        "robust": "right",
+        "robust_8bit": "right_rounded",
+    }
+    for name in list(arrays):
+        attack, slash, field = name.rpartition("/")
+        arrays[f"{attack}{slash}{old.get(field, field)}"] = arrays.pop(name)
+    assert {"clean", "probe", "pgd/done", "pgd/right", "square/right_rounded"} < set(arrays)
+    state.save_arrays(arrays, path, metadata)
+    again = Victim(victim.model)
+    assert_equal(evaluate(again, x, y, attacks, state_path=path, **options), expected)
+    assert again.forward_passes == 0
+
+
+def test_scores_that_are_nan_are_refused_and_nothing_is_written(tmp_path):
     victim = Victim(lambda x: (np.full((len(x), 3), np.nan), lambda dz: x))
     x, y = np.full((2, 4), 0.5), np.zeros(2, int)
     with pytest.raises(ValueError, match="scores must be finite"):
-        evaluate(victim, x, y, eps=0.1, path=tmp_path / "state.npz", shown=False)
+        evaluate(victim, x, y, eps=0.1, state_path=tmp_path / "state.npz", verbose=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_attacks_by_their_names():
+def test_attacks_by_name():
     victim, x, y = problem(5, count=20)
     for norm in ("linf", "l2"):
         names = [n for n in ATTACKS if ONLY.get(n, norm) == norm and n not in ("cw", "square")]
-        report = evaluate(victim, x, y, names, eps=0.05, norm=norm, shown=False)
+        report = evaluate(victim, x, y, names, eps=0.05, norm=norm, verbose=False)
         assert list(report.results) == names
-        assert all(row["found %"] > 0 for row in report.rows()[1:])
-    assert list(evaluate(victim, x, y, "fgsm", eps=0.05, shown=False).results) == ["fgsm"]
+        assert all(row["success rate %"] > 0 for row in report.rows()[1:])
+    assert list(evaluate(victim, x, y, "fgsm", eps=0.05, verbose=False).results) == ["fgsm"]
     with pytest.raises(ValueError, match="attack 'cw' is for norm 'l2', not 'linf'"):
         evaluate(victim, x, y, ["fgsm", "cw"], eps=0.05)
 
 
-def test_what_cannot_be_evaluated_is_one_line():
+def test_invalid_input_gives_one_line():
     victim, x, y = problem(5, count=6)
     for changed, message in (
         ({"batch_size": 0}, "batch_size must be 1 or more, not 0"),
@@ -294,7 +347,7 @@ def test_what_cannot_be_evaluated_is_one_line():
         ({"attacks": {"first": lambda v, x, y, **_: x[:1]}}, r"points of shape \(6, 6\)"),
         ({"attacks": {"none": lambda v, x, y, **_: None}}, r"points of shape \(6, 6\)"),
     ):
-        given = {"victim": victim, "x": x, "y": y, "attacks": "fgsm", "eps": 0.1, "shown": False}
+        given = {"victim": victim, "x": x, "y": y, "attacks": "fgsm", "eps": 0.1, "verbose": False}
         with pytest.raises(ValueError, match=message) as error:
             evaluate(**(given | changed))
         assert "\n" not in str(error.value)
@@ -302,7 +355,7 @@ def test_what_cannot_be_evaluated_is_one_line():
 
 def test_no_images():
     victim, x, y = problem(5)
-    report = evaluate(victim, x[:0], y[:0], {"pgd": pgd}, eps=0.1, shown=False)
+    report = evaluate(victim, x[:0], y[:0], {"pgd": pgd}, eps=0.1, verbose=False)
     assert report.text()
 
 

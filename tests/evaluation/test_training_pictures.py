@@ -1,11 +1,11 @@
-"""What the pictures of a training run show, by their figures; what is written, by its pixels."""
+"""Pictures of a training run: the content of their figures, and the files that are written."""
 
 import numpy as np
 import pytest
 
 from tinyproto.evaluation import training_pictures
-from tinyproto.evaluation.geometry import angles, plane
-from tinyproto.evaluation.training_pictures import attacks, curves, latent
+from tinyproto.evaluation.geometry import pairwise_angles, project_to_plane
+from tinyproto.evaluation.training_pictures import plot_attacks, plot_history, plot_latent_space
 from tinyproto.prototypes.dpnp import PrototypeHead
 
 agg = pytest.importorskip("matplotlib.backends.backend_agg")
@@ -24,8 +24,8 @@ def history(epochs=5, *left_out):
     return [{k: v for k, v in row.items() if k not in left_out} for row in rows]
 
 
-def attacked(n=6):
-    """Images and their attacked forms; the last is left alone, as one that is wrong already is."""
+def attacked(n=6, eps=EPS):
+    """Arguments of plot_attacks. The last image is misclassified and so not attacked."""
     rng = np.random.default_rng(0)
     images = rng.uniform(size=(n, 32, 32, 3)).astype(np.float32)
     moved = np.clip(images + EPS * rng.choice([-1, 1], size=images.shape), 0, 1)
@@ -34,7 +34,19 @@ def attacked(n=6):
     before, after = truth.copy(), (truth + 1) % 10
     before[-1] = after[-1] = 9
     after[0] = truth[0]
-    return images, moved, truth, before, after
+    return {
+        "images": images,
+        "attacked": moved,
+        "labels": truth,
+        "clean_predictions": before,
+        "attacked_predictions": after,
+        "class_names": NAMES,
+        "eps": eps,
+    }
+
+
+def numbered(classes):
+    return [f"class {j}" for j in range(classes)]
 
 
 def space(classes=10, width=16, n=200):
@@ -45,14 +57,18 @@ def space(classes=10, width=16, n=200):
 
 
 PICTURES = {
-    "curves": lambda path: curves(path, history(), "a title"),
-    "attacks": lambda path: attacks(path, *attacked(8), NAMES, EPS, "a title"),
-    "latent": lambda path: latent(path, *space(n=500), NAMES, "a title"),
-    "one epoch": lambda path: curves(path, history(1, "clean", "robust")),
-    "one attack": lambda path: attacks(path, *attacked(1), NAMES, 0.5),
-    "two classes": lambda path: latent(path, *space(2), NAMES[:2]),
-    "fifteen classes": lambda path: latent(path, *space(15), [f"class {j}" for j in range(15)]),
-    "hundred classes": lambda path: latent(path, *space(100, 128), [str(j) for j in range(100)]),
+    "curves": lambda path: plot_history(history(), path, title="a title"),
+    "attacks": lambda path: plot_attacks(path=path, **attacked(8), title="a title"),
+    "latent": lambda path: plot_latent_space(
+        *space(n=500), path, class_names=NAMES, title="a title"
+    ),
+    "one epoch": lambda path: plot_history(history(1, "clean", "robust"), path),
+    "one attack": lambda path: plot_attacks(path=path, **attacked(1, eps=0.5)),
+    "two classes": lambda path: plot_latent_space(*space(2), path, class_names=NAMES[:2]),
+    "fifteen classes": lambda path: plot_latent_space(*space(15), path, class_names=numbered(15)),
+    "hundred classes": lambda path: plot_latent_space(
+        *space(100, 128), path, class_names=[str(j) for j in range(100)]
+    ),
 }
 
 each_picture = pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
@@ -69,7 +85,7 @@ def figures(monkeypatch):
         agg.FigureCanvasAgg(figure).draw()
         kept.append(figure)
 
-    monkeypatch.setattr(training_pictures, "_save", keep)
+    monkeypatch.setattr(training_pictures, "save_figure", keep)
     return kept
 
 
@@ -88,7 +104,7 @@ def test_it_is_written_and_not_blank(draw, tmp_path):
 
 
 def written(figure):
-    """The texts of a figure, without the numbers at its axes (ticks out of view have them too)."""
+    """The texts of a figure, without the numbers at its axes (hidden ticks have labels, too)."""
     yield from figure.texts
     for axis in figure.axes:
         yield from (axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts)
@@ -98,7 +114,7 @@ def written(figure):
 
 
 @each_picture
-def test_no_text_is_cut_off_and_none_lies_on_another(draw, figures, tmp_path):
+def test_no_text_is_cut_off_or_overlaps_another(draw, figures, tmp_path):
     draw(tmp_path / "picture.png")
     page = figures[0].bbox.padded(1)
     texts = [text for text in written(figures[0]) if text.get_text()]
@@ -121,7 +137,7 @@ def test_no_text_is_cut_off_and_none_lies_on_another(draw, figures, tmp_path):
 
 
 @each_picture
-def test_nothing_is_left_behind_when_matplotlib_raises(draw, tmp_path, monkeypatch):
+def test_no_partial_file_is_left_when_matplotlib_raises(draw, tmp_path, monkeypatch):
     def fail(self, file, **options):
         file.write(b"half a picture")
         raise RuntimeError("out of memory")
@@ -134,7 +150,7 @@ def test_nothing_is_left_behind_when_matplotlib_raises(draw, tmp_path, monkeypat
     assert (tmp_path / "picture.png").read_bytes() == b"an earlier one"
 
 
-def test_a_write_that_fails_leaves_the_earlier_picture(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_earlier_picture(tmp_path, monkeypatch):
     def fail(self, content):
         with open(self, "wb") as file:
             file.write(content[:100])
@@ -143,14 +159,14 @@ def test_a_write_that_fails_leaves_the_earlier_picture(tmp_path, monkeypatch):
     (tmp_path / "curves.png").write_text("an earlier one")
     monkeypatch.setattr("pathlib.Path.write_bytes", fail)
     with pytest.raises(OSError, match="no space left"):
-        curves(tmp_path / "curves.png", history())
+        plot_history(history(), tmp_path / "curves.png")
     assert [p.name for p in tmp_path.iterdir()] == ["curves.png"]
     assert (tmp_path / "curves.png").read_text() == "an earlier one"
 
 
-def test_the_curves_are_the_history(figures, tmp_path):
+def test_the_curves_show_the_history(figures, tmp_path):
     rows = history()
-    curves(tmp_path / "curves.png", rows, "a title")
+    plot_history(rows, tmp_path / "curves.png", title="a title")
     left, right = figures[0].axes
     np.testing.assert_array_equal(
         left.lines[0].get_xydata(), [(r["epoch"], r["loss"]) for r in rows]
@@ -161,7 +177,7 @@ def test_the_curves_are_the_history(figures, tmp_path):
         )
     words = [text.get_text() for text in right.get_legend().get_texts()]
     assert words == [
-        "training images, as learned from: 50.0% at the end",
+        "training images, in training: 50.0% at the end",
         "held out, clean: 60.0% at the end",
         "held out, attacked: 30.0% at the end",
     ]
@@ -170,9 +186,9 @@ def test_the_curves_are_the_history(figures, tmp_path):
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 200])
-def test_epochs_are_counted_in_whole_numbers_and_nothing_is_outside(epochs, figures, tmp_path):
+def test_epoch_ticks_are_integers_and_all_values_are_visible(epochs, figures, tmp_path):
     rows = [{**row, "train": 1.0, "clean": 1.0, "robust": 0.0} for row in history(epochs)]
-    curves(tmp_path / "curves.png", rows)
+    plot_history(rows, tmp_path / "curves.png")
     for axis in figures[0].axes:
         assert all(float(tick).is_integer() for tick in axis.get_xticks())
     right = figures[0].axes[1]
@@ -182,16 +198,17 @@ def test_epochs_are_counted_in_whole_numbers_and_nothing_is_outside(epochs, figu
     assert 100 in right.get_yticks()
 
 
-def test_what_was_not_measured_has_no_curve(figures, tmp_path):
-    curves(tmp_path / "curves.png", history(5, "robust"))
+def test_a_missing_accuracy_has_no_curve(figures, tmp_path):
+    plot_history(history(5, "robust"), tmp_path / "curves.png")
     assert len(figures[0].axes[1].lines) == 2
     with pytest.raises(ValueError, match="a row for one epoch or more"):
-        curves(tmp_path / "curves.png", [])
+        plot_history([], tmp_path / "curves.png")
 
 
-def test_attacks_show_the_images_the_answers_and_the_scale(figures, tmp_path):
-    images, moved, truth, before, after = attacked(6)
-    attacks(tmp_path / "attacks.png", images, moved, truth, before, after, NAMES, EPS)
+def test_attacks_show_images_predictions_and_scale(figures, tmp_path):
+    arguments = attacked(6)
+    images, moved, truth = arguments["images"], arguments["attacked"], arguments["labels"]
+    plot_attacks(path=tmp_path / "attacks.png", **arguments)
     axes = np.array(figures[0].axes).reshape(3, 6)
     shown = np.array([[axis.images[0].get_array() for axis in line] for line in axes])
     np.testing.assert_allclose(shown[0], images, atol=1e-7)
@@ -199,44 +216,53 @@ def test_attacks_show_the_images_the_answers_and_the_scale(figures, tmp_path):
     difference = moved.astype(np.float64) - images
     np.testing.assert_allclose(shown[1], 0.5 + difference / (2 * EPS), atol=1e-5)
     assert shown[1].max() == pytest.approx(1)  # full contrast
-    np.testing.assert_array_equal(shown[1, -1], 0.5)  # left alone: grey
+    np.testing.assert_array_equal(shown[1, -1], 0.5)  # not attacked: grey
     assert axes[1, 0].get_ylabel() == "difference\n× 15.9\n(grey is 0)"
     assert axes[2, 0].get_ylabel() == "attacked\nε = 8/255"
     assert [axis.get_title() for axis in axes[0]] == [NAMES[c] for c in truth]
-    for line, answers in ((axes[0], before), (axes[2], after)):
-        assert [axis.get_xlabel() for axis in line] == [NAMES[c] for c in answers]
+    for line, name in ((axes[0], "clean_predictions"), (axes[2], "attacked_predictions")):
+        predictions = arguments[name]
+        assert [axis.get_xlabel() for axis in line] == [NAMES[c] for c in predictions]
         red = [axis.xaxis.label.get_color() == "tab:red" for axis in line]
-        assert red == list(answers != truth)
+        assert red == list(predictions != truth)
 
 
-def test_an_attack_that_does_nothing_is_grey_and_its_scale_that_of_the_radius(figures, tmp_path):
-    images, _, truth, before, _ = attacked(2)
-    attacks(tmp_path / "attacks.png", images, images, truth, before, before, NAMES, 0.25)
+def test_an_attack_without_effect_is_grey_and_scaled_by_the_radius(figures, tmp_path):
+    arguments = attacked(2, eps=0.25)
+    arguments["attacked"] = arguments["images"]
+    arguments["attacked_predictions"] = arguments["clean_predictions"]
+    plot_attacks(path=tmp_path / "attacks.png", **arguments)
     axes = figures[0].axes
     np.testing.assert_array_equal(axes[2].images[0].get_array(), np.full((32, 32, 3), 0.5))
     assert axes[2].get_ylabel() == "difference\n× 2\n(grey is 0)"
     assert axes[4].get_ylabel() == "attacked\nε = 0.25"
 
 
-def test_attacks_that_do_not_belong_together_get_one_line(tmp_path):
-    images, moved, truth, before, after = attacked(3)
-    path = tmp_path / "attacks.png"
-    with pytest.raises(ValueError, match=r"must both be \(n, H, W, 3\)"):
-        attacks(path, images, moved[:2], truth, before, after, NAMES, EPS)
-    with pytest.raises(ValueError, match=r"must both be \(n, H, W, 3\)"):
-        attacks(path, images[:0], moved[:0], truth[:0], before[:0], after[:0], NAMES, EPS)
-    with pytest.raises(ValueError, match=r"before must be integers \(3,\), not int64 \(2,\)"):
-        attacks(path, images, moved, truth, before[:2], after, NAMES, EPS)
-    with pytest.raises(ValueError, match=r"after must be in 0\.\.2, not 0\.\.9"):
-        attacks(path, images, moved, truth, truth, after, NAMES[:3], EPS)
+def test_arrays_of_an_attack_that_do_not_match_are_refused(tmp_path):
+    given = attacked(3)
+    arrays = [name for name, value in given.items() if isinstance(value, np.ndarray)]
+    for changed, message in (
+        ({"attacked": given["attacked"][:2]}, r"must both be \(n, H, W, 3\)"),
+        ({name: given[name][:0] for name in arrays}, r"must both be \(n, H, W, 3\)"),
+        (
+            {"clean_predictions": given["clean_predictions"][:2]},
+            r"clean_predictions must be integers \(3,\), not int64 \(2,\)",
+        ),
+        (
+            {"clean_predictions": given["labels"], "class_names": NAMES[:3]},
+            r"attacked_predictions must be in 0\.\.2, not 0\.\.9",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plot_attacks(path=tmp_path / "attacks.png", **given | changed)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_latent_shows_the_plane_the_names_and_the_angles(figures, tmp_path):
+def test_the_latent_space_shows_plane_names_and_angles(figures, tmp_path):
     features, labels, prototypes = space(10)
-    latent(tmp_path / "latent.png", features, labels, prototypes, NAMES)
+    plot_latent_space(features, labels, prototypes, tmp_path / "latent.png", class_names=NAMES)
     left, right = figures[0].axes[:2]
-    flat, stars, share = plane(features, prototypes)
+    flat, stars, ratio = project_to_plane(features, prototypes)
     dots, shapes = left.collections
     np.testing.assert_allclose(dots.get_offsets(), flat)
     np.testing.assert_allclose(shapes.get_offsets(), stars)
@@ -244,11 +270,11 @@ def test_latent_shows_the_plane_the_names_and_the_angles(figures, tmp_path):
     assert len(np.unique(colours, axis=0)) == 10
     np.testing.assert_array_equal(dots.get_facecolors()[:, :3], colours[labels, :3])
     assert [text.get_text() for text in left.texts] == list(NAMES)
-    assert f"{share:.0%}" in left.get_xlabel()
+    assert f"{ratio:.0%}" in left.get_xlabel()
     low, high = np.array([left.get_xlim(), left.get_ylim()]).T
     assert ((flat > low) & (flat < high)).all()
 
-    between, off = angles(prototypes), ~np.eye(10, dtype=bool)
+    between, off = pairwise_angles(prototypes), ~np.eye(10, dtype=bool)
     drawn = right.images[0].get_array()
     np.testing.assert_allclose(drawn[off], between[off])
     assert np.ma.getmaskarray(drawn).sum() == 10 or np.isnan(drawn).sum() == 10  # the diagonal
@@ -257,10 +283,10 @@ def test_latent_shows_the_plane_the_names_and_the_angles(figures, tmp_path):
     assert [label.get_text() for label in right.get_yticklabels()] == list(NAMES)
 
 
-def test_a_smaller_angle_is_red_and_a_larger_one_blue(figures, tmp_path):
+def test_smaller_angles_are_red_and_larger_ones_blue(figures, tmp_path):
     features, labels, prototypes = space(3, 3)
     prototypes = np.array([[1, 0, 0], [1, 0.5, 0], [-1, 0.5, 0]])  # 27°, 153° and 127°, not 120°
-    latent(tmp_path / "latent.png", features, labels, prototypes, NAMES[:3])
+    plot_latent_space(features, labels, prototypes, tmp_path / "latent.png", class_names=NAMES[:3])
     picture = figures[0].axes[1].images[0]
     near, far, regular = picture.to_rgba(np.array([[26.6, 153.4, 120.0]]))[0, :, :3]
     assert near[0] > near[2]
@@ -268,8 +294,8 @@ def test_a_smaller_angle_is_red_and_a_larger_one_blue(figures, tmp_path):
     assert np.ptp(regular) < 0.02
 
 
-def test_many_classes_have_hues_and_no_names(figures, tmp_path):
-    latent(tmp_path / "latent.png", *space(100, 128), [f"class {j}" for j in range(100)])
+def test_many_classes_have_colours_but_no_names(figures, tmp_path):
+    plot_latent_space(*space(100, 128), tmp_path / "latent.png", class_names=numbered(100))
     left, right = figures[0].axes[:2]
     assert not left.texts
     assert not right.texts
@@ -277,15 +303,15 @@ def test_many_classes_have_hues_and_no_names(figures, tmp_path):
     assert "class 1" not in [label.get_text() for label in right.get_yticklabels()]
 
 
-def test_latent_shapes_that_do_not_belong_together_get_one_line(tmp_path):
+def test_arrays_of_a_latent_space_that_do_not_match_are_refused(tmp_path):
     features, labels, prototypes = space(10)
     path = tmp_path / "latent.png"
     with pytest.raises(ValueError, match="a prototype for each class, .* not 10 for 9 classes"):
-        latent(path, features, labels, prototypes, NAMES[:9])
+        plot_latent_space(features, labels, prototypes, path, class_names=NAMES[:9])
     with pytest.raises(ValueError, match=r"labels must be integers \(200,\), not int64 \(199,\)"):
-        latent(path, features, labels[:-1], prototypes, NAMES)
+        plot_latent_space(features, labels[:-1], prototypes, path, class_names=NAMES)
     with pytest.raises(ValueError, match=r"labels must be in 0\.\.9, not 1\.\.10"):
-        latent(path, features, np.arange(200) % 10 + 1, prototypes, NAMES)
+        plot_latent_space(features, np.arange(200) % 10 + 1, prototypes, path, class_names=NAMES)
     with pytest.raises(ValueError, match=r"prototypes must be \(M, 16\)"):
-        latent(path, features, labels, prototypes[:, :5], NAMES)
+        plot_latent_space(features, labels, prototypes[:, :5], path, class_names=NAMES)
     assert list(tmp_path.iterdir()) == []

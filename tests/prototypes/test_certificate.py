@@ -1,4 +1,4 @@
-"""The exact radius: against independent solvers, against attacks, and at its edges."""
+"""The exact radius: against independent solvers, against attacks, and in edge cases."""
 
 import numpy as np
 import pytest
@@ -8,30 +8,26 @@ from hypothesis import strategies as st
 from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
-from tinyproto.prototypes import IPWTA, PlusMinusEDWTA
-from tinyproto.prototypes.certificate import (
-    _Linear,
-    exact_radius,
-    line_radius,
-    nonnegative_quadratic,
-)
+from tinyproto.prototypes import IPWTA, PlusMinusEDWTA, exact_radius
+from tinyproto.prototypes.certificate import Problem, halfspace_distance, solve_l2
+from tinyproto.prototypes.convex import linear_program, nonnegative_quadratic_program
 
 BOXES = [None, (-2.0, 2.0)]
 
 
-def inside(problem, box):
-    """The samples, moved into the box where there is one, and its keywords."""
+def clipped(problem, box):
+    """The samples, clipped to the box if there is one, and its keyword arguments."""
     x = problem.x if box is None else np.clip(problem.x, *box)
     return x, ({} if box is None else {"lo": box[0], "hi": box[1]})
 
 
-def answers(network, x):
+def predictions(network, x):
     A, b = network.linear()
     return network.classes_[(x @ A.T + b).argmax(axis=1) // network.prototypes_per_class]
 
 
 def reference(network, x, norm, box):
-    """The radius of one sample from SciPy's general solvers, rival by rival."""
+    """The radius of one sample by SciPy's general solvers, for one rival after another."""
     optimize = pytest.importorskip("scipy.optimize")
     A, b = network.linear()
     owner = np.arange(len(b)) // network.prototypes_per_class
@@ -67,7 +63,7 @@ def reference(network, x, norm, box):
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 @given(problem=problems(samples=(1, 3)))
 def test_radius_agrees_with_general_solvers(problem, norm, box):
-    x, bounds = inside(problem, box)
+    x, bounds = clipped(problem, box)
     radius, delta = exact_radius(problem.network, x, norm=norm, **bounds)
     for i in range(len(x)):
         expected = reference(problem.network, x[i], norm, box)
@@ -82,8 +78,8 @@ def test_radius_agrees_with_general_solvers(problem, norm, box):
 @given(problem=problems(samples=(1, 6)))
 def test_no_attack_below_the_radius_and_just_beyond_it_one_succeeds(problem, norm, box):
     network = problem.network
-    x, bounds = inside(problem, box)
-    y = answers(network, x)
+    x, bounds = clipped(problem, box)
+    y = predictions(network, x)
     radius, _ = exact_radius(network, x, norm=norm, **bounds)
     assume(np.isfinite(radius).all())
 
@@ -93,20 +89,20 @@ def test_no_attack_below_the_radius_and_just_beyond_it_one_succeeds(problem, nor
         eps = 0.999 * radius[i]
         for attack in (fgsm, pgd):
             attacked = attack(victim, x[i : i + 1], label[i : i + 1], eps=eps, norm=norm)
-            assert answers(network, attacked)[0] == y[i]
+            assert predictions(network, attacked)[0] == y[i]
 
     beyond, delta = exact_radius(network, x, norm=norm, overshoot=1e-6, **bounds)
-    reached = np.isfinite(beyond)  # the very corner of a box may end at the boundary
-    assert (answers(network, x + delta) != y)[reached].all()
+    reached = np.isfinite(beyond)  # a corner of the box may lie on the boundary
+    assert (predictions(network, x + delta) != y)[reached].all()
     close = beyond[reached] <= radius[reached] + 1e-3 * (1 + radius[reached])
     assert close.mean() > 0.5 or not reached.any()
 
 
 @given(problem=problems(classes=(2, 2), per_class=(1, 1)))
 def test_one_step_reaches_the_radius_where_the_boundary_is_one_plane(problem):
-    """Two classes of one neuron each: the gradient of the margin is the plane's normal."""
+    """Two classes of one neuron each: the gradient of the margin is normal to the plane."""
     network, x = problem.network, problem.x
-    label = answers(network, x)
+    label = predictions(network, x)
     victim = Victim(network, lo=-1e6, hi=1e6)
     for norm in ("l2", "linf"):
         radius, _ = exact_radius(network, x, norm=norm)
@@ -115,32 +111,32 @@ def test_one_step_reaches_the_radius_where_the_boundary_is_one_plane(problem):
             for factor, fooled in ((0.999, False), (1.001, True)):
                 attacked = fgsm(victim, x[i : i + 1], label[i : i + 1], eps=factor * radius[i],
                                 norm=norm, loss=margin)  # fmt: skip
-                assert (answers(network, attacked)[0] != label[i]) == fooled
+                assert (predictions(network, attacked)[0] != label[i]) == fooled
 
 
 @given(problem=problems(samples=(3, 6)))
-def test_radius_is_zero_where_the_answer_is_wrong_and_larger_in_a_box(problem):
+def test_radius_is_zero_for_a_wrong_prediction_and_larger_in_a_box(problem):
     network, x = problem.network, np.clip(problem.x, -2, 2)
-    answer = answers(network, x)
-    free, _ = exact_radius(network, x, answer)
-    boxed, _ = exact_radius(network, x, answer, lo=-2.0, hi=2.0)
+    predicted = predictions(network, x)
+    free, _ = exact_radius(network, x, predicted)
+    boxed, _ = exact_radius(network, x, predicted, lo=-2.0, hi=2.0)
     assert (boxed >= free - 1e-9 * (1 + free)).all()
-    wrong = np.roll(network.classes_, 1)[np.searchsorted(network.classes_, answer)]
+    wrong = np.roll(network.classes_, 1)[np.searchsorted(network.classes_, predicted)]
     assert (exact_radius(network, x, wrong)[0] == 0).all()
 
 
 @settings(max_examples=300)
 @given(st.integers(1, 8), st.integers(1, 6), st.integers(0, 2**32 - 1), st.booleans())
 def test_boxed_projection_proves_itself_optimal(features, rows, seed, corners):
-    """A lower bound and a feasible δ of that length: neither could be better. Few free coordinates
-    and points on the bounds make the Newton steps' matrices singular."""
+    """A lower bound and a feasible δ of that length: both are optimal. With few unclipped
+    coordinates and points on the bounds, the matrices of the Newton steps are singular."""
     random = np.random.default_rng(seed)
     G, h = random.normal(size=(rows, features)), 0.7 * random.normal(size=rows)
     h[0] = abs(h[0])
     x = random.random(features)
     if corners:
         x = np.where(random.random(features) < 0.5, random.integers(0, 2, features), x)
-    radius, delta = _Linear._solve_l2(G, h, -x, 1 - x, False, np.inf)
+    radius, delta = solve_l2(Problem(G, h, -x, 1 - x))
     if np.isfinite(radius):
         assert (G @ delta >= h - 1e-7).all()
         assert ((delta >= -x) & (delta <= 1 - x)).all()
@@ -163,36 +159,36 @@ def test_equal_and_contradictory_neurons_cannot_be_reached_without_a_box():
 
 
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
-def test_nonnegative_quadratic_meets_its_optimality_conditions(n, seed):
+def test_nonnegative_quadratic_program_meets_its_optimality_conditions(n, seed):
     random = np.random.default_rng(seed)
     root = random.normal(size=(n, n + 2))
     Q, h = root @ root.T, random.normal(size=n)
-    solution = nonnegative_quadratic(Q, h)
-    slope = Q @ solution - h
+    solution = nonnegative_quadratic_program(Q, h)
+    gradient = Q @ solution - h
     assert (solution >= 0).all()
-    assert (slope >= -1e-8).all()
-    assert abs(slope @ solution) <= 1e-7
+    assert (gradient >= -1e-8).all()
+    assert abs(gradient @ solution) <= 1e-7
 
 
 @given(st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
-def test_line_radius_is_the_least_that_reaches(d, seed, boxed):
+def test_halfspace_distance_is_the_least(d, seed, boxed):
     random = np.random.default_rng(seed)
     g = random.normal(size=d)
     low, high = (-random.random(d), random.random(d)) if boxed else (-np.full(d, np.inf),) * 2
     high = np.abs(high)
-    need = float(random.uniform(0.01, 1.5))
-    radius, delta = line_radius(g, need, low, high)
-    most = np.maximum(g * np.clip(np.sign(g) * 1e9, low, high), 0).sum()
-    assert np.isinf(radius) == (most < need)
+    h = float(random.uniform(0.01, 1.5))
+    radius, delta = halfspace_distance(g, h, low, high)
+    largest = np.maximum(g * np.clip(np.sign(g) * 1e9, low, high), 0).sum()
+    assert np.isinf(radius) == (largest < h)
     if np.isfinite(radius):
-        np.testing.assert_allclose(g @ delta, need, rtol=1e-9)
+        np.testing.assert_allclose(g @ delta, h, rtol=1e-9)
         assert np.abs(delta).max() <= radius * (1 + 1e-12)
-        less = np.clip(np.sign(g) * radius * (1 - 1e-6), low, high)
-        assert g @ less < need
+        smaller = np.clip(np.sign(g) * radius * (1 - 1e-6), low, high)
+        assert g @ smaller < h
 
 
 def test_an_unreachable_class_is_at_distance_infinity():
-    """In the box [0, 1] the second class would need x₀ > 3."""
+    """The second class wins where x₀ > 3, outside the box [0, 1]."""
     network = PlusMinusEDWTA(1, epochs=0, dtype="float64").fit(np.eye(2), [0, 1])
     network.positive_prototypes_ = np.array([[0.0, 0.0], [1.0, 0.0]])
     network.negative_prototypes_ = np.array([[-5.0, 0.0], [0.0, 0.0]])
@@ -216,11 +212,9 @@ def test_bad_options_get_one_line(options, message):
 
 
 def test_the_linf_radius_names_scipy_where_it_is_missing(monkeypatch):
-    from tinyproto.prototypes import certificate
-
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="needs SciPy; install it with: pip install scipy"):
-        certificate._linear_programme(np.eye(2), np.ones(2), -np.ones(2), np.ones(2))
+        linear_program(np.eye(2), np.ones(2), -np.ones(2), np.ones(2))
 
 
 def test_no_inputs_have_no_radii():

@@ -1,4 +1,4 @@
-"""Scores for strangers: their definitions, their calibration, what they reach on real digits."""
+"""Outlier scores: their definitions, their calibration, and their AUROC on digits."""
 
 import pickle
 
@@ -7,14 +7,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyproto.backend.blas import one_blas_thread
 from tinyproto.data import load, load_outliers
-from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
-from tinyproto.prototypes.detection import SCORES, Detector, auroc, fpr_at_tpr, roc_curve
+from tinyproto.prototypes import (
+    EDWTA,
+    IPWTA,
+    SCORES,
+    Detector,
+    PlusMinusEDWTA,
+    auroc,
+    fpr_at_tpr,
+    roc_curve,
+)
+
+
+@pytest.fixture(autouse=True)
+def serial_blas():
+    """On a busy machine the threads of BLAS wait for one another, which takes most of the time."""
+    with one_blas_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
 def digits():
-    """The carried sample: x, y, x_test, y_test."""
+    """The package's sample of MNIST: x, y, x_test, y_test."""
     data = load("mnist", download=False)
     x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
     return x, data.y_train, x_test, data.y_test
@@ -26,11 +42,11 @@ def network(digits):
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_the_threshold_refuses_the_wanted_share_of_training_data(digits, network, score):
-    for share in (0.02, 0.1):
-        detector = Detector(network, score, false_rejection=share).fit(*digits[:2])
-        refused = 1 - detector.accepts(digits[0]).mean()
-        assert abs(refused - share) < 0.002
+def test_the_threshold_rejects_the_given_fraction_of_training_data(digits, network, score):
+    for fraction in (0.02, 0.1):
+        detector = Detector(network, score, false_rejection=fraction).fit(*digits[:2])
+        rejected = 1 - detector.accepts(digits[0]).mean()
+        assert abs(rejected - fraction) < 0.002
         below = detector.score(digits[2]) <= detector.threshold_
         np.testing.assert_array_equal(detector.accepts(digits[2]), below)
 
@@ -62,15 +78,16 @@ def test_profile_is_its_definition(digits, network):
     x, y, x_test, _ = digits
     w = network.positive_prototypes_.astype(np.float64)
 
-    def describe(images):
+    def profiles(images):
         images = images.astype(np.float64)
-        distance = np.linalg.norm(images[:, None] - w, axis=2)
-        rest = np.linalg.lstsq(w.T, images.T, rcond=None)[0]
-        return np.column_stack([distance, np.log(((images.T - w.T @ rest) ** 2).sum(axis=0))])
+        distances = [np.linalg.norm(images - prototype, axis=1) for prototype in w]
+        coefficients = np.linalg.lstsq(w.T, images.T, rcond=None)[0]
+        residual = ((images.T - w.T @ coefficients) ** 2).sum(axis=0)
+        return np.column_stack([*distances, np.log(residual)])
 
     winner = network.neuron_scores(x).argmax(axis=1)
-    right = winner // 3 == y
-    r, winner, owner = describe(x)[right], winner[right], winner[right] // 3
+    correct = winner // 3 == y
+    r, winner, owner = profiles(x)[correct], winner[correct], winner[correct] // 3
     means = [
         r[winner == k].mean(axis=0)
         if (winner == k).sum() >= 50
@@ -79,7 +96,7 @@ def test_profile_is_its_definition(digits, network):
     ]
     error = r - np.array(means)[winner]
     expected, found = [], network.neuron_scores(x_test[:40]).argmax(axis=1)
-    for k, profile in zip(found, describe(x_test[:40]), strict=True):
+    for k, profile in zip(found, profiles(x_test[:40]), strict=True):
         own = error[owner == k // 3]
         S = 0.9 * own.T @ own / len(own) + 0.1 * error.T @ error / len(error)
         S += 1e-4 * np.trace(S) / len(S) * np.eye(len(S))
@@ -89,7 +106,7 @@ def test_profile_is_its_definition(digits, network):
     np.testing.assert_allclose(score, expected, rtol=1e-4)
 
 
-def test_profile_refuses_noise_and_keeps_digits(digits, network):
+def test_the_profile_separates_noise_from_digits(digits, network):
     detector = Detector(network).fit(*digits[:2])
     noise = np.random.default_rng(0).random((500, 784), np.float32)
     assert auroc(detector.score(digits[2]), detector.score(noise)) > 0.999
@@ -98,14 +115,14 @@ def test_profile_refuses_noise_and_keeps_digits(digits, network):
 
 
 def test_outliers_on_all_of_mnist(mnist):
-    """The figures of the README's table, for a shorter training."""
+    """AUROCs near those of the full training that the results report."""
     x, y, x_test, _ = mnist
     detector = Detector(PlusMinusEDWTA(epochs=5).fit(x, y)).fit(x, y)
-    known = detector.score(x_test)
-    least = {"notmnist": 0.99, "fashion": 0.92, "emnist-letters": 0.88}
+    inliers = detector.score(x_test)
+    minimum = {"notmnist": 0.99, "fashion": 0.92, "emnist-letters": 0.88}
     for name, images in load_outliers().items():
-        strange = detector.score(images.reshape(len(images), -1) / np.float32(255))
-        assert auroc(known, strange) >= least[name]
+        outliers = detector.score(images.reshape(len(images), -1) / np.float32(255))
+        assert auroc(inliers, outliers) >= minimum[name]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
@@ -126,7 +143,7 @@ def test_roc_curve_has_the_area_and_fpr_lies_on_it(n, m, seed):
     assert 0 <= fpr_at_tpr(inliers, outliers) <= 1
 
 
-def test_other_networks(digits):
+def test_the_other_networks(digits):
     euclidean = EDWTA(2, epochs=2).fit(*digits[:2])
     assert Detector(euclidean).fit(*digits[:2]).score(digits[2]).shape == (len(digits[2]),)
     inner = IPWTA(2, epochs=2).fit(*digits[:2])
@@ -142,18 +159,18 @@ def test_a_detector_can_be_pickled(digits, network, score):
     np.testing.assert_array_equal(again.score(digits[2][:20]), detector.score(digits[2][:20]))
 
 
-def test_neurons_that_never_win_do_not_vouch_for_strangers(digits):
-    """With more neurons than the epochs wake, a silent one falls back on its class."""
+def test_a_neuron_that_wins_few_samples_is_calibrated_on_its_class(digits):
+    """With many neurons and few epochs some never win; noise that they win is still rejected."""
     network = PlusMinusEDWTA(12, epochs=2).fit(*digits[:2])
-    detector = Detector(network, "both").fit(*digits[:2])
+    detector = Detector(network, "combined").fit(*digits[:2])
     noise = np.random.default_rng(0).random((300, 784), np.float32)
     assert detector.accepts(noise).mean() < 0.1
 
 
-def test_a_class_that_is_never_answered_is_named(digits):
+def test_a_class_that_is_never_predicted_correctly_is_named(digits):
     x, y, _, _ = digits
     network = PlusMinusEDWTA(2, epochs=1).fit(x, y)
-    with pytest.raises(ValueError, match="no sample of class 4 is answered rightly"):
+    with pytest.raises(ValueError, match="no sample of class 4 is classified correctly"):
         Detector(network).fit(x[y != 4], y[y != 4])
 
 

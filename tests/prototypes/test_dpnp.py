@@ -1,5 +1,6 @@
-"""The prototype head, the sphere, and the terms that attract and repel prototypes."""
+"""The prototype head, its sphere, and the alignment and repulsion losses."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,17 +9,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.layer_strategies import unit
-from tinyproto import parameters
+from tinyproto import networks, parameters
 from tinyproto.attacks import Victim
 from tinyproto.losses import cross_entropy, softmax
-from tinyproto.prototypes.dpnp import (
-    PrototypeHead,
-    alignment,
-    nearest_rival,
-    repulsion,
-    simplex,
-    squared_distances,
-)
+from tinyproto.prototypes import PrototypeHead, alignment, nearest_rival, repulsion, simplex
+from tinyproto.prototypes.dpnp import squared_distances
 
 CLOSE = 1e-7
 STEP = 1e-3  # every value here is quadratic or smoother: a fourth-order difference is exact
@@ -36,7 +31,7 @@ class Problem:
 
 @st.composite
 def problems(draw, classes=(2, 6)):
-    """Labels are drawn freely: a class may be missing, another be there many times."""
+    """Labels are drawn freely: a class may be missing, another occur many times."""
     classes, features = draw(st.integers(*classes)), draw(st.integers(1, 5))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     y = np.array(draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=8)))
@@ -44,7 +39,7 @@ def problems(draw, classes=(2, 6)):
     return Problem(h, y, random.normal(size=(classes, features)), random)
 
 
-def slope(function, at, direction):
+def directional_derivative(function, at, direction):
     """The derivative along a direction, by a central difference of fourth order."""
     near = function(at + STEP * direction) - function(at - STEP * direction)
     far = function(at + 2 * STEP * direction) - function(at - 2 * STEP * direction)
@@ -55,7 +50,7 @@ def check(gradient, function, at, random):
     """A gradient along a random direction, and at each number by itself."""
     one_by_one = np.eye(at.size).reshape(-1, *at.shape)
     for direction in (unit(random, at.shape), *one_by_one):
-        error = (gradient * direction).sum() - slope(function, at, direction)
+        error = (gradient * direction).sum() - directional_derivative(function, at, direction)
         assert abs(error) <= CLOSE * (np.linalg.norm(gradient) + CLOSE)
 
 
@@ -105,12 +100,12 @@ def test_projection_puts_prototypes_on_the_sphere(problem, radius, dtype):
     np.testing.assert_allclose(np.linalg.norm(exact, axis=1), radius, rtol=rounding)
     lengths = np.linalg.norm(kept, axis=1, keepdims=True)
     np.testing.assert_allclose(exact / radius, kept / lengths, rtol=rounding, atol=rounding)
-    head.project()  # it is there already: nothing more than rounding moves
+    head.project()  # on the sphere already: changes by rounding only
     np.testing.assert_allclose(after, exact, rtol=rounding)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_prototype_of_no_direction_does_no_harm(dtype):
+def test_a_prototype_of_length_zero_is_left_alone(dtype):
     head = PrototypeHead(3, 2)
     head.params["prototypes"] = np.array([[0, 0, 0], [0, 2, 0]], dtype)
     head.project()
@@ -135,26 +130,26 @@ def cosines(prototypes):
 
 
 @pytest.mark.parametrize(("features", "classes"), [(1, 2), (9, 10), (64, 10), (5, 3), (128, 100)])
-def test_the_start_is_a_simplex_where_there_is_room(features, classes):
+def test_the_initial_prototypes_are_a_simplex_where_possible(features, classes):
     head = PrototypeHead(features, classes, radius=2.5)
     prototypes = head.params["prototypes"]
     assert (prototypes.shape, prototypes.dtype) == ((classes, features), np.float32)
     np.testing.assert_allclose(cosines(prototypes), -1 / (classes - 1), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(prototypes, axis=1), 2.5, rtol=1e-6)
-    turned = PrototypeHead(features, classes, radius=2.5, seed=1).params["prototypes"]
+    rotated = PrototypeHead(features, classes, radius=2.5, seed=1).params["prototypes"]
     if features > 1:
-        assert np.abs(turned - prototypes).max() > 0.01
+        assert np.abs(rotated - prototypes).max() > 0.01
     again = PrototypeHead(features, classes, radius=2.5).params["prototypes"]
     np.testing.assert_array_equal(again, prototypes)
 
 
 @pytest.mark.parametrize(
-    ("features", "classes", "start"), [(3, 5, "simplex"), (2, 10, "simplex"), (64, 10, "random")]
+    ("features", "classes", "init"), [(3, 5, "simplex"), (2, 10, "simplex"), (64, 10, "random")]
 )
-def test_else_it_is_random_places_on_the_sphere(features, classes, start):
-    """That is asked for, or there are fewer features than a simplex needs."""
+def test_otherwise_they_are_random_points_of_the_sphere(features, classes, init):
+    """With init="random", or with fewer features than a simplex needs."""
     drawn = [
-        PrototypeHead(features, classes, start=start, seed=seed).params["prototypes"]
+        PrototypeHead(features, classes, init=init, seed=seed).params["prototypes"]
         for seed in (0, 0, 1)
     ]
     np.testing.assert_array_equal(drawn[0], drawn[1])
@@ -165,7 +160,7 @@ def test_else_it_is_random_places_on_the_sphere(features, classes, start):
 
 
 @pytest.mark.parametrize(("classes", "radius"), [(10, 1.0), (10, 3.0), (3, 2.0)])
-def test_the_radius_sets_how_sure_the_network_can_be(classes, radius):
+def test_the_radius_bounds_the_confidence(classes, radius):
     head = PrototypeHead(16, classes, radius=radius)
     z, _ = head(head.params["prototypes"])
     expected = 1 / (1 + (classes - 1) * np.exp(-(radius**2) * classes / (classes - 1)))
@@ -193,7 +188,7 @@ def test_the_head_is_a_victim():
         ({"classes": 1}, "PrototypeHead: classes must be 2 or more, not 1"),
         ({"radius": 0}, "PrototypeHead: radius must be above 0, not 0"),
         ({"radius": float("nan")}, "PrototypeHead: radius must be above 0, not nan"),
-        ({"start": "zero"}, "PrototypeHead: start must be 'simplex' or 'random', not 'zero'"),
+        ({"init": "zero"}, "PrototypeHead: init must be 'simplex' or 'random', not 'zero'"),
         ({"seed": -1}, "seed must be in [0, 2**32), not -1"),
     ],
 )
@@ -210,7 +205,19 @@ def test_a_wrong_shape_is_named():
         PrototypeHead(3, 2)(np.zeros((2, 4), np.float32))
 
 
-# ---------------------------------------------------------------- attraction and repulsion
+def test_a_network_saved_with_the_former_name_of_init_loads(tmp_path):
+    settings = {"classes": 4, "feature_width": 8, "head": "prototypes"}
+    network = networks.compact_cnn(**settings, init="random")
+    text = json.dumps({"network": {"kind": "compact_cnn", **settings, "start": "random"}})
+    metadata = {"metadata.json": np.frombuffer(text.encode(), np.uint8)}
+    np.savez(tmp_path / "model.npz", **metadata, **parameters.flatten(network.params))
+    loaded = networks.load(tmp_path / "model.npz")
+    assert loaded.settings["init"] == "random"
+    found = loaded.head.params["prototypes"]
+    np.testing.assert_array_equal(found, network.head.params["prototypes"])
+
+
+# ---------------------------------------------------------------- alignment and repulsion
 
 
 @given(problems())
@@ -241,7 +248,7 @@ def test_nearest_rival_is_the_first_of_the_nearest_others(problem):
 
 @given(problems(classes=(2, 6)))
 def test_repulsion(problem):
-    """All prototypes at once: an example pushes its own prototype and its rival's."""
+    """An example pushes the prototype of its class and that prototype's rival."""
     y, prototypes = problem.y, problem.prototypes
     value, d_prototypes = repulsion(prototypes, y)
     rivals = nearest_rival(prototypes)
@@ -255,7 +262,7 @@ def test_repulsion(problem):
 
 
 @given(problems(), st.floats(0, 2), st.floats(0, 2))
-def test_the_gradient_of_the_whole_clean_loss(problem, attraction, repelling):
+def test_the_gradient_of_the_whole_clean_loss(problem, alignment_weight, repulsion_weight):
     """∂/∂h and ∂/∂c_j of Σ_i CE(z_i, y_i) + λ₊ ‖h_i − c_y‖² − λ₋ ‖c_y − c_n(y)‖², where the
     prototypes are the weights as well."""
     y, prototypes = problem.y, problem.prototypes
@@ -269,30 +276,32 @@ def test_the_gradient_of_the_whole_clean_loss(problem, attraction, repelling):
         dh = backward(dz, grads)
         near, toward, back = alignment(h, prototypes, y)
         apart, push = repulsion(prototypes, y)
-        total = value + attraction * near + repelling * apart
-        moves = grads["prototypes"] + attraction * back + repelling * push
-        return total.sum(), dh + attraction * toward, moves
+        total = value + alignment_weight * near + repulsion_weight * apart
+        d_prototypes = grads["prototypes"] + alignment_weight * back + repulsion_weight * push
+        return total.sum(), dh + alignment_weight * toward, d_prototypes
 
-    _, dh, moves = loss(problem.h, prototypes)
+    _, dh, d_prototypes = loss(problem.h, prototypes)
     p = softmax(problem.h @ prototypes.T)
     error = p - np.eye(len(prototypes))[y]
-    by_hand = error @ prototypes + 2 * attraction * (problem.h - prototypes[y])
+    by_hand = error @ prototypes + 2 * alignment_weight * (problem.h - prototypes[y])
     np.testing.assert_allclose(dh, by_hand, rtol=1e-9, atol=1e-12)
     direction = unit(problem.random, prototypes.shape)
     rivals_stay(prototypes, [direction])
-    found = slope(lambda c: loss(problem.h, c)[0], prototypes, direction)
+    found = directional_derivative(lambda c: loss(problem.h, c)[0], prototypes, direction)
     # Scores are products: e^z has large high derivatives where h is long.
-    assert abs((moves * direction).sum() - found) <= CLOSE * (np.linalg.norm(moves) + 1e-3)
+    assert abs((d_prototypes * direction).sum() - found) <= CLOSE * (
+        np.linalg.norm(d_prototypes) + 1e-3
+    )
 
 
-def test_labels_weigh_as_often_as_they_come():
-    """Class 0 is there three times, class 1 never; it moves as the rival of the others only."""
+def test_a_class_weighs_as_often_as_it_occurs():
+    """Class 0 occurs three times, class 1 never; it is pushed as the rival of the others only."""
     prototypes = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
     y = np.array([0, 0, 2, 0])
     value, push = repulsion(prototypes, y)
     np.testing.assert_array_equal(nearest_rival(prototypes), [1, 0, 0])
     np.testing.assert_array_equal(value, [-1, -1, -9, -1])
-    # −2 Σ_{y = j} gap_j + 2 Σ_{n(y) = j} gap_y with gap = (−1, 0), (1, 0), (0, 3)
+    # −2 Σ_{y = j} v_j + 2 Σ_{n(y) = j} v_y with v = (−1, 0), (1, 0), (0, 3)
     expected = [[3 * 2.0, 1 * 6.0], [3 * -2.0, 0.0], [0.0, 1 * -6.0]]
     np.testing.assert_array_equal(push, expected)
     twice = repulsion(prototypes, np.concatenate([y, y]))[1]
@@ -302,7 +311,7 @@ def test_labels_weigh_as_often_as_they_come():
 
 
 def descended(head, y, steps=300, rate=0.1, decay=0.975):
-    """Projected gradient descent on the repulsion alone; the step shrinks, for it has kinks."""
+    """Projected gradient descent on the repulsion alone; its rate decays, as the loss has kinks."""
     prototypes = head.params["prototypes"] = head.params["prototypes"].astype(np.float64)
     for step in range(steps):
         prototypes -= rate * decay**step * repulsion(prototypes, y)[1]
@@ -316,10 +325,10 @@ def descended(head, y, steps=300, rate=0.1, decay=0.975):
 def test_the_optimum_of_the_repulsion_is_the_regular_simplex(classes, extra, seed):
     """For equally frequent classes, from random starts, in d = M − 1 + extra dimensions.
 
-    On the circle (M = 3, d = 2), though, about one start in nine ends elsewhere: two prototypes
-    that start close together can be driven, as one, to where the third is farthest from both.
+    Not always, though, on the circle (M = 3, d = 2): about one start in nine ends elsewhere. Two
+    prototypes that start close together can move together, away from the third.
     """
-    head = PrototypeHead(classes - 1 + extra, classes, start="random", seed=seed)
+    head = PrototypeHead(classes - 1 + extra, classes, init="random", seed=seed)
     assert np.ptp(cosines(head.params["prototypes"])) > 0.1
     prototypes = descended(head, np.arange(classes))
     np.testing.assert_allclose(cosines(prototypes), -1 / (classes - 1), atol=1e-3)
@@ -328,7 +337,7 @@ def test_the_optimum_of_the_repulsion_is_the_regular_simplex(classes, extra, see
 
 
 @given(st.integers(2, 6), st.integers(0, 2), st.integers(0, 2**32 - 1))
-def test_no_place_on_the_sphere_is_better_than_the_simplex(classes, extra, seed):
+def test_nothing_on_the_sphere_is_better_than_the_simplex(classes, extra, seed):
     random = np.random.default_rng(seed)
     head = PrototypeHead(classes - 1 + extra, classes)
     y = np.arange(classes)

@@ -5,16 +5,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinyproto.prototypes import PlusMinusEDWTA
-from tinyproto.prototypes.equivalence import (
+from tinyproto.prototypes import (
+    IPWTA,
+    PlusMinusEDWTA,
     centre_distances,
     euclidean_to_inner_product,
     inner_product_to_euclidean,
 )
 
 
-def sorted_gap(values):
-    """The lead of the best over the second, for each column."""
+def margins(values):
+    """The difference between the largest and the second largest value of each column."""
     ordered = np.sort(values, axis=0)
     return ordered[-1] - ordered[-2]
 
@@ -29,22 +30,22 @@ def test_inner_product_to_euclidean_has_the_same_winner(neurons, features, scale
     x = 5 * random.normal(size=(200, features))
     extended = np.concatenate([x, np.zeros((200, extra))], axis=1)
     o = W @ x.T + b[:, None]
-    clear = sorted_gap(o) > 1e-6
+    clear = margins(o) > 1e-6
     distance = ((extended[:, None] - centres) ** 2).sum(axis=2)
     np.testing.assert_array_equal(o.argmax(axis=0)[clear], distance.argmin(axis=1)[clear])
 
 
 @given(st.integers(2, 9), st.integers(1, 8), st.integers(0, 2**32 - 1))
-def test_euclidean_to_inner_product_has_the_same_winner_and_comes_back(neurons, features, seed):
+def test_euclidean_to_inner_product_has_the_same_winner_and_an_inverse(neurons, features, seed):
     random = np.random.default_rng(seed)
     centres = random.normal(size=(neurons, features))
     W, b = euclidean_to_inner_product(centres)
     x = random.normal(size=(200, features))
     distance = ((x[:, None] - centres) ** 2).sum(axis=2)
     o = W @ x.T + b[:, None]
-    clear = sorted_gap(o) > 1e-6
+    clear = margins(o) > 1e-6
     np.testing.assert_array_equal(o.argmax(axis=0)[clear], distance.argmin(axis=1)[clear])
-    # The shift of least norm is 0 here, so the way back ends where it began.
+    # The shift of least norm is 0 here, so converting back gives the same centres.
     np.testing.assert_allclose(inner_product_to_euclidean(W, b), centres, atol=1e-8)
 
 
@@ -71,9 +72,8 @@ def test_centre_distances_against_the_definition():
 
 
 def test_converted_centres_lie_far_from_the_data_and_positive_prototypes_near():
-    """On the carried digits: what the paper shows with MNIST."""
+    """On the package's sample: what the paper shows with MNIST."""
     from tinyproto.data import load
-    from tinyproto.prototypes import IPWTA
 
     data = load("mnist", directory=None, download=False)
     x, y = data.x_train[:2000].reshape(2000, -1) / np.float32(255), data.y_train[:2000]

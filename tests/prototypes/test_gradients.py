@@ -1,4 +1,4 @@
-"""Each update against finite differences of the loss's definition, and the mask by itself."""
+"""Each update against finite differences of the defined loss; the switching rule by itself."""
 
 import numpy as np
 from hypothesis import assume, given
@@ -12,17 +12,17 @@ CLOSE = {"rtol": 1e-6, "atol": 1e-8}
 
 
 def step(problem, x, label):
-    """Take one mini-batch step; return what it added to each parameter, divided by its rate."""
-    values = problem.parameters
-    before = {name: value.copy() for name, value in values.items()}
-    gaps = problem.network._step(x, label, RATE, RATE)
+    """One mini-batch: what it adds to each parameter, divided by the learning rate, and E."""
+    arrays = problem.parameters
+    before = {name: array.copy() for name, array in arrays.items()}
+    value = problem.network._train_batch(x, label, RATE, RATE)
     after = problem.parameters
-    moves = {name: (after[name] - before[name]) / RATE for name in after}
-    for name, value in values.items():  # put everything back, in place
-        value[...] = before[name]
+    updates = {name: (after[name] - before[name]) / RATE for name in after}
+    for name, array in arrays.items():  # restore everything, in place
+        array[...] = before[name]
     if "beta" in before:
-        problem.network._beta = values["beta"]
-    return moves, gaps
+        problem.network._beta = arrays["beta"]
+    return updates, value
 
 
 @given(problems())
@@ -33,37 +33,37 @@ def test_the_loss_is_its_definition(problem):
 
 @given(problems(kinds=(IPWTA, EDWTA)))
 def test_full_gradient(problem):
-    moves, _ = step(problem, problem.x, problem.label)
+    updates, _ = step(problem, problem.x, problem.label)
     for name, value in problem.parameters.items():
-        slope = finite_difference(lambda: loss(problem, problem.x, problem.label), value)
-        np.testing.assert_allclose(moves[name], -slope, **CLOSE)
+        gradient = finite_difference(lambda: loss(problem, problem.x, problem.label), value)
+        np.testing.assert_allclose(updates[name], -gradient, **CLOSE)
 
 
 @given(problems(kinds=(PlusMinusEDWTA,)))
-def test_switching_rule_is_the_gradient_of_what_moves_and_nothing_of_the_rest(problem):
+def test_switching_rule_is_the_gradient_where_it_updates_and_zero_elsewhere(problem):
     owner = (
         np.arange(len(problem.network.prototype_labels_)) // problem.network.prototypes_per_class
     )
     for x, label in zip(problem.x[:, None], problem.label[:, None], strict=True):
-        moves, _ = step(problem, x, label)
+        updates, _ = step(problem, x, label)
         own = owner == label[0]
         for name, moving in (("positive_prototypes_", own), ("negative_prototypes_", ~own)):
-            slope = finite_difference(lambda: loss(problem, x, label), problem.parameters[name])
-            np.testing.assert_allclose(moves[name][moving], -slope[moving], **CLOSE)
-            assert (moves[name][~moving] == 0).all()
-        slope = finite_difference(lambda: loss(problem, x, label), problem.parameters["beta"])
-        np.testing.assert_allclose(moves["beta"], -slope, **CLOSE)
+            gradient = finite_difference(lambda: loss(problem, x, label), problem.parameters[name])
+            np.testing.assert_allclose(updates[name][moving], -gradient[moving], **CLOSE)
+            assert (updates[name][~moving] == 0).all()
+        gradient = finite_difference(lambda: loss(problem, x, label), problem.parameters["beta"])
+        np.testing.assert_allclose(updates["beta"], -gradient, **CLOSE)
 
 
 @given(problems(samples=(2, 6)))
-def test_a_mini_batch_sums_the_moves_of_its_samples(problem):
+def test_a_mini_batch_sums_the_updates_of_its_samples(problem):
     together, _ = step(problem, problem.x, problem.label)
     alone = [
         step(problem, x, label)[0]
         for x, label in zip(problem.x[:, None], problem.label[:, None], strict=True)
     ]
-    for name, move in together.items():
-        np.testing.assert_allclose(move, sum(a[name] for a in alone), rtol=1e-9, atol=1e-10)
+    for name, update in together.items():
+        np.testing.assert_allclose(update, sum(a[name] for a in alone), rtol=1e-9, atol=1e-10)
 
 
 @given(problems(), st.integers(0, 2**32 - 1))
@@ -77,7 +77,7 @@ def test_input_gradient(problem, seed):
     small = 1e-6
     ends = [problem.network._class_scores(x + sign * small * direction) for sign in (1, -1)]
     _, winners = problem.network._class_scores(x)
-    for i in range(len(x)):  # a class score has a kink where its winner changes
+    for i in range(len(x)):  # a class score has no derivative where its winner changes
         assume(all((end[1][i] == winners[i]).all() for end in ends))
     difference = (((ends[0][0] - ends[1][0]) * dz).sum()) / (2 * small)
     np.testing.assert_allclose((dx * direction).sum(), difference, rtol=1e-5, atol=1e-6)
@@ -90,7 +90,7 @@ def test_mini_batches_of_one_are_the_online_rule(problem, rate):
     network.set_params(learning_rate=rate, beta_learning_rate=rate / 10)
     start = {name: value.copy() for name, value in problem.parameters.items()}
     losses = [
-        network._step(x, label, rate, rate / 10)[0]
+        network._train_batch(x, label, rate, rate / 10)[0]
         for x, label in zip(problem.x[:, None], problem.label[:, None], strict=True)
     ]
     stepped = {name: value.copy() for name, value in problem.parameters.items()}

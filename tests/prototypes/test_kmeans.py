@@ -1,15 +1,15 @@
-"""k-means: Lloyd's conditions, scikit-learn's quality, and its edges."""
+"""k-means: Lloyd's conditions, the inertia beside scikit-learn's, edge cases."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.prototypes.kmeans import kmeans, plus_plus
+from tinyproto.prototypes import kmeans, kmeans_plus_plus
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 8), st.integers(0, 1000))
-def test_it_ends_at_a_fixed_point(samples, features, clusters, seed):
+def test_it_converges_to_a_fixed_point(samples, features, clusters, seed):
     clusters = min(clusters, samples)
     x = np.random.default_rng(seed).normal(size=(samples, features))
     centres, label, inertia = kmeans(x, clusters, seed=seed, tolerance=0.0)
@@ -22,21 +22,21 @@ def test_it_ends_at_a_fixed_point(samples, features, clusters, seed):
 
 
 @given(st.integers(2, 6), st.integers(0, 1000))
-def test_start_takes_distinct_samples(clusters, seed):
+def test_kmeans_plus_plus_chooses_distinct_samples(clusters, seed):
     x = np.random.default_rng(seed).normal(size=(20, 3))
-    centres = plus_plus(x, clusters, seed=seed)
+    centres = kmeans_plus_plus(x, clusters, seed=seed)
     chosen = [np.flatnonzero((x == c).all(axis=1)) for c in centres]
     assert all(len(c) == 1 for c in chosen)
     assert len({int(c[0]) for c in chosen}) == clusters
 
 
-def test_equal_samples_are_no_trouble():
+def test_equal_samples_are_accepted():
     centres, _, inertia = kmeans(np.ones((9, 2)), 3)
     np.testing.assert_array_equal(centres, np.ones((3, 2)))
     assert inertia == 0
 
 
-def test_as_good_as_scikit_learns():
+def test_the_inertia_is_near_that_of_scikit_learn():
     cluster = pytest.importorskip("sklearn.cluster")
     random = np.random.default_rng(0)
     x = random.normal(size=(500, 8)) + 6 * random.normal(size=(10, 8))[np.arange(500) % 10]

@@ -1,4 +1,4 @@
-"""What must hold of the three networks whatever they have learned."""
+"""Properties of the three networks that hold whatever they have learned."""
 
 import math
 
@@ -21,36 +21,37 @@ def blobs(samples=120, features=5, classes=3, seed=0):
 
 @given(problems(kinds=(PlusMinusEDWTA,), samples=(1, 20)))
 def test_prototypes_stay_in_the_convex_hull_of_start_and_data(problem):
-    """Along every direction, no prototype passes the extremes of where it may come from."""
+    """Along every direction, prototypes stay between the extremes of all points."""
     network = problem.network
     points = np.concatenate([problem.x, network.positive_prototypes_, network.negative_prototypes_])
     directions = np.random.default_rng(0).normal(size=(points.shape[1], 200))
-    least, most = (points @ directions).min(axis=0), (points @ directions).max(axis=0)
+    smallest = (points @ directions).min(axis=0)
+    largest = (points @ directions).max(axis=0)
     network.set_params(learning_rate=0.4, beta_learning_rate=0.0)  # α β |τ − q| < 1
     for _ in range(3):
         network.partial_fit(problem.x, problem.label)
     for w in (network.positive_prototypes_, network.negative_prototypes_):
-        assert (w @ directions <= most + 1e-12).all()
-        assert (w @ directions >= least - 1e-12).all()
+        assert (w @ directions <= largest + 1e-12).all()
+        assert (w @ directions >= smallest - 1e-12).all()
 
 
 @given(problems(kinds=(PlusMinusEDWTA,)))
-def test_a_sample_only_attracts(problem):
+def test_a_sample_only_attracts_prototypes(problem):
     network, x, label = problem.network, problem.x[:1], problem.label[:1]
     pairs = [network.positive_prototypes_, network.negative_prototypes_]
     before = [np.linalg.norm(x - w, axis=1) for w in pairs]
-    network._step(x, label, 0.01, 0.0)
+    network._train_batch(x, label, 0.01, 0.0)
     for w, distance in zip(pairs, before, strict=True):
         assert (np.linalg.norm(x - w, axis=1) <= distance + 1e-12).all()
 
 
 @given(problems())
-def test_probabilities_sum_to_one_and_agree_with_the_answer(problem):
-    share = problem.network.predict_proba(problem.x)
-    np.testing.assert_allclose(share.sum(axis=1), 1, rtol=1e-12)
-    assert (share >= 0).all()
-    answer = problem.network.classes_[share.argmax(axis=1)]
-    np.testing.assert_array_equal(answer, problem.network.predict(problem.x))
+def test_probabilities_sum_to_one_and_agree_with_the_prediction(problem):
+    probability = problem.network.predict_proba(problem.x)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-12)
+    assert (probability >= 0).all()
+    predicted = problem.network.classes_[probability.argmax(axis=1)]
+    np.testing.assert_array_equal(predicted, problem.network.predict(problem.x))
 
 
 @given(problems(dtype="float32", samples=(2, 9)), st.integers(1, 8))
@@ -90,7 +91,7 @@ def test_it_learns_and_keeps_its_dtype(kind, dtype, init):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_far_away_samples_give_finite_updates(kind):
-    """Shares underflow at scores of ±10⁴; E, τ and the updates must not."""
+    """Exponentials underflow at scores of ±10⁴; E, τ and the updates must not."""
     x, y = blobs()
     network = kind(2, epochs=2, learning_rate=1e-6, beta_learning_rate=0.0).fit(100 * x, y)
     assert math.isfinite(network.loss_)
@@ -99,7 +100,9 @@ def test_far_away_samples_give_finite_updates(kind):
 
 def test_shrunk_negatives_start_below_the_positives():
     x, y = blobs()
-    network = PlusMinusEDWTA(2, epochs=0, init="kmeans", negative_init="shrunk", epsilon=0.25)
+    network = PlusMinusEDWTA(
+        2, epochs=0, init="kmeans", negative_init="shrunk", negative_init_fraction=0.25
+    )
     network.fit(x, y)
     np.testing.assert_allclose(
         network.negative_prototypes_, 0.75 * network.positive_prototypes_, rtol=1e-6
@@ -123,7 +126,7 @@ def test_callback_and_augment_see_every_epoch(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fit_starts_again_and_is_the_same(kind):
+def test_fit_initializes_again_and_gives_the_same(kind):
     x, y = blobs()
     network = kind(2, epochs=3).fit(x, y)
     first = network.linear()[0].copy()
@@ -202,7 +205,7 @@ def test_wrong_number_of_features_names_both(kind):
         network.predict(np.zeros((2, 4)))
 
 
-def test_partial_fit_can_be_told_of_classes_to_come():
+def test_partial_fit_accepts_classes_that_come_later():
     x, y = blobs()
     network = PlusMinusEDWTA(1).partial_fit(x[y < 2], y[y < 2], classes=[0, 1, 2])
     network.partial_fit(x, y)
@@ -235,7 +238,7 @@ def test_a_fit_that_fails_leaves_no_half_fitted_network(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_as_a_layer_it_takes_images_of_any_shape_and_none(kind):
+def test_as_a_layer_it_accepts_images_of_any_shape_and_empty_batches(kind):
     x, y = blobs(features=6)
     network = kind(2, epochs=1).fit(x, y)
     z, backward = network(x.reshape(-1, 2, 3))

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, its tools, and life without it."""
+"""scikit-learn's own checks and tools, and the networks without scikit-learn."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def test_check_estimator(kind):
     failed = [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"]
     assert not failed
     skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
-    assert skipped <= set(SKIPS), f"skipped for no reason named here: {skipped - set(SKIPS)}"
+    assert skipped <= set(SKIPS), f"skipped without a known reason: {skipped - set(SKIPS)}"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""Saving and loading networks, and files that are none."""
+"""Saving and loading networks, and files that hold none."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ from hypothesis import given
 
 from tests.strategies import KINDS, problems
 from tinyproto import state
-from tinyproto.prototypes import PlusMinusEDWTA, storage
+from tinyproto.prototypes import PlusMinusEDWTA, load, save
 
 
 @given(problem=problems())
 def test_round_trip(tmp_path_factory, problem):
     path = tmp_path_factory.mktemp("model") / "model.npz"
-    storage.save(problem.network, path)
-    again = storage.load(path)
+    save(problem.network, path)
+    again = load(path)
     assert type(again) is type(problem.network)
     assert again.get_params() == problem.network.get_params()
     np.testing.assert_array_equal(
@@ -24,34 +24,51 @@ def test_round_trip(tmp_path_factory, problem):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("names", [["a", "b"], np.array(["a", "b"], object), [3, 7]])
-def test_classes_of_any_kind_come_back_and_learning_goes_on(tmp_path, kind, names):
+def test_classes_of_any_kind_are_restored_and_training_can_continue(tmp_path, kind, names):
     y = np.repeat(names, 5)
     x = np.random.default_rng(0).normal(size=(10, 3))
     network = kind(1, epochs=2).fit(x, y)
-    storage.save(network, tmp_path / "model.npz")
-    again = storage.load(tmp_path / "model.npz")
+    save(network, tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
     assert again.classes_.tolist() == list(names)
     again.partial_fit(x, y)
     np.testing.assert_array_equal(again.linear()[0], network.partial_fit(x, y).linear()[0])
 
 
-def test_parameters_may_be_numpys(tmp_path):
+def test_parameters_may_be_numbers_of_numpy(tmp_path):
     network = PlusMinusEDWTA(np.int64(1), epochs=1, learning_rate=np.float32(0.5))
-    storage.save(network.fit(np.eye(2), [0, 1]), tmp_path / "model.npz")
-    assert storage.load(tmp_path / "model.npz").get_params()["learning_rate"] == 0.5
+    save(network.fit(np.eye(2), [0, 1]), tmp_path / "model.npz")
+    assert load(tmp_path / "model.npz").get_params()["learning_rate"] == 0.5
 
 
 @pytest.fixture
 def saved(tmp_path):
     network = PlusMinusEDWTA(1, epochs=1).fit(np.eye(2), [0, 1])
-    storage.save(network, tmp_path / "model.npz")
+    save(network, tmp_path / "model.npz")
     return tmp_path / "model.npz"
 
 
 def rewrite(path, change):
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     change(arrays, metadata)
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
+
+
+def test_a_file_with_the_former_names_of_parameters_loads(tmp_path):
+    network = PlusMinusEDWTA(1, epochs=1, init_spread=0.3, negative_init_fraction=0.25)
+    path = tmp_path / "model.npz"
+    save(network.fit(np.eye(2), [0, 1]), path)
+
+    def former(arrays, metadata):
+        stored = metadata["parameters"]
+        stored["spread"] = stored.pop("init_spread")
+        stored["epsilon"] = stored.pop("negative_init_fraction")
+
+    rewrite(path, former)
+    assert load(path).get_params() == network.get_params()
+    for name in ("spread", "epsilon"):
+        with pytest.raises(ValueError, match=f"Invalid parameter '{name}'"):
+            PlusMinusEDWTA().set_params(**{name: 0.5})
 
 
 @pytest.mark.parametrize(
@@ -66,32 +83,32 @@ def rewrite(path, change):
 def test_entries_missing_unknown_or_misshaped_are_named(saved, change, message):
     rewrite(saved, change)
     with pytest.raises(ValueError, match=message):
-        storage.load(saved)
+        load(saved)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut off"])
-def test_a_file_that_is_no_model(tmp_path, content):
+def test_a_file_that_holds_no_model(tmp_path, content):
     (tmp_path / "model.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="is not a model that tinyproto saved"):
-        storage.load(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="is not a file that tinyproto saved"):
+        load(tmp_path / "model.npz")
 
 
 def test_truncated_and_hostile_files(saved, tmp_path):
     whole = saved.read_bytes()
     for size in (10, len(whole) // 2, len(whole) - 10):
         saved.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match="is not a model"):
-            storage.load(saved)
+        with pytest.raises(ValueError, match="is not a file"):
+            load(saved)
     np.savez(tmp_path / "evil.npz", **{state.METADATA: np.array([print], object)})
-    with pytest.raises(ValueError, match="is not a model"):
-        storage.load(tmp_path / "evil.npz")
+    with pytest.raises(ValueError, match="is not a file"):
+        load(tmp_path / "evil.npz")
 
 
-def test_a_failed_write_leaves_what_was_there(saved):
+def test_a_failed_write_leaves_the_old_file(saved):
     before = saved.read_bytes()
 
     def cut_off():
-        with state.replacing(saved) as temporary:
+        with state.atomic_write(saved) as temporary:
             temporary.write_bytes(b"half")
             raise RuntimeError("cut off")
 
@@ -103,12 +120,12 @@ def test_a_failed_write_leaves_what_was_there(saved):
 
 def test_python_objects_and_the_reserved_name_are_refused(tmp_path):
     with pytest.raises(ValueError, match="its elements are Python objects"):
-        state.save(tmp_path / "x.npz", {"a": np.array([{}])}, {})
+        state.save_arrays({"a": np.array([{}])}, tmp_path / "x.npz", {})
     with pytest.raises(ValueError, match="is not a name for an array"):
-        state.save(tmp_path / "x.npz", {state.METADATA: np.ones(1)}, {})
+        state.save_arrays({state.METADATA: np.ones(1)}, tmp_path / "x.npz", {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unfitted_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not fitted yet"):
-        storage.save(PlusMinusEDWTA(), tmp_path / "model.npz")
+        save(PlusMinusEDWTA(), tmp_path / "model.npz")

@@ -14,10 +14,11 @@ from tinyproto.networks import Network, compact_cnn
 from tinyproto.optimizers import SGD
 from tinyproto.parameters import convert, flatten, zeros
 from tinyproto.prototypes.dpnp import PrototypeHead, nearest_rival
-from tinyproto.training.defenses import (
+from tinyproto.training import (
     DEFENSES,
     Batch,
-    Crafting,
+    Defense,
+    PGDConfig,
     adv_dpnp,
     dpnp,
     mart,
@@ -26,7 +27,7 @@ from tinyproto.training.defenses import (
     trades,
 )
 
-CRAFTING = Crafting(eps=0.1, steps=2, step_size=0.05)
+ATTACK = PGDConfig(eps=0.1, steps=2, step_size=0.05)
 
 
 def small(prototypes=True, seed=0):
@@ -49,12 +50,13 @@ def batch(seed=0, count=5):
 
 
 def fixed(attacked):
-    """A crafting that gives the same images for any network: the loss can be differenced."""
+    """An attack that returns these images for any network, so that the loss has differences."""
     return lambda network, batch, **options: attacked
 
 
 def slopes(network, defense, images, path, draw):
-    """The derivative of the mean loss along a random direction of one leaf, and the gradient's."""
+    """The derivative of the mean loss along a random direction of one leaf: by differences, and by
+    the gradient."""
     leaf = flatten(network.params)[path]
     direction = draw.normal(size=leaf.shape)
     direction /= np.linalg.norm(direction)
@@ -77,17 +79,17 @@ LEARNED = ["features/0/weight", "features/1/scale", "features/4/weight", "featur
 @pytest.mark.parametrize("path", [*LEARNED, "head"])
 @pytest.mark.parametrize("name", list(DEFENSES))
 def test_gradients_are_those_of_the_loss(name, path):
-    prototypes = "dpnp" in name
-    network, images = small(prototypes), batch()
-    head = "head/prototypes" if prototypes else "head/weight"
+    traits = DEFENSES[name]
+    network, images = small(traits.prototypes), batch()
+    head = "head/prototypes" if traits.prototypes else "head/weight"
     path = head if path == "head" else path
     attacked = images.x + np.random.default_rng(7).uniform(-0.1, 0.1, images.x.shape)
-    options = {"attract": 0.3, "repel": 0.2} if prototypes else {}
-    if name not in ("standard", "dpnp"):
-        options["crafting"] = fixed(attacked)
+    options = {"alignment_weight": 0.3, "repulsion_weight": 0.2} if traits.prototypes else {}
+    if traits.adversarial:
+        options["attack"] = fixed(attacked)
     if name == "adv-dpnp" and path == head:
         # The terms that hold the prototypes fixed are off: what is left moves them.
-        options |= {"adversarial": 0.0, "consistent": 0.0}
+        options |= {"adversarial_weight": 0.0, "consistency_weight": 0.0}
     defense = partial(DEFENSES[name], **options)
     for seed in range(3):
         found, stated = slopes(network, defense, images, path, np.random.default_rng(seed))
@@ -99,7 +101,9 @@ def test_gradients_are_those_of_the_loss(name, path):
 def test_both_kinds_of_consistency(path, consistency):
     network, images = small(), batch()
     attacked = images.x + np.random.default_rng(7).uniform(-0.1, 0.1, images.x.shape)
-    defense = partial(adv_dpnp, crafting=fixed(attacked), consistency=consistency, consistent=2.0)
+    defense = partial(
+        adv_dpnp, attack=fixed(attacked), consistency=consistency, consistency_weight=2.0
+    )
     found, stated = slopes(network, defense, images, path, np.random.default_rng(0))
     assert stated == pytest.approx(found, rel=1e-7, abs=1e-9)
 
@@ -107,7 +111,7 @@ def test_both_kinds_of_consistency(path, consistency):
 def test_values_are_those_of_the_formulas():
     network, images = small(), batch()
     attacked = np.clip(images.x + 0.05, 0, 1)
-    crafting, y = fixed(attacked), images.y
+    attack, y = fixed(attacked), images.y
     prototypes = network.head.params["prototypes"]
     h, z = (f(images.x, True)[0] for f in (network.features, network))
     h_attacked, z_attacked = (f(attacked, True)[0] for f in (network.features, network))
@@ -118,13 +122,18 @@ def test_values_are_those_of_the_formulas():
     kl = kl_divergence(z, z_attacked)[0]
     expected = {
         partial(standard): ce,
-        partial(pgd, crafting=crafting): ce_attacked,
-        partial(trades, crafting=crafting, beta=2.0): ce + 2 * kl,
-        partial(mart, crafting=crafting, weight=3.0): boosted_cross_entropy(z_attacked, y)[0]
+        partial(pgd, attack=attack): ce_attacked,
+        partial(trades, attack=attack, beta=2.0): ce + 2 * kl,
+        partial(mart, attack=attack, kl_weight=3.0): boosted_cross_entropy(z_attacked, y)[0]
         + 3 * weighted_kl(z, z_attacked, y)[0],
-        partial(dpnp, attract=0.1, repel=0.2): ce + 0.1 * near - 0.2 * far,
+        partial(dpnp, alignment_weight=0.1, repulsion_weight=0.2): ce + 0.1 * near - 0.2 * far,
         partial(
-            adv_dpnp, crafting=crafting, attract=0.1, repel=0.2, adversarial=0.7, consistent=3.0
+            adv_dpnp,
+            attack=attack,
+            alignment_weight=0.1,
+            repulsion_weight=0.2,
+            adversarial_weight=0.7,
+            consistency_weight=3.0,
         ): ce + 0.1 * near - 0.2 * far + 0.7 * (ce_attacked + 0.1 * near_attacked) + 3 * kl,
     }
     for defense, value in expected.items():
@@ -136,13 +145,14 @@ def test_prototypes_learn_from_clean_images_alone_to_the_bit():
     """Whatever the attacked images are, the prototypes' gradient is that of the clean branch."""
     network, images = small(), batch()
     alone = zeros(network.params)
-    dpnp(network, images, alone, attract=0.3, repel=0.2)
+    dpnp(network, images, alone, alignment_weight=0.3, repulsion_weight=0.2)
     for shift in (0.0, 0.1, 0.2):
         for consistency in ("kl", "features"):
             grads = zeros(network.params)
             adv_dpnp(
-                network, images, grads, crafting=fixed(images.x + shift), attract=0.3, repel=0.2,
-                adversarial=5.0, consistent=5.0, consistency=consistency,
+                network, images, grads, attack=fixed(images.x + shift), alignment_weight=0.3,
+                repulsion_weight=0.2, adversarial_weight=5.0, consistency_weight=5.0,
+                consistency=consistency,
             )  # fmt: skip
             ours, theirs = (g["head"]["prototypes"] for g in (grads, alone))
             assert (ours == theirs).all()
@@ -155,7 +165,7 @@ def test_a_step_with_the_prototypes_slot_withheld_leaves_them_to_the_bit():
     before = network.head.params["prototypes"].copy()
     grads = zeros(network.params)
     del grads["head"]
-    adv_dpnp(network, images, grads, crafting=CRAFTING)
+    adv_dpnp(network, images, grads, attack=ATTACK)
     SGD().step(network.params, grads, 0.1)
     assert (network.head.params["prototypes"] == before).all()
 
@@ -164,7 +174,7 @@ def test_a_step_with_the_prototypes_slot_withheld_leaves_them_to_the_bit():
 def test_which_branches_feed_the_running_averages(clean_alone, expected):
     network, images = small(), batch()
     grads = zeros(network.params)
-    adv_dpnp(network, images, grads, crafting=CRAFTING, clean_statistics=clean_alone)
+    adv_dpnp(network, images, grads, attack=ATTACK, clean_statistics=clean_alone)
     slot = grads["features"]["1"]["running_mean"]
     assert len(slot) == expected
     if clean_alone:
@@ -174,26 +184,26 @@ def test_which_branches_feed_the_running_averages(clean_alone, expected):
 
 
 @pytest.mark.parametrize("name", ["pgd", "trades", "mart", "adv-dpnp"])
-def test_attacked_images_are_crafted_in_eval_mode_and_in_the_ball(name, monkeypatch):
+def test_attacked_images_are_computed_in_eval_mode_and_in_the_ball(name, monkeypatch):
     network, images = small("dpnp" in name), batch()
     seen = []
-    real = Crafting.__call__
+    real = PGDConfig.__call__
 
     def watch(self, network, batch, **options):
         seen.append(real(self, network, batch, **options))
         return seen[-1]
 
-    monkeypatch.setattr(Crafting, "__call__", watch)
+    monkeypatch.setattr(PGDConfig, "__call__", watch)
     before = {path: leaf.copy() for path, leaf in flatten(network.params).items()}
-    DEFENSES[name](network, images, zeros(network.params), crafting=CRAFTING)
+    DEFENSES[name](network, images, zeros(network.params), attack=ATTACK)
     moved = np.abs(seen[0] - images.x)
-    assert 0.01 < moved.max() <= CRAFTING.eps
+    assert 0.01 < moved.max() <= ATTACK.eps
     for path, leaf in flatten(network.params).items():
         assert (leaf == before[path]).all()
     # The running averages decide where the attack goes: it runs in eval mode.
     network.params["features"]["1"]["running_variance"] *= 50
     network.params["features"]["1"]["running_mean"] += 5
-    DEFENSES[name](network, images, zeros(network.params), crafting=CRAFTING)
+    DEFENSES[name](network, images, zeros(network.params), attack=ATTACK)
     assert (seen[0] != seen[1]).any()
 
 
@@ -201,13 +211,13 @@ def test_attacked_images_are_crafted_in_eval_mode_and_in_the_ball(name, monkeypa
 def test_attacked_images_are_worse_with_every_step_and_than_any_drawn(name, monkeypatch):
     """By what the attack is to raise: the divergence for TRADES, else the cross-entropy."""
     network, images, seen = small("dpnp" in name), batch(count=30), []
-    real = Crafting.__call__
+    real = PGDConfig.__call__
     monkeypatch.setattr(
-        Crafting, "__call__", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1]
+        PGDConfig, "__call__", lambda *a, **k: seen.append(real(*a, **k)) or seen[-1]
     )
     for steps in (1, 2):
-        crafting = Crafting(eps=0.1, steps=steps, step_size=0.05)
-        DEFENSES[name](network, images, zeros(network.params), crafting=crafting)
+        attack = PGDConfig(eps=0.1, steps=steps, step_size=0.05)
+        DEFENSES[name](network, images, zeros(network.params), attack=attack)
     z, _ = network(images.x)
 
     def raised(x):
@@ -222,48 +232,67 @@ def test_attacked_images_are_worse_with_every_step_and_than_any_drawn(name, monk
     assert twice > max(raised(images.x + corner) for corner in corners)
 
 
-def test_crafted_images_depend_on_seed_epoch_and_place_alone():
+def test_attacked_images_depend_on_seed_epoch_and_position_alone():
     network, images = small(), batch(count=6)
-    whole = CRAFTING(network, images)
+    whole = ATTACK(network, images)
     order = np.array([4, 0, 5])
     part = Batch(images.x[order], images.y[order], images.index[order], images.epoch, images.seed)
-    np.testing.assert_array_equal(CRAFTING(network, part), whole[order])
+    np.testing.assert_array_equal(ATTACK(network, part), whole[order])
     for changed in ({"epoch": 2}, {"seed": 4}):
         named = {"epoch": images.epoch, "seed": images.seed, **changed}
-        other = CRAFTING(network, Batch(images.x, images.y, images.index, **named))
+        other = ATTACK(network, Batch(images.x, images.y, images.index, **named))
         assert (other != whole).any()
 
 
-MADRY = Crafting(eps=8 / 255, steps=10, step_size=2 / 255, norm="linf")
-OURS = {"attract": 0.05, "repel": 0.05}
-USUAL = {
+MADRY = PGDConfig(eps=8 / 255, steps=10, step_size=2 / 255, norm="linf")
+OURS = {"alignment_weight": 0.05, "repulsion_weight": 0.05}
+DEFAULTS = {
     "standard": {"smoothing": 0.0},
-    "pgd": {"crafting": MADRY},
-    "trades": {"crafting": MADRY, "beta": 6.0, "jitter": 0.001},
-    "mart": {"crafting": MADRY, "weight": 5.0},
+    "pgd": {"attack": MADRY},
+    "trades": {"attack": MADRY, "beta": 6.0, "initial_noise": 0.001},
+    "mart": {"attack": MADRY, "kl_weight": 5.0},
     "dpnp": OURS,
     "adv-dpnp": {
-        **OURS, "crafting": MADRY, "adversarial": 1.0, "consistent": 6.0, "consistency": "kl",
-        "clean_statistics": False,
+        **OURS, "attack": MADRY, "adversarial_weight": 1.0, "consistency_weight": 6.0,
+        "consistency": "kl", "clean_statistics": False,
     },
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list(DEFENSES))
-def test_what_is_not_said_is_as_usual(name):
-    """The papers' coefficients, and those of the attack that all of them train with."""
-    parameters = inspect.signature(DEFENSES[name]).parameters.values()
-    said = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    assert said == USUAL[name]
-    assert Crafting() == MADRY
+def test_defaults_are_those_of_the_papers(name):
+    """The coefficients, and the attack that all of them train with."""
+    parameters = inspect.signature(DEFENSES[name].step).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert defaults == DEFAULTS[name]
+    assert PGDConfig() == MADRY
 
 
-def test_a_batch_is_of_the_first_epoch_and_seed_unless_said():
+@pytest.mark.parametrize("name", list(DEFENSES))
+def test_a_defence_declares_its_traits(name):
+    """All keywords of its step are coefficients, except those of the attack."""
+    defense, defaults = DEFENSES[name], DEFAULTS[name]
+    assert defense.adversarial == ("attack" in defaults)
+    assert defense.prototypes == ("dpnp" in name)
+    coefficients = {n: v for n, v in defaults.items() if n not in ("attack", "initial_noise")}
+    assert defense.defaults() == coefficients
+    choices = {n: defense.choices(n) for n in coefficients if defense.choices(n)}
+    assert choices == ({"consistency": ("kl", "features")} if name == "adv-dpnp" else {})
+
+
+def test_calling_a_defence_calls_its_step():
+    defense = Defense(lambda *arguments, **options: (arguments, options))
+    arguments, options = defense("network", "batch", "grads", beta=2)
+    assert (arguments, options) == (("network", "batch", "grads"), {"beta": 2})
+    assert (defense.adversarial, defense.prototypes, defense.coefficients) == (False, False, {})
+
+
+def test_a_batch_has_epoch_0_and_seed_0_by_default():
     images = batch()
     assert Batch(images.x, images.y, images.index) == replace(images, epoch=0, seed=0)
 
 
-def test_wrong_use_is_one_line():
+def test_wrong_arguments_get_one_line():
     with pytest.raises(ValueError, match="need a network with head='prototypes'"):
         dpnp(small(prototypes=False), batch(), {})
     with pytest.raises(ValueError, match="'kl' or 'features', not 'l1'"):

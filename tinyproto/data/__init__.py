@@ -1,5 +1,6 @@
-"""The data sets: find, download, verify and load them; nothing here trains or attacks."""
+"""Data sets: find, download, verify, load and augment them."""
 
+from .augment import crop_and_flip, elastic
 from .datasets import Dataset, load, load_outliers
 
-__all__ = ["Dataset", "load", "load_outliers"]
+__all__ = ["Dataset", "crop_and_flip", "elastic", "load", "load_outliers"]

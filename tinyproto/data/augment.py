@@ -1,4 +1,4 @@
-"""Training images changed a little, by numbers keyed to (seed, epoch, place in the data set)."""
+"""Augmentation of training images. Random numbers depend on (seed, epoch, index) only."""
 
 from numbers import Integral
 
@@ -7,6 +7,8 @@ from ..kernels.crop import crop
 from ..kernels.warp import warp
 from ..random import uniform, words
 
+__all__ = ["crop_and_flip", "elastic"]
+
 
 def elastic(
     images: Array,
@@ -14,21 +16,55 @@ def elastic(
     seed: int,
     epoch: int,
     index: Array | None = None,
-    shift: float = 1.0,
-    bend: float = 1.5,
-    knots: int = 4,
+    max_shift: float = 1.0,
+    max_displacement: float = 1.5,
+    control_points: int = 4,
 ) -> Array:
-    """Grey images (N, H, W), each shifted and bent: a smooth displacement field, bilinear.
+    """Shift and deform each image by a smooth random displacement field.
 
-    shift: of the whole image, uniform in ± shift pixels along each axis.
-    bend: of each of knots × knots points, uniform in ± bend pixels, interpolated in between.
-    index: the images' places in the data set (N,), 0 … N − 1 unless given.
+    Parameters
+    ----------
+    images : array (N, H, W)
+        Grey images.
+    seed, epoch : int
+        Name the random numbers: another seed or epoch gives other ones.
+    index : array (N,), optional
+        Indices of the images in the data set, which also name the random numbers; 0 … N − 1 if not
+        given.
+    max_shift : float
+        Largest shift of the whole image along each axis, in pixels.
+    max_displacement : float
+        Largest displacement of each control point along each axis, in pixels.
+    control_points : int
+        Number of control points along each axis.
+
+    Returns
+    -------
+    array (N, H, W)
+        New images, of the same dtype and on the same device.
+
+    Notes
+    -----
+    Shifts and displacements are uniform. Between the control points, which form a regular grid, the
+    field is interpolated bilinearly, and so are the images at the places where it points.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.data import elastic
+    >>> images = np.random.default_rng(0).random((5, 8, 8), np.float32)
+    >>> elastic(images, seed=0, epoch=3).shape
+    (5, 8, 8)
+    >>> bool((elastic(images, seed=0, epoch=0, max_shift=0, max_displacement=0) == images).all())
+    True
     """
     xp = array_module(images)
     index = xp.arange(len(images)) if index is None else index
-    drawn = uniform(2 + 2 * knots**2, index, seed=seed, stream="elastic", epoch=epoch, xp=xp)
-    drawn = 2 * drawn - 1
-    field = bend * drawn[:, 2:].reshape(-1, knots, knots, 2) + shift * drawn[:, None, None, :2]
+    count = 2 + 2 * control_points**2
+    drawn = 2 * uniform(count, index, seed=seed, stream="elastic", epoch=epoch, xp=xp) - 1
+    grid = drawn[:, 2:].reshape(-1, control_points, control_points, 2)
+    field = max_displacement * grid + max_shift * drawn[:, None, None, :2]
+    images = xp.ascontiguousarray(images)
     out = xp.empty_like(images)
     warp(len(images), images, field.astype(images.dtype), out)
     return out
@@ -44,33 +80,62 @@ def crop_and_flip(
     flip: bool = True,
     cutout: int = 0,
 ) -> Array:
-    """Colour images (N, H, W, C), each moved by whole pixels, mirrored or not, with a hole or not.
+    """Crop each image at random after padding it, flip it at random, and cut out a square.
 
-    padding: zeros put around the image, in pixels; a piece of the old size is then cut out at one
-        of the (2 · padding + 1)² places, all equally likely.
-    flip: whether to mirror the piece left-right with probability ½.
-    cutout: the side in pixels of a square that is set to 0 in the result; its centre may be any
-        pixel, so that it may lie in part outside (DeVries and Taylor, arXiv 1708.04552).
-    index: the images' places in the data set (N,), 0 … N − 1 unless given.
+    Parameters
+    ----------
+    images : array (N, H, W, C)
+        Colour images.
+    seed, epoch : int
+        Name the random numbers: another seed or epoch gives other ones.
+    index : array (N,), optional
+        Indices of the images in the data set, which also name the random numbers; 0 … N − 1 if not
+        given.
+    padding : int
+        Number of zeros around the image, in pixels. A crop of the old size is then taken at one of
+        (2 · padding + 1)² positions, all equally likely.
+    flip : bool
+        Whether to flip each image left-right with probability ½.
+    cutout : int
+        Side in pixels of a square that is set to 0 (DeVries and Taylor, arXiv 1708.04552). Its
+        centre may be any pixel, so that a part of it may be outside. 0: no square.
 
-    Returns new images of the same shape and dtype, on the same device.
-    Raises ValueError for images of another shape, a padding or cutout that is negative or broken,
-    and an index that does not go with the images.
+    Returns
+    -------
+    array (N, H, W, C)
+        New images, of the same dtype and on the same device.
+
+    Raises
+    ------
+    ValueError
+        For images of another shape, a padding or cutout that is negative or not an integer, and an
+        index of another length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.data import crop_and_flip
+    >>> images = np.random.default_rng(0).random((5, 8, 8, 3), np.float32)
+    >>> out = crop_and_flip(images, seed=0, epoch=3, cutout=2)
+    >>> out.shape, bool((out == 0).any())
+    ((5, 8, 8, 3), True)
     """
     xp = array_module(images)
     if images.ndim != 4:
         raise ValueError(f"images must be (N, H, W, C), not {images.shape}")
     for name, value in (("padding", padding), ("cutout", cutout)):
         if not (isinstance(value, Integral) and value >= 0):
-            raise ValueError(f"{name} must be a whole number, 0 or more, not {value!r}")
+            raise ValueError(f"{name} must be an integer, 0 or more, not {value!r}")
     count, height, width, _ = images.shape
     index = xp.arange(count) if index is None else xp.asarray(index)
     if index.shape != (count,):
-        raise ValueError(f"index must be ({count},), a place for each image, not {index.shape}")
-    # A random word times n, over 2³², is one of n numbers: whole arithmetic, the same everywhere.
+        raise ValueError(f"index must be ({count},), one for each image, not {index.shape}")
+    # A random 32-bit word times n, divided by 2³², is one of 0 … n − 1. Integers have the same bits
+    # on every device.
     choices = xp.asarray([2 * padding + 1, 2 * padding + 1, 1 + flip, height, width])
     drawn = words(5, index, seed=seed, stream="crop_and_flip", epoch=epoch, xp=xp)
-    first = xp.asarray([-padding, -padding, 0, -(cutout // 2), -(cutout // 2)])
+    lowest = xp.asarray([-padding, -padding, 0, -(cutout // 2), -(cutout // 2)])
+    images = xp.ascontiguousarray(images)
     out = xp.empty_like(images)
-    crop(count * height, images, (drawn * choices >> 32) + first, cutout, out)
+    crop(count * height, images, (drawn * choices >> 32) + lowest, cutout, out)
     return out

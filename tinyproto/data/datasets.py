@@ -1,8 +1,8 @@
-"""Find, check and load a data set: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100 or SVHN.
+"""Find, validate and load a data set: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100 or SVHN.
 
-A folder holds a set either as `NAME.npz` with the arrays x_train, y_train, x_test, y_test, or as
-the authors' own files, lying in the folder itself or in its sub-folder called like the set (MNIST
-and Fashion-MNIST share their file names).
+A folder contains a data set either as `NAME.npz` with the arrays x_train, y_train, x_test, y_test,
+or as the authors' own files. Both may be in a sub-folder with the name of the data set, which
+keeps MNIST and Fashion-MNIST apart, whose files have the same names.
 """
 
 import hashlib
@@ -11,14 +11,13 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .download import download as fetch
-from .formats import AnyPath, Arrays, FormatError, read_npz, wrong
-from .sources import CATALOGUE, TEST_LABELS_MD5, Entry
+from .formats import AnyPath, Arrays, FormatError, describe, format_error, read_npz
+from .sources import SOURCES, TEST_LABELS_MD5, Source
 
 SAMPLES = Path(__file__).parent / "samples"
 OUTLIER_FILES = {
@@ -30,12 +29,31 @@ OUTLIER_FILES = {
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set as its authors stored it.
+    """A data set as its authors published it.
 
-    x_train, x_test: uint8 in 0..255, (N, 28, 28) for the grey sets, (N, 32, 32, 3) for the others.
-    y_train, y_test: int64 (N,), indices into `class_names`.
-    complete: whether all the official images are there, going by their number.
-    source: the file or folder that was read.
+    Parameters
+    ----------
+    name : str
+        Name of the data set, as `load` takes it.
+    x_train, x_test : array (N, H, W) or (N, H, W, 3)
+        Images, uint8 in 0 … 255: 28 × 28 grey, or 32 × 32 in colour.
+    y_train, y_test : array (N,)
+        Labels, int64: indices of `class_names`.
+    complete : bool
+        Whether it has as many images as the official data set.
+    source : str
+        File or folder that was read.
+    class_names : tuple of str
+        Names of the classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.data import Dataset
+    >>> x, y = np.zeros((3, 28, 28), np.uint8), np.array([0, 1, 0])
+    >>> data = Dataset("mnist", x, y, x[:2], y[:2], False, "digits.npz", ("zero", "one"))
+    >>> data.class_names[data.y_train[1]]
+    'one'
     """
 
     name: str
@@ -49,62 +67,113 @@ class Dataset:
 
 
 def load(name: str, directory: AnyPath | None = None, *, download: bool = True) -> Dataset:
-    """Load "mnist", "fashion", "cifar10", "cifar100" or "svhn".
+    """Load a data set.
 
-    With `directory`, from that folder and no other place. Without, from the first of: the folder
-    that the environment variable TINYPROTO_DATA names; the cache (`$XDG_CACHE_HOME/tinyproto` or
-    `~/.cache/tinyproto`); the authors' site, by way of the cache, unless `download` is False; the
-    sample that the package carries, with a line on stderr that says so.
+    Parameters
+    ----------
+    name : {"mnist", "fashion", "cifar10", "cifar100", "svhn"}
+        Data set; "fashion" is Fashion-MNIST.
+    directory : str or Path, optional
+        Folder with the data set; no other place is searched.
+    download : bool
+        Whether to download a data set that is not found.
 
-    Raises ValueError for an unknown name and for files that are damaged or hold another data set,
-    FileNotFoundError if the set is nowhere, ImportError if SVHN's files are read without SciPy.
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or if files are damaged or contain another data set.
+    FileNotFoundError
+        If the data set is not found and the package has no sample of it.
+    ImportError
+        If SVHN's files are read without SciPy.
+
+    Notes
+    -----
+    Without `directory`, these places are searched in order:
+
+    1. the folder in the environment variable TINYPROTO_DATA;
+    2. the cache, `$XDG_CACHE_HOME/tinyproto` or `~/.cache/tinyproto`;
+    3. the authors' site, whose files are verified by checksum and kept in the cache;
+    4. the sample of MNIST or CIFAR-10 in the package, with a line on stderr that says so.
+
+    Examples
+    --------
+    >>> from tinyproto.data import load
+    >>> data = load("mnist", download=False)
+    >>> data.x_train.shape[1:], str(data.x_train.dtype), len(data.class_names)
+    ((28, 28), 'uint8', 10)
     """
-    if name not in CATALOGUE:
-        raise ValueError(f"expected one of the data sets {', '.join(CATALOGUE)}, found {name!r}")
-    entry = CATALOGUE[name]
+    if name not in SOURCES:
+        raise ValueError(f"expected one of the data sets {', '.join(SOURCES)}, found {name!r}")
+    source = SOURCES[name]
     if directory is not None:
-        folder = _existing(directory)
-        if dataset := _find(entry, folder):
+        folder = _existing_folder(directory)
+        if dataset := _find(source, folder):
             return dataset
-        raise FileNotFoundError(f"{folder}: expected {entry.expected_files()}, found no such files")
-    for folder in _usual_folders():
-        if dataset := _find(entry, folder):
+        expected = source.expected_files()
+        raise FileNotFoundError(f"{folder}: expected {expected}, found no such files")
+    for folder in _default_folders():
+        if dataset := _find(source, folder):
             return dataset
-    failure = "the download is switched off"
+    reason = "downloading is turned off"
     if download:
         try:
-            files = _download(entry)
+            files = _download(source)
         except OSError as error:
-            failure = str(error)
+            reason = str(error)
         else:
-            return _checked(entry, entry.read(files), files[0].parent)
-    return _sample(entry, failure)
+            return _validated(source, source.read(files), files[0].parent)
+    return _load_sample(source, reason)
 
 
 def load_outliers(directory: AnyPath | None = None) -> dict[str, NDArray[np.uint8]]:
-    """The test sets at hand that a network trained on MNIST should refuse, uint8 (N, 28, 28) each.
+    """Load images that a network trained on MNIST should reject as outliers.
 
-    "notmnist" (`notmnist_test10k.npz`), "fashion" (`fashion_mnist_test.npz` or all of
-    Fashion-MNIST) and "emnist-letters" (`emnist_letters_test.npz`) are looked for in `directory`,
-    TINYPROTO_DATA and the cache; nothing is downloaded, and an absent set is left out.
+    Parameters
+    ----------
+    directory : str or Path, optional
+        Folder that is searched before TINYPROTO_DATA and the cache.
 
-    Raises FileNotFoundError if there is no such directory, ValueError for damaged files.
+    Returns
+    -------
+    dict of str to array (N, 28, 28)
+        uint8 images by the name of their data set: "notmnist" (`notmnist_test10k.npz`), "fashion"
+        (`fashion_mnist_test.npz` or all of Fashion-MNIST), "emnist-letters"
+        (`emnist_letters_test.npz`). Nothing is downloaded; what is not found is left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such directory.
+    ValueError
+        If files are damaged.
+
+    Examples
+    --------
+    >>> from tinyproto.data import load_outliers
+    >>> outliers = load_outliers()
+    >>> set(outliers) <= {"notmnist", "fashion", "emnist-letters"}
+    True
     """
-    folders = _usual_folders()
+    folders = _default_folders()
     if directory is not None:
-        folders.insert(0, _existing(directory))
+        folders.insert(0, _existing_folder(directory))
     outliers: dict[str, NDArray[np.uint8]] = {}
     for folder in folders:
         for name, file in OUTLIER_FILES.items():
             if name not in outliers and (folder / file).is_file():
                 outliers[name] = _grey_test_images(folder / file)
-        with suppress(_AnotherSet):  # MNIST's own files, called like Fashion-MNIST's
-            if "fashion" not in outliers and (fashion := _find(CATALOGUE["fashion"], folder)):
+        with suppress(_OtherDataset):  # MNIST's own files, which have the same names
+            if "fashion" not in outliers and (fashion := _find(SOURCES["fashion"], folder)):
                 outliers["fashion"] = fashion.x_test
     return outliers
 
 
-def _existing(directory: AnyPath) -> Path:
+def _existing_folder(directory: AnyPath) -> Path:
     folder = Path(directory).expanduser()
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
@@ -112,96 +181,93 @@ def _existing(directory: AnyPath) -> Path:
     return folder
 
 
-def _cache() -> Path:
+def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyproto"
 
 
-def _usual_folders() -> list[Path]:
-    named = os.environ.get("TINYPROTO_DATA")
-    return [Path(named).expanduser(), _cache()] if named else [_cache()]
+def _default_folders() -> list[Path]:
+    folder = os.environ.get("TINYPROTO_DATA")
+    return [Path(folder).expanduser(), _cache_folder()] if folder else [_cache_folder()]
 
 
-def _find(entry: Entry, folder: Path) -> Dataset | None:
-    """The data set that lies in a folder, or None if it does not, or not all of it."""
-    for place in (folder / entry.name, folder):
-        npz = place / entry.npz
+def _find(source: Source, folder: Path) -> Dataset | None:
+    """The data set in a folder; None if it is not there or not all of its files are."""
+    for place in (folder / source.name, folder):
+        npz = place / source.npz
         if npz.is_file():
-            return _checked(entry, read_npz(npz), npz)
-        files = [path for file in entry.files if (path := file.inside(place))]
-        if len(files) == len(entry.files):
-            return _checked(entry, entry.read(files), place)
+            return _validated(source, read_npz(npz), npz)
+        files = [path for file in source.files if (path := file.find_in(place))]
+        if len(files) == len(source.files):
+            return _validated(source, source.read(files), place)
     return None
 
 
-def _download(entry: Entry) -> list[Path]:
-    """Bring the authors' files into the cache."""
-    folder = _cache() / entry.name
-    return [fetch(entry.address + file.name, folder / file.name, file.md5) for file in entry.files]
+def _download(source: Source) -> list[Path]:
+    """Download the authors' files into the cache."""
+    folder = _cache_folder() / source.name
+    return [fetch(source.url + file.name, folder / file.name, file.md5) for file in source.files]
 
 
-def _sample(entry: Entry, failure: str) -> Dataset:
-    """The package's own sample, or the error that says what to do without one."""
-    path = SAMPLES / entry.npz
+def _load_sample(source: Source, reason: str) -> Dataset:
+    """The sample in the package, with a line on stderr. Raises FileNotFoundError without one."""
+    path = SAMPLES / source.npz
     if not path.is_file():
         raise FileNotFoundError(
-            f"{entry.name}: not in {' or '.join(map(str, _usual_folders()))}, and {failure}; "
-            f"put {entry.expected_files()} into a folder and name it in TINYPROTO_DATA"
+            f"{source.name}: not in {' or '.join(map(str, _default_folders()))}, and {reason}; "
+            f"put {source.expected_files()} into a folder and set TINYPROTO_DATA to it"
         )
-    dataset = _checked(entry, read_npz(path), path)
+    dataset = _validated(source, read_npz(path), path)
     print(
-        f"{entry.name}: only the package's sample of {len(dataset.x_train):,} + "
-        f"{len(dataset.x_test):,} images is at hand, and its figures mean little ({failure})",
+        f"{source.name}: the full data set was not found ({reason}); using the package's sample of "
+        f"{len(dataset.x_train):,} + {len(dataset.x_test):,} images, too few for reliable figures",
         file=sys.stderr,
     )
     return dataset
 
 
-class _AnotherSet(FormatError):
-    """The files are whole, but hold another data set of the same form."""
+class _OtherDataset(FormatError):
+    """The files are valid, but contain another data set of the same shapes."""
 
 
-def _checked(entry: Entry, arrays: Arrays, source: Path) -> Dataset:
-    """The arrays as a Dataset, or the FormatError that says what is wrong with them."""
-    x_train, y_train = _checked_pair(entry, arrays, "train", source)
-    x_test, y_test = _checked_pair(entry, arrays, "test", source)
+def _validated(source: Source, arrays: Arrays, path: Path) -> Dataset:
+    """The arrays as a Dataset. Raises FormatError if they are not what the source must contain."""
+    x_train, y_train = _validated_split(source, arrays, "train", path)
+    x_test, y_test = _validated_split(source, arrays, "test", path)
     labels = hashlib.md5(y_test.astype(np.uint8).tobytes(), usedforsecurity=False).hexdigest()
-    owner = TEST_LABELS_MD5.get(labels, entry.name)
-    if owner != entry.name:
-        raise _AnotherSet(f"{source}: expected {entry.name}, found {owner}; move it to {owner}/")
+    name = TEST_LABELS_MD5.get(labels, source.name)
+    if name != source.name:
+        raise _OtherDataset(f"{path}: expected {source.name}, found {name}; move it to {name}/")
     return Dataset(
-        name=entry.name,
+        name=source.name,
         x_train=x_train,
         y_train=y_train,
         x_test=x_test,
         y_test=y_test,
-        complete=(len(x_train), len(x_test)) == entry.counts,
-        source=str(source),
-        class_names=entry.class_names,
+        complete=(len(x_train), len(x_test)) == source.sizes,
+        source=str(path),
+        class_names=source.class_names,
     )
 
 
-def _checked_pair(
-    entry: Entry, arrays: Arrays, part: str, source: Path
+def _validated_split(
+    source: Source, arrays: Arrays, split: str, path: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The images and labels of one part, "train" or "test"."""
-    x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-    if x.dtype != np.uint8 or x.shape[1:] != entry.shape or not len(x):
-        form = ", ".join(map(str, ("N", *entry.shape)))
-        raise wrong(source, f"{entry.name}'s x_{part} as uint8 ({form})", _form(x))
+    """The images and labels of one split, "train" or "test"."""
+    x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    name = source.name
+    if x.dtype != np.uint8 or x.shape[1:] != source.image_shape or not len(x):
+        shape = ", ".join(map(str, ("N", *source.image_shape)))
+        raise format_error(path, f"{name}'s x_{split} as uint8 ({shape})", describe(x))
     if y.dtype.kind not in "iu" or y.shape != (len(x),):
-        raise wrong(source, f"{entry.name}'s y_{part} as integers ({len(x)},)", _form(y))
-    last = len(entry.class_names) - 1
+        raise format_error(path, f"{name}'s y_{split} as integers ({len(x)},)", describe(y))
+    last = len(source.class_names) - 1
     if y.min() < 0 or y.max() > last:
-        raise wrong(source, f"{entry.name}'s y_{part} in 0..{last}", f"{y.min()}..{y.max()}")
+        raise format_error(path, f"{name}'s y_{split} in 0..{last}", f"{y.min()}..{y.max()}")
     return x, y.astype(np.int64)
 
 
 def _grey_test_images(path: Path) -> NDArray[np.uint8]:
     images = read_npz(path, ["x_test"])["x_test"]
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
-        raise wrong(path, "x_test as uint8 (N, 28, 28)", _form(images))
+        raise format_error(path, "x_test as uint8 (N, 28, 28)", describe(images))
     return images
-
-
-def _form(array: NDArray[Any]) -> str:
-    return f"{array.dtype} {array.shape}"

@@ -1,7 +1,7 @@
-"""Fetch one file, so that its final name only ever stands for the whole, right file.
+"""Download of one file; under its final name there is never anything but the complete, right file.
 
-The bytes go to `NAME.part`, which is kept when the connection breaks and continued by the next
-call. Only when the md5 is the expected one is it renamed, and a rename is atomic.
+The bytes are written to `NAME.part`, which is kept when the connection breaks and continued by the
+next call. It is renamed, which is atomic, only if it has the expected md5.
 """
 
 import hashlib
@@ -19,29 +19,49 @@ from .formats import AnyPath
 if sys.platform != "win32":
     import fcntl
 
-TIMEOUT = 5.0  # seconds that a server may stay silent
-PIECE = 1 << 18  # bytes
+TIMEOUT = 5.0  # seconds without an answer of the server
+CHUNK_SIZE = 1 << 18  # bytes
 
 Progress = Callable[[int, int | None], None]
 
 
 def download(url: str, path: AnyPath, md5: str, *, progress: Progress | None = None) -> Path:
-    """Bring `url` to `path`, unless the right file is there already, and return `path`.
+    """Download a file, unless the right file is there already.
 
-    progress(bytes so far, bytes in all or None) is called now and then; without it a tqdm bar is
-    drawn if tqdm is installed and stderr is a terminal.
+    Parameters
+    ----------
+    url : str
+        Address of the file.
+    path : str or Path
+        File to write.
+    md5 : str
+        Expected checksum, hexadecimal.
+    progress : callable, optional
+        Called with the number of bytes so far and the total, or None if it is unknown. By default,
+        a tqdm bar if tqdm is installed and stderr is a terminal.
 
-    Raises ConnectionError if the network fails (what has come is kept for the next call),
-    ValueError if the whole file has another md5 (it is removed), OSError if it cannot be written.
+    Returns
+    -------
+    Path
+        The path that was given.
+
+    Raises
+    ------
+    ConnectionError
+        If the network fails; what has been received is kept for the next call.
+    ValueError
+        If the complete file has another md5; it is removed.
+    OSError
+        If the file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _one_process_at_a_time(path.parent):
+    with _folder_lock(path.parent):
         if path.is_file() and md5_of(path) == md5:
             return path
         part = path.with_name(path.name + ".part")
         if not (part.is_file() and md5_of(part) == md5):
-            _fetch(url, part, progress or _terminal_bar(path.name))
+            _fetch(url, part, progress or _progress_bar(path.name))
         if (found := md5_of(part)) != md5:
             part.unlink()
             raise ValueError(f"{url}: expected md5 {md5}, found {found}; the file was not kept")
@@ -50,14 +70,15 @@ def download(url: str, path: AnyPath, md5: str, *, progress: Progress | None = N
 
 
 def md5_of(path: AnyPath) -> str:
-    """The md5 of a file, in hexadecimal: what the authors publish, a check against accidents."""
+    """The md5 of a file, hexadecimal. It detects damage, not attacks; the authors publish it."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @contextmanager
-def _one_process_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which even a crash releases; where there are no locks, go on."""
+def _folder_lock(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process until the end of the block or of the process. Without support
+    of the system for locks, do nothing."""
     with open(folder / ".lock", "ab") as file:
         if sys.platform != "win32":
             with suppress(OSError):  # some network file systems
@@ -66,16 +87,16 @@ def _one_process_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _fetch(url: str, part: Path, progress: Progress) -> None:
-    """Write the rest of `url` to `part`, or all of it if the server cannot continue."""
-    with _network_failure_is_one_line(url):
+    """Append the rest of `url` to `part`, or write all of it if the server cannot continue."""
+    with _network(url):
         response = _request(url, offset=part.stat().st_size if part.is_file() else 0)
     with response:
         resumed = response.status == 206
         with open(part, "ab" if resumed else "wb") as file:
             length = response.headers["Content-Length"]
             total = file.tell() + int(length) if length else None
-            while piece := _next_piece(url, response):
-                file.write(piece)
+            while chunk := _read_chunk(url, response):
+                file.write(chunk)
                 progress(file.tell(), total)
             if total is not None and file.tell() < total:
                 raise ConnectionError(
@@ -85,7 +106,7 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
 
 
 def _request(url: str, offset: int) -> HTTPResponse:
-    # Packed on the way, the bytes could be neither counted nor continued.
+    # Compressed in transfer, the bytes could be neither counted nor continued.
     headers = {"User-Agent": "tinyproto", "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
@@ -94,19 +115,20 @@ def _request(url: str, offset: int) -> HTTPResponse:
         response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and offset:  # we have as much or more than there is: begin again
+        if error.code == 416 and offset:  # the part is as long as the file, or longer: start again
             return _request(url, offset=0)
         raise
     return response
 
 
-def _next_piece(url: str, response: HTTPResponse) -> bytes:
-    with _network_failure_is_one_line(url):
-        return response.read(PIECE)
+def _read_chunk(url: str, response: HTTPResponse) -> bytes:
+    with _network(url):
+        return response.read(CHUNK_SIZE)
 
 
 @contextmanager
-def _network_failure_is_one_line(url: str) -> Iterator[None]:
+def _network(url: str) -> Iterator[None]:
+    """Turn every failure of the network in the block into a ConnectionError of one line."""
     try:
         yield
     except (OSError, HTTPException) as error:
@@ -114,8 +136,8 @@ def _network_failure_is_one_line(url: str) -> Iterator[None]:
         raise ConnectionError(f"{url}: the download failed: {reason}") from error
 
 
-def _terminal_bar(name: str) -> Progress:
-    """A tqdm bar where there is a terminal to draw it on and tqdm to draw it; else nothing."""
+def _progress_bar(name: str) -> Progress:
+    """A tqdm bar if tqdm is installed and stderr is a terminal; otherwise nothing."""
     try:
         from tqdm import tqdm
     except ImportError:

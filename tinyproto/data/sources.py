@@ -1,7 +1,7 @@
-"""What is known about each data set before a byte of it is read.
+"""Sources of the data sets: where their files are, how they are read, what they must contain.
 
-The addresses are the authors' own (MNIST: the mirror that outlived its home page), and an
-md5 is that of the file as published.
+The addresses are the authors' own, except that of MNIST: its home page no longer serves the files,
+and they come from a mirror. Each md5 is that of the file as published.
 """
 
 from collections.abc import Callable
@@ -9,42 +9,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from .formats import SPLITS, Arrays, read_idx, read_pickled_cifar, read_svhn
+from .cifar import read_pickled_cifar
+from .formats import SPLITS, Arrays, read_idx, read_svhn
 
 
 class File(NamedTuple):
-    """One of the authors' files: its name on their site, its md5, and its name when unpacked."""
+    """One of the authors' files: its name on their site, its md5, and its name when extracted."""
 
     name: str
     md5: str
-    unpacked: str
+    extracted: str
 
-    def inside(self, folder: Path) -> Path | None:
-        """Where it is in a folder, packed or unpacked, if it is."""
-        candidates = (folder / self.name, folder / self.unpacked)
+    def find_in(self, folder: Path) -> Path | None:
+        """The path of the file in a folder, as published or extracted; None if it is not there."""
+        candidates = (folder / self.name, folder / self.extracted)
         return next((path for path in candidates if path.exists()), None)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A data set's files, how to read them, and what must come out."""
+class Source:
+    """The files of a data set, how to read them, and what they must contain."""
 
     name: str
-    npz: str  # the one-file form of it that we read, too
-    address: str
+    npz: str  # name of the .npz file with the same arrays, which is read, too
+    url: str  # of the folder with the files
     files: tuple[File, ...]
     read: Callable[[list[Path]], Arrays]
-    shape: tuple[int, ...]  # of one image
-    counts: tuple[int, int]  # official training and test images
+    image_shape: tuple[int, ...]
+    sizes: tuple[int, int]  # numbers of official training and test images
     class_names: tuple[str, ...]
 
     def expected_files(self) -> str:
-        """The files that would do, for an error message."""
+        """The names of the files that can be read, for an error message."""
         return f"{self.npz} or {', '.join(file.name for file in self.files)}"
 
 
 def _idx_files(*md5s: str) -> tuple[File, ...]:
-    """Files in the order of SPLITS, under the names that MNIST and Fashion-MNIST share."""
+    """Files in the order of SPLITS; MNIST and Fashion-MNIST use the same names."""
     kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
     names = [f"{part}-{kind}" for part in ("train", "t10k") for kind in kinds]
     return tuple(File(f"{name}.gz", md5, name) for name, md5 in zip(names, md5s, strict=True))
@@ -67,17 +68,17 @@ def _read_cifar100_file(files: list[Path]) -> Arrays:
     return read_pickled_cifar(files[0], classes=100)
 
 
-def _words(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
 DIGITS = tuple("0123456789")
-GARMENTS = (
+FASHION_NAMES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-CIFAR10_NAMES = _words("airplane automobile bird cat deer dog frog horse ship truck")
-CIFAR100_NAMES = _words(
+CIFAR10_NAMES = _split("airplane automobile bird cat deer dog frog horse ship truck")
+CIFAR100_NAMES = _split(
     """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
     butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab
@@ -90,13 +91,13 @@ CIFAR100_NAMES = _words(
     """
 )
 
-CATALOGUE = {
-    entry.name: entry
-    for entry in (
-        Entry(  # LeCun, Cortes, Burges, 1998
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(  # LeCun, Cortes, Burges, 1998
             name="mnist",
             npz="mnist.npz",
-            address="https://ossci-datasets.s3.amazonaws.com/mnist/",
+            url="https://ossci-datasets.s3.amazonaws.com/mnist/",
             files=_idx_files(
                 "f68b3c2dcbeaaa9fbdd348bbdeb94873",
                 "d53e105ee54ea40749a09fcbcd1e9432",
@@ -104,14 +105,14 @@ CATALOGUE = {
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
             read=_read_idx_files,
-            shape=(28, 28),
-            counts=(60_000, 10_000),
+            image_shape=(28, 28),
+            sizes=(60_000, 10_000),
             class_names=DIGITS,
         ),
-        Entry(  # Xiao, Rasul, Vollgraf, arXiv 1708.07747
+        Source(  # Xiao, Rasul, Vollgraf, arXiv 1708.07747
             name="fashion",
             npz="fashion_mnist.npz",
-            address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             files=_idx_files(
                 "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
                 "25c81989df183df01b3e8a0aad5dffbe",
@@ -119,14 +120,14 @@ CATALOGUE = {
                 "bb300cfdad3c16e7a12a480ee83cd310",
             ),
             read=_read_idx_files,
-            shape=(28, 28),
-            counts=(60_000, 10_000),
-            class_names=GARMENTS,
+            image_shape=(28, 28),
+            sizes=(60_000, 10_000),
+            class_names=FASHION_NAMES,
         ),
-        Entry(  # Krizhevsky, 2009
+        Source(  # Krizhevsky, 2009
             name="cifar10",
             npz="cifar10.npz",
-            address="https://www.cs.toronto.edu/~kriz/",
+            url="https://www.cs.toronto.edu/~kriz/",
             files=(
                 File(
                     "cifar-10-python.tar.gz",
@@ -135,14 +136,14 @@ CATALOGUE = {
                 ),
             ),
             read=_read_cifar10_file,
-            shape=(32, 32, 3),
-            counts=(50_000, 10_000),
+            image_shape=(32, 32, 3),
+            sizes=(50_000, 10_000),
             class_names=CIFAR10_NAMES,
         ),
-        Entry(
+        Source(
             name="cifar100",
             npz="cifar100.npz",
-            address="https://www.cs.toronto.edu/~kriz/",
+            url="https://www.cs.toronto.edu/~kriz/",
             files=(
                 File(
                     "cifar-100-python.tar.gz",
@@ -151,30 +152,30 @@ CATALOGUE = {
                 ),
             ),
             read=_read_cifar100_file,
-            shape=(32, 32, 3),
-            counts=(50_000, 10_000),
+            image_shape=(32, 32, 3),
+            sizes=(50_000, 10_000),
             class_names=CIFAR100_NAMES,
         ),
-        Entry(  # Netzer and others, 2011; without its 531,131 extra images
+        Source(  # Netzer and others, 2011; without the 531,131 extra images
             name="svhn",
             npz="svhn.npz",
-            address="http://ufldl.stanford.edu/housenumbers/",
+            url="http://ufldl.stanford.edu/housenumbers/",
             files=(
                 File("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373", "train_32x32.mat"),
                 File("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3", "test_32x32.mat"),
             ),
             read=_read_svhn_files,
-            shape=(32, 32, 3),
-            counts=(73_257, 26_032),
+            image_shape=(32, 32, 3),
+            sizes=(73_257, 26_032),
             class_names=DIGITS,
         ),
     )
 }
 
-# MNIST and Fashion-MNIST have the same form, and so have CIFAR-10 and SVHN. What tells them apart
-# is their test labels in the official order, as bytes.
 TEST_LABELS_MD5 = {
     "073c3904dfbd3e141ff8aa01cfde6b15": "mnist",
     "8dea97a4e78c1bd1b5a6e8efbb870b6e": "fashion",
     "251f18ce75337ae9ca5d0dbd7ea62cf4": "cifar10",
 }
+"""Checksums of the test labels in the official order, as bytes: they identify a data set, while
+MNIST and Fashion-MNIST, or CIFAR-10 and SVHN, have arrays of the same shapes."""

@@ -1,6 +1,12 @@
-"""Judging what was learned: robustness under attack, pictures and reports."""
+"""Evaluation: robustness under attack, checks for masked gradients, pictures and reports.
 
-from .report import Report
+`python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
+`tinyproto.evaluation.pictures` and `tinyproto.evaluation.training_pictures`, which need Matplotlib;
+measures of a latent space are in `tinyproto.evaluation.geometry`.
+"""
+
+from .metrics import write_metrics
+from .report import Report, Result
 from .robustness import evaluate
 
-__all__ = ["Report", "evaluate"]
+__all__ = ["Report", "Result", "evaluate", "write_metrics"]

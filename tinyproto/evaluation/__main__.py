@@ -1,7 +1,9 @@
-"""Attack a saved network: python -m tinyproto.evaluation model.npz --attack autoattack --eps 8/255
+"""Attack a saved network and print its accuracy under each attack.
 
-It prints a table, and with --out writes it to a file that ends in .json or .csv. With --state, what
-is done is kept in a file, from which a run that was cut off goes on.
+    python -m tinyproto.evaluation model.npz --attack autoattack --eps 8/255
+
+With --out, the table is also written to a .json or .csv file. With --state, the progress is saved
+after each batch, and the same command continues a run that was stopped.
 """
 
 import argparse
@@ -29,31 +31,35 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m tinyproto.evaluation", description=(__doc__ or "").splitlines()[0]
     )
     add = parser.add_argument
-    add("model", type=Path, help="a network that tinyproto saved")
+    add("model", type=Path, help="a network saved by tinyproto (.npz)")
     add("--attack", nargs="+", default=["autoattack"], metavar="NAME",
-        help=f"{' or '.join(LISTS)}, or some of {', '.join(ATTACKS)} (autoattack)")  # fmt: skip
-    add("--eps", default="8/255", help="radius, a fraction or a decimal (8/255; L2 needs another)")
-    add("--norm", choices=["linf", "l2"], default="linf")
-    add("--dataset", help="mnist, cifar10, … (what the network was trained on)")
+        help=f"one of {', '.join(LISTS)}; or one or more of {', '.join(ATTACKS)} "
+        "(default: autoattack)")  # fmt: skip
+    add("--eps", default="8/255",
+        help="radius of the attacks, a fraction or a decimal; choose your own for l2 "
+        "(default: 8/255)")  # fmt: skip
+    add("--norm", choices=["linf", "l2"], default="linf",
+        help="norm of the ball and of the distances (default: linf)")  # fmt: skip
+    add("--dataset", metavar="NAME",
+        help="mnist, fashion, cifar10, cifar100 or svhn (default: what the network was trained "
+        "on)")  # fmt: skip
     add("--data", metavar="DIR", help="folder with the data set")
-    add(
-        "--examples",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="the first so many test images (1000)",
-    )
-    add("--batch", type=int, default=250, metavar="N", help="images at a time (250)")
-    add("--seed", type=int, default=0)
-    add("--device", choices=["cpu", "cuda"], default="cpu")
-    add("--out", type=Path, metavar="FILE", help="write the table there, .json or .csv")
-    add("--state", type=Path, metavar="FILE", help="keep what is done there, and go on from it")
+    add("--examples", type=int, default=1000, metavar="N",
+        help="number of test images, from the first on (default: 1000)")  # fmt: skip
+    add("--batch", type=int, default=250, metavar="N",
+        help="number of images that are attacked together (default: 250)")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
+    add("--device", choices=["cpu", "cuda"], default="cpu",
+        help="where to compute (default: cpu)")  # fmt: skip
+    add("--out", type=Path, metavar="FILE", help="also write the table to this .json or .csv file")
+    add("--state", type=Path, metavar="FILE",
+        help="save the progress to this file, and continue from it if it exists")  # fmt: skip
     return parser.parse_args(arguments)
 
 
-def radius(text: str, norm: str) -> float:
-    """eps from "8/255" or "0.03". Raises ValueError for anything else, and in L∞ for what is more
-    than any image has room for."""
+def parse_radius(text: str, norm: str) -> float:
+    """eps from "8/255" or "0.03". Raises ValueError for anything else, and in L∞ for values above
+    1, the range of an image."""
     try:
         value = float(Fraction(text.replace(" ", "")))
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -61,15 +67,15 @@ def radius(text: str, norm: str) -> float:
     if value < 0:
         raise ValueError(f"--eps must be 0 or more, not {text}")
     if value > 1 and norm == "linf":
-        raise ValueError(f"--eps {text} is more than from black to white; is {text}/255 meant?")
+        raise ValueError(f"--eps {text} is more than from black to white; did you mean {text}/255?")
     return value
 
 
 def check_writable(*paths: Path | None) -> None:
-    """Raises ValueError, before anything is computed, where a file cannot be written."""
+    """Raises ValueError, before anything is computed, if one of the files cannot be written."""
     given = [path for path in paths if path is not None]
     if len(given) > len({path.resolve() for path in given}):
-        raise ValueError(f"--out and --state must be two files, not both {given[0]}")
+        raise ValueError(f"--out and --state must be different files, not both {given[0]}")
     for path in given:
         if path.is_dir():
             raise ValueError(f"{path} is a folder: a file is needed")
@@ -81,13 +87,13 @@ def check_writable(*paths: Path | None) -> None:
 
 
 def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
-    """A model to attack, the data set it was trained on, and its labels, if they are not 0 … C − 1.
-    Raises ValueError for a file that holds none."""
+    """A model to attack, the data set it was trained on, and its labels (None for 0 … C − 1).
+    Raises ValueError if the file does not hold a model."""
     if path.is_dir() or not path.exists():
         raise ValueError(
             f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"
         )
-    _, metadata = state.load(path)
+    _, metadata = state.load_arrays(path)
     if "kind" in metadata:
         network = storage.load(path, "cpu" if xp is np else "cuda")
         return network, "mnist", network.classes_
@@ -95,7 +101,7 @@ def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
 
 
 def run(options: argparse.Namespace) -> None:
-    eps = radius(options.eps, options.norm)
+    eps = parse_radius(options.eps, options.norm)
     choose(options.attack, options.norm)
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"--seed must be in [0, 2**32), not {options.seed}")
@@ -109,20 +115,18 @@ def run(options: argparse.Namespace) -> None:
     data = load(options.dataset or trained_on, options.data)
     images = data.x_test[: options.examples]
     if images.ndim == 3:
-        images = images[..., None]  # grey: one channel, so that Square sees an image
+        images = images[..., None]  # a channel axis for grey images, which Square needs
     labels = data.y_test[: options.examples]
     if classes is not None:
         if not np.isin(labels, classes).all():
-            raise ValueError(f"{options.model} does not know all classes of {data.name}")
+            raise ValueError(f"{options.model} was not trained on all classes of {data.name}")
         labels = np.searchsorted(classes, labels)
-    short = (
-        f" (all that there are, of {options.examples})" if len(images) < options.examples else ""
-    )
-    print(f"{len(images)} test images of {data.name}{short} from {data.source}")
+    fewer = f" (of {options.examples} requested)" if len(images) < options.examples else ""
+    print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
     x = xp.asarray(images) / xp.float32(255)
     report = evaluate(
         Victim(model), x, xp.asarray(labels), options.attack, eps=eps, norm=options.norm,
-        batch_size=options.batch, seed=options.seed, path=options.state,
+        batch_size=options.batch, seed=options.seed, state_path=options.state,
     )  # fmt: skip
     print(report.text())
     if options.out:
@@ -137,9 +141,13 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError, ImportError, DeviceError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        kept = options.state is not None and options.state.exists()
-        how = f"the same command goes on from {options.state}" if kept else "nothing was kept"
-        print(f"stopped; {how}", file=sys.stderr)
+        saved = options.state is not None and options.state.exists()
+        message = (
+            f"run the same command again to continue from {options.state}"
+            if saved
+            else "no progress was saved (use --state FILE)"
+        )
+        print(f"stopped; {message}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -1,10 +1,17 @@
-"""Signs that the gradient is masked: that attacks along it fail for another reason than robustness.
+"""Checks for gradient masking: attacks that fail for another reason than that the victim is robust.
 
-After Athalye and others (arXiv 1802.00420, section 3.1) and Carlini and others (arXiv 1902.06705,
-section 4): an attack without gradients beats those with; one step beats many, or more steps are
-weaker; a random start matters much; an attack without a bound does not always succeed; the gradient
-vanishes. `ATTACKS` are chosen to show each of these, and any evaluation is read for those that it
-can show.
+A gradient is masked when it exists but does not lead to adversarial examples. The checks follow
+Athalye and others (arXiv 1802.00420, section 3.1) and Carlini and others (arXiv 1902.06705,
+section 4). Each of these observations suggests a masked gradient:
+
+- an attack that uses no gradient succeeds more often than attacks that use it;
+- one step succeeds more often than many, or fewer steps more often than more;
+- the result depends strongly on a random start;
+- an attack without a bound does not always succeed;
+- the gradient vanishes.
+
+`ATTACKS` are chosen so that each can be observed; any other evaluation is checked for those that
+its attacks can show.
 """
 
 import re
@@ -18,24 +25,24 @@ import numpy as np
 from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
 from ..attacks.victim import tell_flat
 from ..backend.device import Array, array_module
-from .report import NO_BOUND, Report, Result, share
+from .report import UNBOUNDED, Report, Result, fraction
 
 TOLERANCE = 0.01
-"""A share of the examples that is not worth a warning; of Square's successes, a fifth of it."""
+"""Differences in accuracy up to this give no warning; for the attack without gradients, a fifth."""
 
 NOISY = "the scores differ from call to call"
 NO_START = ", no random start"
 
 
 def unbounded(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
-    """PGD-100 in a ball that holds the whole box, whatever eps is: any image may become any."""
+    """PGD-100 in a ball that contains the whole box, whatever eps is."""
     size = victim.hi - victim.lo
     far = size * float(np.prod(x.shape[1:])) ** 0.5 if options.get("norm") == "l2" else size
     return pgd(victim, x, y, eps=far, steps=100, **options)
 
 
 def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:
-    """FGSM draws nothing: it takes no seed."""
+    """FGSM has no random numbers, so it takes no seed."""
     return fgsm(victim, x, y, **options)
 
 
@@ -46,12 +53,12 @@ ATTACKS: dict[str, Callable[..., Array]] = {
     "pgd-100": partial(pgd, steps=100),
     "apgd-t": apgd_targeted,
     "square-1000": partial(square, queries=1000),
-    "pgd-100" + NO_BOUND: unbounded,
+    "pgd-100" + UNBOUNDED: unbounded,
 }
 
 
-def before(victim: Victim, x: Array) -> list[str]:
-    """What looks odd about the scores of x (N, …), before any attack. Two passes."""
+def check_scores(victim: Victim, x: Array) -> list[str]:
+    """Warnings about the victim's scores of x (N, …), before any attack; costs two passes."""
     if len(x) == 0:
         return []
     xp = array_module(x)
@@ -59,55 +66,63 @@ def before(victim: Victim, x: Array) -> list[str]:
     found = []
     if not bool(xp.allclose(z, again, rtol=1e-3, atol=1e-5 * float(xp.abs(z).max()))):
         found.append(f"{NOISY}: autoattack-rand averages over passes")
-    shares = bool((z >= 0).all()) and bool((xp.abs(z.sum(axis=1) - 1) < 1e-5).all())
-    if shares and z.shape[1] > 1:
-        found.append("the scores look like probabilities, whose gradients vanish: give the logits")
+    normalized = bool((z >= 0).all()) and bool((xp.abs(z.sum(axis=1) - 1) < 1e-5).all())
+    if normalized and z.shape[1] > 1:
+        found.append("the scores look like probabilities, whose gradients vanish: return logits")
     return found
 
 
-def after(report: Report) -> list[str]:
-    """The signs that an evaluation shows, one line each."""
-    results, clean, found = report.results, report.clean, []
+def check_results(report: Report) -> list[str]:
+    """Warnings about the results of a finished evaluation, one line each."""
+    results, correct = report.results, report.correct
+    found = []
     for name, result in results.items():
-        told = tell_flat(result.flat_gradients, result.backward_passes)
-        if told:
-            found.append(f"{name}: {told}")
-    along = [r for r in results.values() if r.backward_passes]
-    for name, result in results.items():
-        if not name.startswith("square") or not along:
-            continue
-        alone = ~result.right & clean & np.logical_and.reduce([r.right for r in along])
-        alone &= np.logical_or.reduce([r.done for r in along])
-        if alone.sum() > max(2, TOLERANCE / 5 * len(clean)):
-            found.append(
-                f"{name}, without gradients, made {alone.sum()} wrong that attacks along the "
-                "gradient had left right"
-            )
-    if report.settings["chain"]:
+        warning = tell_flat(result.flat_gradients, result.backward_passes)
+        if warning:
+            found.append(f"{name}: {warning}")
+    found += _check_gradient_free(results, correct)
+    if report.settings["sequential"]:
         return found  # its attacks saw different examples: they cannot be compared
     for weak, strong in _by_steps(list(results)):
-        if _gap(results[strong], results[weak]) > TOLERANCE:
-            found.append(f"{strong} is weaker than {weak}: {_against(results, strong, weak)}")
+        if _robustness_gain(results[strong], results[weak]) > TOLERANCE:
+            found.append(f"{strong} is weaker than {weak}: {_compare(results, strong, weak)}")
     for name, result in results.items():
         started = name.removesuffix(NO_START)
-        if abs(_gap(results.get(started, result), result)) > 3 * TOLERANCE:
-            found.append(f"a random start matters: {_against(results, started, name)}")
-        missed = share(clean & ~np.isfinite(result.distance))
-        if name.endswith(NO_BOUND) and missed > TOLERANCE:
-            found.append(f"{name}, leaves {100 * missed:.1f} % right: it should leave none")
+        if abs(_robustness_gain(results.get(started, result), result)) > 3 * TOLERANCE:
+            found.append(f"a random start matters: {_compare(results, started, name)}")
+        missed = fraction(correct & ~np.isfinite(result.distance))
+        if name.endswith(UNBOUNDED) and missed > TOLERANCE:
+            found.append(f"{name}: accuracy {100 * missed:.1f} %, where 0 % is expected")
     return found
 
 
-def _gap(one: Result, other: Result) -> float:
-    """How many more examples withstand one attack than the other, as a share; 0 where it may be
-    chance: below two standard deviations of the examples on which the two differ."""
-    gap = int(one.right.sum()) - int(other.right.sum())
-    chance = 2 * float((one.right != other.right).sum()) ** 0.5
-    return gap / len(one.right) if abs(gap) > chance else 0.0
+def _check_gradient_free(results: Mapping[str, Result], correct: np.ndarray) -> list[str]:
+    """Does Square succeed where all the attacks that use gradients failed?"""
+    with_gradients = [r for r in results.values() if r.backward_passes]
+    found = []
+    for name, result in results.items():
+        if not name.startswith("square") or not with_gradients:
+            continue
+        only = ~result.robust & correct & np.logical_and.reduce([r.robust for r in with_gradients])
+        only &= np.logical_or.reduce([r.attacked for r in with_gradients])
+        if only.sum() > max(2, TOLERANCE / 5 * len(correct)):
+            found.append(
+                f"{name}, which uses no gradients, succeeded on {only.sum()} examples on which "
+                "attacks that use them failed"
+            )
+    return found
+
+
+def _robustness_gain(one: Result, other: Result) -> float:
+    """Accuracy under one attack minus that under the other. 0 where it may be chance: below two
+    standard deviations of the number of examples on which the two differ."""
+    difference = int(one.robust.sum()) - int(other.robust.sum())
+    chance = 2 * float((one.robust != other.robust).sum()) ** 0.5
+    return difference / len(one.robust) if abs(difference) > chance else 0.0
 
 
 def _by_steps(names: list[str]) -> list[tuple[str, str]]:
-    """Pairs of the same attack with few steps and with the next more: "pgd-20", "pgd-100"."""
+    """Pairs of names of one attack with fewer and with more steps, such as "pgd-20", "pgd-100"."""
     steps: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         match = re.fullmatch(r"(.+)-(\d+)", "pgd-1" if name == "fgsm" else name)
@@ -118,6 +133,6 @@ def _by_steps(names: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _against(results: Mapping[str, Result], one: str, other: str) -> str:
-    one_right, other_right = (100 * share(results[name].right) for name in (one, other))
-    return f"{one_right:.1f} % right against {other_right:.1f} %"
+def _compare(results: Mapping[str, Result], one: str, other: str) -> str:
+    first, second = (100 * fraction(results[name].robust) for name in (one, other))
+    return f"accuracy {first:.1f} % against {second:.1f} %"

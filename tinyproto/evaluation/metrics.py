@@ -1,4 +1,4 @@
-"""What every example writes beside its pictures: one JSON file of the same keys."""
+"""`metrics.json`, which every example writes with the same keys."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,9 @@ from typing import Any
 
 from .. import __version__
 from ..data import Dataset
-from ..state import replacing
+from ..state import atomic_write
+
+__all__ = ["format_table", "write_metrics"]
 
 
 def write_metrics(
@@ -23,8 +25,50 @@ def write_metrics(
     settings: Mapping[str, Any],
     **more: Any,
 ) -> dict[str, Any]:
-    """Write `metrics.json` and return what it holds. Accuracies are shares; `seconds` is the time
-    of training, and `images_per_second` its speed. The file appears whole or not at all."""
+    """Write the results of a training run as JSON. The file is written completely or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write, usually `metrics.json`.
+    data : Dataset
+        Data set that was trained on; its name and sizes are written.
+    clean_accuracy : float
+        Accuracy on the test images, in [0, 1].
+    robust_accuracy : dict of str to float
+        Accuracy under each attack, in [0, 1].
+    seconds : float
+        Time of training.
+    images_per_second : float
+        Speed of training.
+    seed : int
+        Seed of all random numbers.
+    device : str
+        "cpu" or "cuda".
+    settings : dict
+        Settings of the run.
+    **more
+        Further keys and values that JSON can hold.
+
+    Returns
+    -------
+    dict
+        The content of the file, with the version of tinyproto.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.data import Dataset
+    >>> from tinyproto.evaluation import write_metrics
+    >>> x, y = np.zeros((3, 28, 28), np.uint8), np.array([0, 1, 0])
+    >>> data = Dataset("mnist", x, y, x[:2], y[:2], False, "digits.npz", ("zero", "one"))
+    >>> metrics = write_metrics(
+    ...     "metrics.json", data=data, clean_accuracy=0.9, robust_accuracy={"pgd-20 0.1": 0.4},
+    ...     seconds=2.0, images_per_second=1.5, seed=0, device="cpu", settings={"epochs": 1},
+    ... )
+    >>> metrics["data"]
+    {'name': 'mnist', 'train': 3, 'test': 2, 'complete': False}
+    """
     metrics = {
         "clean_accuracy": clean_accuracy,
         "robust_accuracy": dict(robust_accuracy),
@@ -42,12 +86,31 @@ def write_metrics(
         "version": __version__,
         **more,
     }
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 
-def table(rows: Mapping[str, str]) -> str:
-    """Names and values in two aligned columns."""
+def format_table(rows: Mapping[str, str]) -> str:
+    """Lay out names and values in two aligned columns.
+
+    Parameters
+    ----------
+    rows : dict of str to str
+        Values by name.
+
+    Returns
+    -------
+    str
+        One line per row.
+
+    Examples
+    --------
+    >>> from tinyproto.evaluation.metrics import format_table
+    >>> print("table:\\n" + format_table({"accuracy": "97 %", "training": "3.1 s"}))
+    table:
+      accuracy  97 %
+      training  3.1 s
+    """
     width = max(map(len, rows))
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items())

@@ -1,38 +1,57 @@
 """Pictures of prototypes. Matplotlib and Pillow are imported where they draw."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
+from .figures import image_grid, new_figure, save_figure
+
+__all__ = ["animate_prototypes", "plot_prototypes", "plot_roc_curves"]
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def prototype_panels(
-    path: str | Path,
+def plot_prototypes(
     panels: Mapping[str, np.ndarray],
-    class_names: Sequence[str],
+    path: str | Path,
     *,
+    class_names: Sequence[str],
     signed: Sequence[str] = (),
     title: str = "",
-    most: int = 6,
+    max_per_class: int = 6,
 ) -> None:
-    """A row for each class, a panel for each kind of prototype.
+    """Draw prototypes as images: a panel for each kind, with a row for each class.
 
-    panels: title → images (neurons, height, width), neurons sorted by class.
-    signed: titles whose images have a sign; they are drawn blue below 0 and red above.
-    most: how many neurons of a class are shown.
+    Parameters
+    ----------
+    panels : dict of str to array (K, H, W)
+        Prototypes as grey images, sorted by class, by the title of their panel.
+    path : str or Path
+        PNG file to write.
+    class_names : list of str
+        Names of the classes, from top to bottom.
+    signed : list of str
+        Titles of panels whose images have a sign: these are drawn blue below 0 and red above.
+    title : str
+        Title of the picture.
+    max_per_class : int
+        Number of prototypes of a class that are drawn, at most.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.pictures import plot_prototypes
+    >>> prototypes = np.random.default_rng(0).random((4, 8, 8))
+    >>> plot_prototypes({"prototypes": prototypes}, "prototypes.png", class_names=["cat", "dog"])
     """
-    figure, axes = _figure(len(panels), width=4.2, height=7.4)
+    figure, axes = new_figure(len(panels), width=4.2, height=7.4)
     for axis, (name, images) in zip(axes, panels.items(), strict=True):
-        picture, step = _grid(images, len(class_names), most)
+        picture, step = image_grid(images, len(class_names), max_per_class)
         if name in signed:
-            reach = float(np.nanmax(np.abs(picture)))
-            axis.imshow(picture, cmap="RdBu_r", vmin=-reach, vmax=reach)
+            limit = float(np.nanmax(np.abs(picture)))
+            axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
         else:
             axis.imshow(picture, cmap="gray_r")
         axis.set_title(name, fontsize=12)
@@ -43,47 +62,83 @@ def prototype_panels(
         for spine in axis.spines.values():
             spine.set_visible(False)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def roc_curves(path: str | Path, panels: Mapping[str, Curves], title: str = "") -> None:
-    """Panels of ROC curves: the share of outliers accepted (logarithmic) against that of inliers.
+def plot_roc_curves(panels: Mapping[str, Curves], path: str | Path, *, title: str = "") -> None:
+    """Draw ROC curves of outlier detection, with a logarithmic axis of accepted outliers.
 
-    panels: title → {label: (accepted outliers, accepted inliers)}.
+    Parameters
+    ----------
+    panels : dict of str to dict of str to (array, array)
+        Panel title → label → the fraction of outliers and the fraction of inliers (test images)
+        that are accepted at each threshold.
+    path : str or Path
+        PNG file to write.
+    title : str
+        Title of the picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.pictures import plot_roc_curves
+    >>> outliers = np.linspace(0, 1, 50)
+    >>> plot_roc_curves({"outliers": {"noise": (outliers, outliers**0.2)}}, "detection.png")
     """
-    figure, axes = _figure(len(panels), width=5.2, height=4.4)
+    figure, axes = new_figure(len(panels), width=5.2, height=4.4)
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
-        for label, (false, true) in curves.items():
-            axis.plot(np.maximum(false, 1e-4), true, label=label)
+        for label, (outliers, inliers) in curves.items():
+            axis.plot(np.maximum(outliers, 1e-4), inliers, label=label)
         axis.axhline(0.95, color="0.7", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1.01), title=name)
-        axis.set(xlabel="share of strangers accepted", ylabel="share of test images accepted")
+        axis.set(xlabel="fraction of outliers accepted", ylabel="fraction of test images accepted")
         axis.legend(loc="lower right", fontsize=8)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def formation(
-    path: str | Path,
+def animate_prototypes(
     frames: Sequence[tuple[str, np.ndarray]],
-    classes: int,
+    path: str | Path,
     *,
-    most: int = 6,
+    classes: int,
+    max_per_class: int = 6,
     milliseconds: int = 160,
 ) -> None:
-    """A GIF of prototypes as they form: frames are (caption, images (neurons, height, width)).
+    """Write a GIF of prototypes during training, with a column for each class.
 
-    Grey levels are those of the last frame throughout, classes run from left to right.
+    The grey levels of all frames are those of the last one.
+
+    Parameters
+    ----------
+    frames : list of (str, array (K, H, W))
+        Caption and prototypes, sorted by class, of each frame.
+    path : str or Path
+        GIF file to write.
+    classes : int
+        Number of classes.
+    max_per_class : int
+        Number of prototypes of a class that are drawn, at most.
+    milliseconds : int
+        Time that each frame is shown; the last is shown for two seconds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.pictures import animate_prototypes
+    >>> final = np.random.default_rng(0).random((6, 8, 8))
+    >>> frames = [(f"epoch {epoch}", final * epoch / 3) for epoch in range(4)]
+    >>> animate_prototypes(frames, "training.gif", classes=3)
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    reach = float(np.abs(frames[-1][1]).max()) or 1.0
+    limit = float(np.abs(frames[-1][1]).max()) or 1.0
     drawn = []
     for caption, images in frames:
-        rows = images.reshape(classes, -1, *images.shape[1:])[:, :most]
-        upright = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])  # a class is a column
-        picture, _ = _grid(upright, rows.shape[1], classes)
-        ink = np.nan_to_num(np.clip(picture / reach, 0, 1))
+        rows = images.reshape(classes, -1, *images.shape[1:])[:, :max_per_class]
+        columns = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])
+        picture, _ = image_grid(columns, rows.shape[1], classes)
+        ink = np.nan_to_num(np.clip(picture / limit, 0, 1))
         grey = Image.fromarray(np.uint8(255 - np.round(15 * ink) * 17))  # 16 greys: a small file
         grey = grey.resize((2 * grey.width, 2 * grey.height), Image.Resampling.NEAREST)
         canvas = Image.new("L", (grey.width, grey.height + 24), 255)
@@ -91,7 +146,7 @@ def formation(
         ImageDraw.Draw(canvas).text((6, 5), caption, fill=0, font=ImageFont.load_default(14))
         drawn.append(canvas)
     durations = [milliseconds] * (len(drawn) - 1) + [2000]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         drawn[0].save(
             temporary,
             format="GIF",
@@ -100,28 +155,3 @@ def formation(
             duration=durations,
             loop=0,
         )
-
-
-def _grid(images: np.ndarray, classes: int, most: int, gap: int = 2) -> tuple[np.ndarray, int]:
-    """The images of each class in a row, with gaps of NaN: the picture and the height of a row."""
-    neurons, height, width = images.shape
-    shown = min(most, neurons // classes)
-    rows = images.reshape(classes, -1, height, width)[:, :shown].astype(np.float64)
-    padded = np.pad(rows, [(0, 0), (0, 0), (0, gap), (0, gap)], constant_values=np.nan)
-    picture = padded.transpose(0, 2, 1, 3).reshape(classes * (height + gap), -1)
-    return picture, height + gap
-
-
-def _figure(columns: int, *, width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width * columns, height), layout="constrained")
-    return figure, figure.subplots(1, columns, squeeze=False)[0]
-
-
-def _save(figure: Any, path: str | Path) -> None:
-    """Write the figure; it appears whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())

@@ -1,41 +1,60 @@
-"""What an evaluation of robustness found, and its table as text, JSON and CSV."""
+"""The results of a robustness evaluation, and their table as text, JSON and CSV."""
 
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..state import replacing
+from ..state import atomic_write
 
-NO_BOUND = ", no bound"  # how the name of an attack ends that may go anywhere in the box
-SHORT = {
-    "rounded to 8 bits, right %": "8-bit %",
-    "mean distance": "mean d",
-    "median distance": "median d",
-    "forward passes": "forward",
-    "backward passes": "backward",
-    "seconds": "s",
-}  # fmt: skip
-ARRAYS = ("done", "right", "right_rounded", "distance")
-COSTS = ("seconds", "forward_passes", "backward_passes", "flat_gradients")
+UNBOUNDED = ", no bound"
+"""The end of the name of an attack that may go anywhere in the box, whatever eps is."""
+
+ARRAY_FIELDS = ("attacked", "robust", "robust_8bit", "distance")
+COST_FIELDS = ("seconds", "forward_passes", "backward_passes", "flat_gradients")
 
 
 @dataclass(eq=False, repr=False)
 class Result:
-    """What one attack did to each example (N,), and its cost.
+    """The effect of one attack on each of N examples, and its cost.
 
-    done: it has been attacked. right: right, and no wrong point was found within eps;
-    right_rounded: none that is still wrong once it is rounded to 8 bits. distance: of a wrong point
-    found, in the norm of the evaluation, within eps or not; ∞ where none was.
+    Parameters
+    ----------
+    attacked : array (N,)
+        Bool: the example has been attacked.
+    robust : array (N,)
+        Bool: the example is classified correctly, and the attack found no misclassified point
+        within eps.
+    robust_8bit : array (N,)
+        Bool: as `robust`, but a misclassified point counts only if it stays misclassified when it
+        is rounded to 8 bits, as an image file stores it.
+    distance : array (N,)
+        Distance from the example to the misclassified point that was found, in the norm of the
+        evaluation, within eps or not; ∞ where none was found.
+    seconds : float
+        Time that the attack took.
+    forward_passes, backward_passes : int
+        Number of examples that went through the victim, forward and backward.
+    flat_gradients : int
+        Number of backward passes whose gradient was exactly 0 (see `Victim`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation import Result
+    >>> result = Result.unattacked(np.array([True, False]))
+    >>> result.robust.tolist(), result.attacked.tolist()
+    ([True, False], [False, False])
     """
 
-    done: np.ndarray
-    right: np.ndarray
-    right_rounded: np.ndarray
+    attacked: np.ndarray
+    robust: np.ndarray
+    robust_8bit: np.ndarray
     distance: np.ndarray
     seconds: float = 0.0
     forward_passes: int = 0
@@ -43,78 +62,105 @@ class Result:
     flat_gradients: int = 0
 
     @classmethod
-    def blank(cls, clean: np.ndarray) -> "Result":
-        no, far = np.zeros(len(clean), dtype=bool), np.full(len(clean), np.inf)
-        return cls(no, clean.copy(), clean.copy(), far)
+    def unattacked(cls, correct: np.ndarray) -> "Result":
+        """The result before the attack starts, where `correct` (N,) is what it has to change."""
+        no, infinite = np.zeros(len(correct), dtype=bool), np.full(len(correct), np.inf)
+        return cls(no, correct.copy(), correct.copy(), infinite)
 
 
 @dataclass(eq=False, repr=False)
 class Report:
-    """Results by attack. clean (N,): which examples are right without any. warnings: what speaks
-    against the figures, one line each (see `masking`). probe: the scores of the first images.
+    """The results of several attacks on one victim, as `evaluate` returns them.
 
-    `print(report.text())` shows it; `rows`, `json`, `csv` and `write(path)` give the same figures.
+    Parameters
+    ----------
+    correct : array (N,)
+        Bool: the example is classified correctly when it is not attacked.
+    results : dict of str to Result
+        The result of each attack, by its name, in the order in which they ran.
+    settings : dict
+        What was evaluated: eps, norm, seed, attacks, and checksums of the data.
+    warnings : list of str
+        Reasons to doubt the figures, one line each (see `tinyproto.evaluation.masking`).
+    fingerprint : array (n, C)
+        Scores of the first n examples, which identify the victim.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, pgd
+    >>> from tinyproto.evaluation import evaluate
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> x, y = np.array([[0.9, 0.1], [0.55, 0.45]]), np.array([0, 0])
+    >>> report = evaluate(victim, x, y, {"pgd": pgd}, eps=0.1, verbose=False)
+    >>> report.robust.tolist()
+    [True, False]
+    >>> [(row["attack"], row["accuracy %"]) for row in report.rows()]
+    [('none', 100.0), ('pgd', 50.0), ('worst case', 50.0)]
     """
 
-    clean: np.ndarray
+    correct: np.ndarray
     results: dict[str, Result]
     settings: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
-    probe: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    fingerprint: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
     @property
-    def right(self) -> np.ndarray:
-        """Which examples no attack made wrong (N,)."""
-        bound = (r.right for name, r in self.results.items() if not name.endswith(NO_BOUND))
-        return np.logical_and.reduce([self.clean, *bound])
+    def robust(self) -> np.ndarray:
+        """Bool (N,): the example is robust against every attack that keeps within eps."""
+        bounded = (r.robust for name, r in self.results.items() if not name.endswith(UNBOUNDED))
+        return np.logical_and.reduce([self.correct, *bounded])
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each attack, and one for the worst of them at each example.
+        """One row for no attack, one for each attack, and one for the worst case of each example.
 
-        Accuracies in per cent; in a chain, of what is right after the attack and all before it. (An
-        image that rounding saves is not attacked again there: "rounded" is an upper bound.)
-        "found": for how many of the attacked examples a wrong point was found at all; distances
-        are those of these points.
+        - accuracy %: examples that are robust against the attack; in a sequential evaluation,
+          against it and all those before it. Clean accuracy in the row of no attack.
+        - 8-bit accuracy %: the same after attacked images are rounded to 8 bits. An upper bound in
+          a sequential evaluation: an image that only rounding saves is not attacked again.
+        - success rate %: attacked examples for which a misclassified point was found, at any
+          distance.
+        - mean distance, median distance: of these points.
         """
-        rows = [{"attack": "none", "right %": 100 * share(self.clean)}]
-        left, rounded = self.clean.copy(), self.clean.copy()
-        nearest, chain = np.full(len(self.clean), np.inf), self.settings["chain"]
+        rows = [{"attack": "none", "accuracy %": 100 * fraction(self.correct)}]
+        all_robust, all_8bit = self.correct.copy(), self.correct.copy()
+        nearest = np.full(len(self.correct), np.inf)
         for name, result in self.results.items():
-            right, on_8_bits = result.right, result.right_rounded
-            if name.endswith(NO_BOUND):  # it counts for itself alone, at any distance
-                right = on_8_bits = self.clean & ~np.isfinite(result.distance)
+            robust, robust_8bit = result.robust, result.robust_8bit
+            if name.endswith(UNBOUNDED):  # its points may be at any distance: not in the worst case
+                robust = robust_8bit = self.correct & ~np.isfinite(result.distance)
             else:
-                left, rounded = left & right, rounded & on_8_bits
+                all_robust, all_8bit = all_robust & robust, all_8bit & robust_8bit
                 nearest = np.minimum(nearest, result.distance)
-                if chain:
-                    right, on_8_bits = left, rounded
+                if self.settings["sequential"]:
+                    robust, robust_8bit = all_robust, all_8bit
             costs = {
                 "forward passes": result.forward_passes,
                 "backward passes": result.backward_passes,
                 "seconds": round(result.seconds, 1),
             }
-            rows.append(_row(name, right, on_8_bits, result.distance[result.done]) | costs)
-        return [*rows, _row("worst case", left, rounded, nearest[self.clean])]
+            rows.append(_row(name, robust, robust_8bit, result.distance[result.attacked]) | costs)
+        return [*rows, _row("worst case", all_robust, all_8bit, nearest[self.correct])]
 
     def text(self) -> str:
-        """The table, what its columns are, and the warnings."""
+        """The table with headings of two lines, the settings, and the warnings."""
         names, rows = self._columns()
-        lines = [[SHORT.get(name, name) for name in names]]
-        lines += [[_text(row.get(name, "")) for name in names] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = (
-            "  ".join([f"{first:<{widths[0]}}", *map(str.rjust, rest, widths[1:])]).rstrip()
-            for first, *rest in lines
-        )
-        about = (
+        headings = [
+            list(line) for line in zip(*(n.partition(" ")[::2] for n in names), strict=True)
+        ]
+        cells = [[format_value(row.get(name, "")) for name in names] for row in rows]
+        settings = (
             f"{self.settings['norm']}, eps {self.settings['eps']:.4g}, seed "
-            f"{self.settings['seed']}, {len(self.clean)} examples; found: a wrong point, near or "
-            "far, of those attacked;"
+            f"{self.settings['seed']}, {len(self.correct)} examples; success: a misclassified "
+            "point was found,\nwithin eps or not; distance: to that point; passes: counted in "
+            "examples"
         )
-        more = "d: its distance; forward, backward: passes of examples"
-        return "\n".join([*table, about, more, *(f"warning: {line}" for line in self.warnings)])
+        warnings = (f"warning: {line}" for line in self.warnings)
+        return "\n".join([align_columns([*headings, *cells]), settings, *warnings])
 
     def csv(self) -> str:
+        """The rows as CSV with a line of headings."""
         names, rows = self._columns()
         out = io.StringIO()
         writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
@@ -123,13 +169,14 @@ class Report:
         return out.getvalue()
 
     def json(self) -> str:
+        """The rows, warnings and settings as JSON."""
         content = {"rows": self.rows(), "warnings": self.warnings, "settings": self.settings}
         return json.dumps(content, indent=2) + "\n"
 
     def write(self, path: str | Path) -> None:
-        """As CSV to a name that ends in .csv, else as JSON."""
+        """Write the table: CSV if the name ends in .csv, JSON otherwise."""
         path = Path(path)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(self.csv() if path.suffix == ".csv" else self.json())
 
     def _columns(self) -> tuple[list[str], list[dict[str, Any]]]:
@@ -137,14 +184,16 @@ class Report:
         return list(dict.fromkeys(name for row in rows for name in row)), rows
 
 
-def _row(name: str, right: np.ndarray, rounded: np.ndarray, distance: np.ndarray) -> dict[str, Any]:
-    """`distance` is that of the examples that were attacked."""
+def _row(
+    name: str, robust: np.ndarray, robust_8bit: np.ndarray, distance: np.ndarray
+) -> dict[str, Any]:
+    """One row of the table; `distance` is that of the examples that were attacked."""
     found = np.isfinite(distance)
     row: dict[str, Any] = {
         "attack": name,
-        "right %": 100 * share(right),
-        "rounded to 8 bits, right %": 100 * share(rounded),
-        "found %": 100 * share(found),
+        "accuracy %": 100 * fraction(robust),
+        "8-bit accuracy %": 100 * fraction(robust_8bit),
+        "success rate %": 100 * fraction(found),
     }
     if found.any():
         row["mean distance"] = float(distance[found].mean())
@@ -152,10 +201,20 @@ def _row(name: str, right: np.ndarray, rounded: np.ndarray, distance: np.ndarray
     return row
 
 
-def share(flags: np.ndarray) -> float:
-    """How many are true; of none, 0."""
+def fraction(flags: np.ndarray) -> float:
+    """The fraction that is true; 0 of an empty array."""
     return float(flags.mean()) if len(flags) else 0.0
 
 
-def _text(value: Any) -> str:
+def align_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([f"{first:<{widths[0]}}", *map(str.rjust, rest, widths[1:])]).rstrip()
+        for first, *rest in rows
+    )
+
+
+def format_value(value: Any) -> str:
+    """A cell of a table: floats with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

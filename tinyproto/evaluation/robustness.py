@@ -1,15 +1,15 @@
-"""A classifier judged by attacks, with a table, and a file from which a run goes on after a stop.
+"""Robustness of a classifier under attacks: a table, and a state file to continue a stopped run.
 
-    report = evaluate(victim, x, y, "autoattack", eps=8 / 255, path="report.npz")
+    report = evaluate(victim, x, y, "autoattack", eps=8 / 255, state_path="state.npz")
     print(report.text())
 
-Examples that are wrong to begin with are wrong under every attack. What becomes of an example
-depends on its place in the data set and on the seed, not on the batches.
+The result of an example depends on its index in the data set and on the seed, not on the batches.
 """
 
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,32 @@ from ..attacks.region import check, check_labels
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from . import masking
-from .report import ARRAYS, COSTS, Report, Result, share
+from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
 from .suites import Attack, choose
 
-PROBED = 16  # images whose scores tell one victim from another
-ROUNDING = 1e-6  # of the box's size: how far outside ball or box an attack in float32 may land
+FINGERPRINT_SIZE = 16  # number of examples whose scores identify the victim
+ROUNDING = 1e-6  # relative to hi − lo: how far outside ball and box float32 may round an attack
+OLD_FIELDS = {
+    "clean": "correct",
+    "probe": "fingerprint",
+    "done": "attacked",
+    "right": "robust",
+    "right_rounded": "robust_8bit",
+}
+"""Names of arrays in state files that earlier versions wrote."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """What stays the same for every attack and every batch."""
+
+    victim: Victim
+    x: Array
+    y: Array
+    index: Array
+    eps: float
+    norm: str
+    seed: int
 
 
 def evaluate(
@@ -38,83 +59,142 @@ def evaluate(
     *,
     eps: float,
     norm: str = "linf",
-    chain: bool | None = None,
+    sequential: bool | None = None,
     batch_size: int = 250,
     seed: int = 0,
     index: Array | None = None,
-    path: str | Path | None = None,
-    shown: bool = True,
+    state_path: str | Path | None = None,
+    verbose: bool = True,
 ) -> Report:
-    """Attack x (N, …) of the labels y (N,), columns of the victim's scores; images channels last.
+    """Measure the accuracy of a classifier under attacks.
 
-    attacks: "autoattack", "autoattack-plus", "autoattack-rand" or "masking"; or names out of
-    `catalogue.ATTACKS`; or name → attack(victim, x, y, eps=, norm=, seed=, index=). chain: each
-    attack gets only what is still right after those before it, and the table shows what is left:
-    AutoAttack's way, and the default for it. path: a file that is written after each batch, and
-    read when it is there. shown: a bar with the accuracy so far, on stderr. What an attack finds
-    farther than eps away, as FAB and Carlini and Wagner's may, counts for the distances alone; a
-    millionth of the box is allowed for an attack that rounds.
+    Examples that are misclassified without an attack count as misclassified under every attack. A
+    point farther than eps from its example, as FAB and Carlini and Wagner's attacks may return,
+    counts for the distances only.
 
-    Raises ValueError for a file of another victim, other images, attacks or settings, for scores
-    that are not finite, for points outside the box, and as the attacks do.
+    Parameters
+    ----------
+    victim : Victim
+        The classifier.
+    x : array (N, …)
+        Examples in the box of the victim; images are (N, height, width, channels).
+    y : array (N,)
+        Labels: indices of columns of the victim's scores.
+    attacks : str, list of str, or dict of str to callable
+        "autoattack", "autoattack-plus", "autoattack-rand" or "masking" (a list of attacks that
+        shows masked gradients); or names from `tinyproto.evaluation.suites.ATTACKS`; or functions
+        `attack(victim, x, y, eps=, norm=, seed=, index=)` that return attacked examples, by name.
+    eps : float
+        Radius of the ball around each example, in the units of x.
+    norm : {"linf", "l2"}
+        Norm of the ball and of the reported distances.
+    sequential : bool, optional
+        Whether each attack gets only the examples that are robust against those before it, as in
+        AutoAttack; the table then shows the accuracy that is left. Default: True for AutoAttack.
+    batch_size : int
+        Number of examples per call of an attack.
+    seed : int
+        Seed of all random numbers, in [0, 2³²).
+    index : array (N,), optional
+        Indices of the examples in their data set, which name the random numbers; 0 … N − 1 if not
+        given.
+    state_path : str or Path, optional
+        File that is written after each batch; if it exists, the evaluation continues from it.
+    verbose : bool
+        Whether to show progress and the accuracy so far on stderr.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If `state_path` is the state of another evaluation (another victim, other examples, attacks
+        or settings), if scores are not finite, if an attack leaves the box, and as the attacks do.
+
+    Notes
+    -----
+    An attack that computes in float32 may leave ball and box by a millionth of the box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim
+    >>> from tinyproto.evaluation import evaluate
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> x, y = np.array([[0.9, 0.1], [0.55, 0.45]]), np.array([0, 0])
+    >>> report = evaluate(victim, x, y, ["fgsm", "pgd-20"], eps=0.1, verbose=False)
+    >>> report.robust.tolist()
+    [True, False]
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size!r}")
     y, index = check(victim, x, y, index, eps, norm)
-    chosen, in_turn = choose(attacks, norm)
-    chain, count = in_turn if chain is None else chain, len(x)
+    chosen, one_by_one = choose(attacks, norm)
+    evaluation = _Evaluation(victim, x, y, index, eps, norm, seed)
     settings = {
-        "eps": float(eps), "norm": norm, "chain": bool(chain), "seed": seed,
-        "box": [float(victim.lo), float(victim.hi)], "examples": count,
+        "eps": float(eps), "norm": norm, "seed": seed,
+        "sequential": bool(one_by_one if sequential is None else sequential),
+        "box": [float(victim.lo), float(victim.hi)], "examples": len(x),
         "attacks": {name: _describe(attack) for name, attack in chosen.items()},
         "images": _checksum(x, y, index),
     }  # fmt: skip
-    probe = to_host(Victim(victim.model)(x[:PROBED])[0])
-    check_labels(probe, y)
-    report = _load(path, settings, probe)
+    fingerprint = to_host(Victim(victim.model)(x[:FINGERPRINT_SIZE])[0])
+    check_labels(fingerprint, y)
+    report = _load(state_path, settings, fingerprint)
     if report is None:
-        clean = _right(victim, x, y, batch_size)
-        report = Report(clean, {}, settings, masking.before(victim, x[:batch_size]), probe)
-    left = report.clean.copy()
-    total = count * len(chosen)
-    with progress(total, "image", title="attacking", shown=shown, lines=40) as advance:
-        for name, attack in chosen.items():
-            result = report.results.setdefault(name, Result.blank(report.clean))
-            asked = left if chain else report.clean
-            todo = np.flatnonzero(asked & ~result.done)
-            advance(count - len(todo), f"{name}: {100 * share(left):.2f} % right")
-            for start in range(0, len(todo), batch_size):
-                places = todo[start : start + batch_size]
-                _attack(victim, attack, x, y, index, places, result, eps, norm, seed)
-                if path is not None:
-                    _save(path, report)
-                advance(len(places), f"{name}: {100 * share(left & result.right):.2f} % right")
-            left &= result.right
-    signs = masking.after(report)
-    report.warnings += [line for line in signs if line not in report.warnings]
+        correct = _correct(victim, x, y, batch_size)
+        warnings = masking.check_scores(victim, x[:batch_size])
+        report = Report(correct, {}, settings, warnings, fingerprint)
+    _run(evaluation, chosen, report, batch_size=batch_size, state_path=state_path, verbose=verbose)
+    found = masking.check_results(report)
+    report.warnings += [line for line in found if line not in report.warnings]
     return report
 
 
-def _attack(
-    victim: Victim,
-    attack: Attack,
-    x: Array,
-    y: Array,
-    index: Array,
-    places: np.ndarray,
-    result: Result,
-    eps: float,
-    norm: str,
-    seed: int,
+def _run(
+    evaluation: _Evaluation,
+    attacks: Mapping[str, Attack],
+    report: Report,
+    *,
+    batch_size: int,
+    state_path: str | Path | None,
+    verbose: bool,
 ) -> None:
-    """Attack the examples at these places, and write down what became of them."""
-    xp = array_module(x)
-    at = xp.asarray(places)
-    images, labels = x[at], y[at]
-    before, begun = [getattr(victim, name) for name in COSTS[1:]], time.perf_counter()
-    attacked = attack(victim, images, labels, eps=eps, norm=norm, seed=seed, index=index[at])
+    """Run what is left to do of the attacks, and add it to the report."""
+    robust, count = report.correct.copy(), len(report.correct)
+    total = count * len(attacks)
+    with progress(total, "image", title="attacking", verbose=verbose, max_lines=40) as advance:
+        for name, attack in attacks.items():
+            result = report.results.setdefault(name, Result.unattacked(report.correct))
+            targets = robust if report.settings["sequential"] else report.correct
+            todo = np.flatnonzero(targets & ~result.attacked)
+            advance(count - len(todo), f"{name}: accuracy {100 * fraction(robust):.2f} %")
+            for start in range(0, len(todo), batch_size):
+                batch = todo[start : start + batch_size]
+                _attack_batch(evaluation, attack, batch, result)
+                if state_path is not None:
+                    _save(state_path, report)
+                accuracy = 100 * fraction(robust & result.robust)
+                advance(len(batch), f"{name}: accuracy {accuracy:.2f} %")
+            robust &= result.robust
+
+
+def _attack_batch(
+    evaluation: _Evaluation, attack: Attack, batch: np.ndarray, result: Result
+) -> None:
+    """Attack the examples at the positions `batch`, and put what was found into the result."""
+    victim, eps, norm = evaluation.victim, evaluation.eps, evaluation.norm
+    xp = array_module(evaluation.x)
+    at = xp.asarray(batch)
+    images, labels, index = evaluation.x[at], evaluation.y[at], evaluation.index[at]
+    counters = COST_FIELDS[1:]
+    before, begun = [getattr(victim, name) for name in counters], time.perf_counter()
+    attacked = attack(victim, images, labels, eps=eps, norm=norm, seed=evaluation.seed, index=index)
     result.seconds += time.perf_counter() - begun
-    for name, count in zip(COSTS[1:], before, strict=True):
+    for name, count in zip(counters, before, strict=True):
         setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
     if getattr(attacked, "shape", None) != images.shape:
         raise ValueError(f"an attack must return points of shape {images.shape}")
@@ -123,17 +203,17 @@ def _attack(
     if not victim.lo - slack <= least <= most <= victim.hi + slack:
         raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
     distance = to_host(lengths(attacked.astype(xp.float64) - images, norm))
-    distance[_right(victim, attacked, labels, len(places))] = np.inf
-    right = distance > eps + slack
-    rounded = _on_8_bits(victim, attacked, images, eps if norm == "linf" else None)
-    result.right[places] = right
-    result.right_rounded[places] = right | _right(victim, rounded, labels, len(places))
-    result.distance[places] = distance
-    result.done[places] = True
+    distance[_correct(victim, attacked, labels, len(batch))] = np.inf
+    robust = distance > eps + slack
+    rounded = _round_to_8_bits(victim, attacked, images, eps if norm == "linf" else None)
+    result.robust[batch] = robust
+    result.robust_8bit[batch] = robust | _correct(victim, rounded, labels, len(batch))
+    result.distance[batch] = distance
+    result.attacked[batch] = True
 
 
-def _on_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> Array:
-    """The nearest images of 256 levels; of those, within eps in L∞ if there are any there."""
+def _round_to_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> Array:
+    """The nearest images of 256 levels; with eps, the nearest within the L∞ ball if it has any."""
     xp, level = array_module(x), (victim.hi - victim.lo) / 255
     levels = xp.rint((attacked.astype(xp.float64) - victim.lo) / level)
     if eps is not None:
@@ -143,27 +223,27 @@ def _on_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> 
     return inside(victim.lo + level * levels, x, victim.lo, victim.hi)
 
 
-def _right(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
-    """Which answers are right. Passes that judge are not counted: they belong to no attack."""
-    judge = Victim(victim.model, lo=victim.lo, hi=victim.hi)
+def _correct(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
+    """Which examples are classified correctly. These passes are not counted as an attack's."""
+    uncounted = Victim(victim.model, lo=victim.lo, hi=victim.hi)
     found = [np.zeros(0, dtype=bool)]
     for start in range(0, len(x), batch_size):
-        z, _ = judge(x[start : start + batch_size])
+        z, _ = uncounted(x[start : start + batch_size])
         found.append(to_host(z.argmax(axis=1) == y[start : start + batch_size]))
     return np.concatenate(found)
 
 
 def _describe(attack: Attack) -> str:
-    """An attack's name and settings, as far as they can be told."""
-    given = ""
+    """The name of an attack's function and its options, to recognize it in a state file."""
+    options = ""
     while isinstance(attack, partial):
-        given = f"{sorted(attack.keywords.items())}{given}"
+        options = f"{sorted(attack.keywords.items())}{options}"
         attack = attack.func
-    return f"{attack.__qualname__}{given}" if hasattr(attack, "__qualname__") else repr(attack)
+    return f"{attack.__qualname__}{options}" if hasattr(attack, "__qualname__") else repr(attack)
 
 
 def _checksum(x: Array, y: Array, index: Array) -> str:
-    """Of images, labels and places: a file of results belongs to these alone."""
+    """Of examples, labels and indices: a state file belongs to these only."""
     digest = hashlib.sha256()
     for array in (x, y, index):
         digest.update(np.ascontiguousarray(to_host(array)).tobytes())
@@ -171,41 +251,56 @@ def _checksum(x: Array, y: Array, index: Array) -> str:
 
 
 def _save(path: str | Path, report: Report) -> None:
-    arrays, costs = {"clean": report.clean, "probe": report.probe}, {}
+    arrays, costs = {"correct": report.correct, "fingerprint": report.fingerprint}, {}
     for name, result in report.results.items():
-        arrays |= {f"{name}/{field}": getattr(result, field) for field in ARRAYS}
-        costs[name] = {field: getattr(result, field) for field in COSTS}
+        arrays |= {f"{name}/{field}": getattr(result, field) for field in ARRAY_FIELDS}
+        costs[name] = {field: getattr(result, field) for field in COST_FIELDS}
     metadata = {"settings": report.settings, "warnings": report.warnings, "costs": costs}
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
 
 
-def _load(path: str | Path | None, settings: dict[str, Any], probe: np.ndarray) -> Report | None:
+def _load(
+    path: str | Path | None, settings: dict[str, Any], fingerprint: np.ndarray
+) -> Report | None:
+    """The report in a state file; None where there is no file. Raises ValueError for a file that
+    is not the state of this evaluation."""
     if path is None or not Path(path).exists():
         return None
-    arrays, metadata = state.load(path)
-    found = metadata.get("settings")
-    if found is None:
-        raise ValueError(f"{path} is no evaluation")
+    arrays, metadata = state.load_arrays(path)
+    saved = metadata.get("settings")
+    if saved is None:
+        raise ValueError(f"{path} is not the state of an evaluation")
+    arrays = {_current_name(name): array for name, array in arrays.items()}
+    if "chain" in saved:  # written by an earlier version
+        saved["sequential"] = saved.pop("chain")
     for name, value in settings.items():
-        if found.get(name) != value:
-            about = _tell_apart(name, found.get(name), value)
-            raise ValueError(f"{path} belongs to another evaluation: {about}")
-    steady = not any(line.startswith(masking.NOISY) for line in metadata["warnings"])
-    scale = 1e-3 * float(np.abs(probe).max()) if probe.size else 0.0
-    kept = arrays["probe"]
-    if steady and (kept.shape != probe.shape or not np.allclose(kept, probe, 1e-3, scale)):
-        raise ValueError(f"{path} belongs to another evaluation: the victim's scores are not its")
+        if saved.get(name) != value:
+            difference = _difference(name, saved.get(name), value)
+            raise ValueError(f"{path} belongs to another evaluation: {difference}")
+    known = arrays["fingerprint"]
+    if not any(line.startswith(masking.NOISY) for line in metadata["warnings"]):
+        tolerance = 1e-3 * float(np.abs(fingerprint).max()) if fingerprint.size else 0.0
+        same_shape = known.shape == fingerprint.shape
+        if not (same_shape and np.allclose(known, fingerprint, rtol=1e-3, atol=tolerance)):
+            raise ValueError(f"{path} belongs to another evaluation: the victim's scores differ")
     results = {}
     for name, costs in metadata["costs"].items():
-        own: dict[str, Any] = {field: arrays[f"{name}/{field}"] for field in ARRAYS}
-        results[name] = Result(**own, **costs)
-    return Report(arrays["clean"], results, found, metadata["warnings"], kept)
+        fields: dict[str, Any] = {field: arrays[f"{name}/{field}"] for field in ARRAY_FIELDS}
+        results[name] = Result(**fields, **costs)
+    return Report(arrays["correct"], results, saved, metadata["warnings"], known)
 
 
-def _tell_apart(name: str, was: Any, now: Any) -> str:
+def _current_name(name: str) -> str:
+    """The name of an array, "correct" or "attack/robust", from that in any version's file."""
+    attack, slash, field = name.rpartition("/")
+    return f"{attack}{slash}{OLD_FIELDS.get(field, field)}"
+
+
+def _difference(name: str, saved: Any, expected: Any) -> str:
+    """What to say of a setting that is not the one in the state file."""
     if name == "images":
-        return "its images and labels are not these"
-    if name == "attacks" and was is not None:
-        one, other = ", ".join(was), ", ".join(now)
-        return f"its attacks are {one}, not {other}" if one != other else "its attacks differ"
-    return f"its {name} is {was}, not {now}"
+        return "its examples or labels differ"
+    if name == "attacks" and saved is not None:
+        old, new = ", ".join(saved), ", ".join(expected)
+        return f"its attacks are {old}, not {new}" if old != new else "its attacks differ"
+    return f"its {name} is {saved}, not {expected}"

@@ -1,4 +1,4 @@
-"""Attacks by name, all called as attack(victim, x, y, eps=, norm=, seed=, index=)."""
+"""Attacks by name; all are called as attack(victim, x, y, eps=, norm=, seed=, index=)."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ from . import masking
 
 
 def _fab(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
-    """FAB without a radius: distances are not cut off where the accuracy is known."""
+    """FAB without a radius: points beyond eps count for the distances."""
     return fab(victim, x, y, **options)
 
 
@@ -49,8 +49,8 @@ ONLY = {"cw": "l2", "cw-linf": "linf"}
 def choose(
     attacks: str | Sequence[str] | Mapping[str, Attack], norm: str
 ) -> tuple[dict[str, Attack], bool]:
-    """The attacks, by name, that a name, several names or a mapping stand for; and whether each
-    gets only what those before it have left. Raises ValueError for unknown names, and for attacks
+    """The attacks by name; and whether they are sequential: whether each attacks only the examples
+    that are robust against those before it. Raises ValueError for unknown names, and for attacks
     that are not for this norm."""
     if isinstance(attacks, Mapping):
         return dict(attacks), False
@@ -61,7 +61,7 @@ def choose(
         return stages(names[0].partition("-")[2] or "standard"), True
     for name in names:
         if name not in ATTACKS:
-            reason = "stands alone" if name in LISTS else "is unknown"
+            reason = "cannot be combined with others" if name in LISTS else "is unknown"
             known = f"{', '.join(LISTS)}, or some of {', '.join(ATTACKS)}"
             raise ValueError(f"attack {name!r} {reason}; there are {known}")
         if ONLY.get(name, norm) != norm:

@@ -1,4 +1,4 @@
-"""Pictures of a training run: how it went, what an attack does, what the latent space is like.
+"""Pictures of a training run: loss and accuracies, attacked images, and the latent space.
 
 Matplotlib is imported where it draws.
 """
@@ -9,25 +9,47 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import _labels, angles, plane, simplex_angle
-from .pictures import _figure, _save
+from .figures import new_figure, save_figure
+from .geometry import class_indices, pairwise_angles, project_to_plane, simplex_angle
 
-ACCURACIES = {  # of a row of `fit`: the label and the colour of its curve
-    "train": ("training images, as learned from", "0.6"),
+__all__ = ["plot_attacks", "plot_history", "plot_latent_space"]
+
+ACCURACIES = {  # key in a row of the history: label and colour of its curve
+    "train": ("training images, in training", "0.6"),
     "clean": ("held out, clean", "tab:blue"),
     "robust": ("held out, attacked", "tab:red"),
 }
 
 
-def curves(path: str | Path, history: Sequence[Mapping[str, float]], title: str = "") -> None:
-    """The loss (left) and the accuracies in percent (right) over the epochs.
+def plot_history(
+    history: Sequence[Mapping[str, float]], path: str | Path, *, title: str = ""
+) -> None:
+    """Draw the training loss (left) and the accuracies (right) over the epochs.
 
-    history: rows as `fit` returns them, with epoch, loss and train, and with clean and robust
-    where there was something held out; accuracies are shares. Raises ValueError for no rows.
+    Parameters
+    ----------
+    history : list of dict
+        A row for each epoch, as `fit` returns them: epoch, loss and train (accuracy), and clean and
+        robust where images were held out. Accuracies are in [0, 1].
+    path : str or Path
+        PNG file to write.
+    title : str
+        Title of the picture.
+
+    Raises
+    ------
+    ValueError
+        For a history without rows.
+
+    Examples
+    --------
+    >>> from tinyproto.evaluation.training_pictures import plot_history
+    >>> rows = [{"epoch": e, "loss": 1 / e, "train": 1 - 1 / e} for e in (1, 2, 3)]
+    >>> plot_history(rows, "curves.png")
     """
     if not history:
         raise ValueError("history must have a row for one epoch or more, not none")
-    figure, (left, right) = _figure(2, width=5.2, height=4.2)
+    figure, (left, right) = new_figure(2, width=5.2, height=4.2)
     style: dict[str, Any] = {"linewidth": 1.8, "markersize": 4}
     if len(history) <= 30:
         style["marker"] = "o"
@@ -38,10 +60,10 @@ def curves(path: str | Path, history: Sequence[Mapping[str, float]], title: str 
         rows = [row for row in history if key in row]
         if rows:
             label = f"{label}: {rows[-1][key]:.1%} at the end"
-            shares = [100 * row[key] for row in rows]
-            right.plot([row["epoch"] for row in rows], shares, color=colour, label=label, **style)
+            values = [100 * row[key] for row in rows]
+            right.plot([row["epoch"] for row in rows], values, color=colour, label=label, **style)
     right.set(title="accuracy in %", xlabel="epoch")
-    right.set_ylim(0, 1.35 * right.get_ylim()[1])  # the legend has its place above the curves
+    right.set_ylim(0, 1.35 * right.get_ylim()[1])  # leaves room for the legend above the curves
     right.set_yticks([tick for tick in right.get_yticks() if tick <= 100])
     right.legend(loc="upper left", fontsize=9, frameon=False)
     for axis in (left, right):
@@ -50,40 +72,76 @@ def curves(path: str | Path, history: Sequence[Mapping[str, float]], title: str 
         axis.grid(color="0.92")
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def attacks(
-    path: str | Path,
+def plot_attacks(
     images: np.ndarray,
     attacked: np.ndarray,
-    truth: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
+    path: str | Path,
+    *,
+    labels: np.ndarray,
+    clean_predictions: np.ndarray,
+    attacked_predictions: np.ndarray,
     class_names: Sequence[str],
     eps: float,
     title: str = "",
 ) -> None:
-    """A column for each image: clean, the difference at full contrast, attacked.
+    """Draw images before and after an attack, and the difference between them.
 
-    images, attacked: (n, H, W, 3) in [0, 1]; 6 to 8 fill a page. truth, before, after: (n,), the
-    class and the answers to the clean and to the attacked image, indices of `class_names`; they
-    stand above and below, a wrong answer in red. eps: the radius, in units of the images. The
-    difference is drawn about grey, so that its largest value in any image is black or white.
-    Raises ValueError for arrays that do not belong together.
+    Parameters
+    ----------
+    images, attacked : array (n, H, W, 3)
+        Images in [0, 1] before and after the attack, a column each; 6 to 8 fill a page.
+    path : str or Path
+        PNG file to write.
+    labels : array (n,)
+        True classes, as indices of `class_names`.
+    clean_predictions, attacked_predictions : array (n,)
+        Classes predicted before and after the attack; a wrong one is written in red.
+    class_names : list of str
+        Names of the classes.
+    eps : float
+        Radius of the attack, in the units of the images.
+    title : str
+        Title of the picture.
+
+    Raises
+    ------
+    ValueError
+        For arrays whose shapes or labels do not match.
+
+    Notes
+    -----
+    A difference of 0 is drawn grey; the largest difference in any image is black or white.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.training_pictures import plot_attacks
+    >>> images = np.random.default_rng(0).random((1, 4, 4, 3))
+    >>> plot_attacks(
+    ...     images, 1 - images, "attacks.png", labels=[0], clean_predictions=[0],
+    ...     attacked_predictions=[1], class_names=["cat", "dog"], eps=1.0,
+    ... )
     """
     x, moved = np.asarray(images, dtype=np.float64), np.asarray(attacked, dtype=np.float64)
     if x.ndim != 4 or x.shape[3] != 3 or not len(x) or moved.shape != x.shape:
         raise ValueError(
             f"images and attacked must both be (n, H, W, 3), not {x.shape} and {moved.shape}"
         )
-    for name, answers in (("truth", truth), ("before", before), ("after", after)):
-        _labels(answers, len(x), len(class_names), name)
+    classes = {
+        "labels": labels,
+        "clean_predictions": clean_predictions,
+        "attacked_predictions": attacked_predictions,
+    }
+    for name, indices in classes.items():
+        class_indices(indices, len(x), len(class_names), name)
     difference = moved - x
-    reach = float(np.abs(difference).max()) or eps
+    largest = float(np.abs(difference).max()) or eps
     rows = {
         "clean": x,
-        f"difference\n× {0.5 / reach:.3g}\n(grey is 0)": 0.5 + 0.5 * difference / reach,
+        f"difference\n× {0.5 / largest:.3g}\n(grey is 0)": 0.5 + 0.5 * difference / largest,
         f"attacked\nε = {_radius(eps)}": moved,
     }
     from matplotlib.figure import Figure
@@ -97,46 +155,75 @@ def attacks(
             for spine in axis.spines.values():
                 spine.set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11, labelpad=8)
-    for line, answers in ((axes[0], before), (axes[2], after)):
-        _beside(line[0], "answer", 0.0, "top")
-        for axis, answer, right in zip(line, answers, truth, strict=True):
-            colour, weight = ("black", "normal") if answer == right else ("tab:red", "bold")
-            axis.set_xlabel(class_names[int(answer)], color=colour, weight=weight, fontsize=11)
-    _beside(axes[0][0], "truth", 1.0, "bottom")
-    for axis, right in zip(axes[0], truth, strict=True):
-        axis.set_title(class_names[int(right)], fontsize=11)
+    for line, predictions in ((axes[0], clean_predictions), (axes[2], attacked_predictions)):
+        _label_row(line[0], "predicted", 0.0, "top")
+        for axis, predicted, true in zip(line, predictions, labels, strict=True):
+            colour, weight = ("black", "normal") if predicted == true else ("tab:red", "bold")
+            axis.set_xlabel(class_names[int(predicted)], color=colour, weight=weight, fontsize=11)
+    _label_row(axes[0][0], "true class", 1.0, "bottom")
+    for axis, true in zip(axes[0], labels, strict=True):
+        axis.set_title(class_names[int(true)], fontsize=11)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def latent(
-    path: str | Path,
+def plot_latent_space(
     features: np.ndarray,
     labels: np.ndarray,
     prototypes: np.ndarray,
+    path: str | Path,
+    *,
     class_names: Sequence[str],
     title: str = "",
 ) -> None:
-    """Features (dots) and prototypes (stars) in the plane of `geometry.plane`, and the angles
-    between prototypes beside it.
+    """Draw features and prototypes in a plane (left), and the angles between prototypes (right).
 
-    features (N, d), labels (N,); prototypes (M, d), M ≥ 2, of the classes named, in this order, or
-    what stands for them: class means, or the weights of a linear head. What looks near in the
-    plane need not be; the angles are those in the whole space. They are drawn white where they are
-    those of a regular simplex, red where they are smaller, blue where they are larger.
-    Raises ValueError for shapes that do not belong together.
+    Parameters
+    ----------
+    features : array (N, d)
+        Features, drawn as dots.
+    labels : array (N,)
+        Classes of the features, as indices of `class_names`.
+    prototypes : array (M, d)
+        A vector for each class, drawn as a star: prototypes, class means, or the weights of a
+        linear head; M ≥ 2.
+    path : str or Path
+        PNG file to write.
+    class_names : list of str
+        Names of the M classes.
+    title : str
+        Title of the picture.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not match.
+
+    Notes
+    -----
+    The plane is that of `geometry.project_to_plane`: points that are close in it need not be close
+    in the whole space. The angles are those in the whole space: white for the angle of a regular
+    simplex, red for smaller, blue for larger angles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.training_pictures import plot_latent_space
+    >>> features = np.random.default_rng(0).normal(size=(20, 4))
+    >>> labels = np.arange(20) % 3
+    >>> plot_latent_space(features, labels, np.eye(3, 4), "latent.png", class_names=["a", "b", "c"])
     """
     if len(prototypes) < 2 or len(class_names) != len(prototypes):
         raise ValueError(
             "there must be a prototype for each class, and two or more, not "
             f"{len(prototypes)} for {len(class_names)} classes"
         )
-    y = _labels(labels, len(features), len(prototypes))
-    dots, stars, share = plane(features, prototypes)
-    between = angles(prototypes)
+    y = class_indices(labels, len(features), len(prototypes))
+    dots, stars, explained = project_to_plane(features, prototypes)
+    angles = pairwise_angles(prototypes)
     colours = _colours(len(stars))
     few = len(stars) <= 20
-    figure, (left, right) = _figure(2, width=6.0, height=5.8)
+    figure, (left, right) = new_figure(2, width=6.0, height=5.8)
 
     left.scatter(*dots.T, s=11, c=colours[y], alpha=0.65, linewidths=0)
     left.scatter(
@@ -147,36 +234,37 @@ def latent(
         _name_stars(left, stars, class_names)
     drawn = np.concatenate([dots, stars])
     low, high = drawn.min(axis=0), drawn.max(axis=0)
-    reach = 0.66 * float((high - low).max())  # a square, with room for names at its edge
-    (across, up) = (low + high) / 2
-    left.set(xlim=(across - reach, across + reach), ylim=(up - reach, up + reach), aspect="equal")
+    half = 0.66 * float((high - low).max())  # a square, with room for names at its edge
+    middle = (low + high) / 2
+    left.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
     left.tick_params(labelsize=8, colors="0.5")
     for spine in left.spines.values():
         spine.set_color("0.8")
     left.set_title(f"{len(dots):,} test images (dots) and the prototypes (stars)", fontsize=11)
     left.set_xlabel(
-        f"this plane shows {share:.0%} of the features' variance;\n"
-        "what is near in it need not be: compare the angles",
+        f"this plane shows {explained:.0%} of the features' variance;\n"
+        "points close in it need not be close: see the angles",
         fontsize=10,
     )
 
-    _angle_matrix(right, between, class_names)
+    _draw_angles(right, angles, class_names)
     if few:
         for label, colour in zip(right.get_yticklabels(), colours, strict=True):
             label.set_bbox({"facecolor": (*colour[:3], 0.45), "edgecolor": "none", "pad": 1.5})
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _angle_matrix(axis: Any, between: np.ndarray, class_names: Sequence[str]) -> None:
+def _draw_angles(axis: Any, angles: np.ndarray, class_names: Sequence[str]) -> None:
+    """The matrix of angles, with numbers for up to 12 classes."""
     from matplotlib.colors import TwoSlopeNorm
 
-    count, regular = len(between), simplex_angle(len(between))
-    off = between[~np.eye(count, dtype=bool)]
-    reach = max(5.0, float(np.abs(off - regular).max()))  # rounding is to look like nothing
-    shown = np.where(np.eye(count, dtype=bool), np.nan, between)
+    count, regular = len(angles), simplex_angle(len(angles))
+    between = angles[~np.eye(count, dtype=bool)]
+    scale = max(5.0, float(np.abs(between - regular).max()))  # rounding errors stay white
+    without_diagonal = np.where(np.eye(count, dtype=bool), np.nan, angles)
     picture = axis.imshow(
-        shown, cmap="RdBu", norm=TwoSlopeNorm(regular, regular - reach, regular + reach)
+        without_diagonal, cmap="RdBu", norm=TwoSlopeNorm(regular, regular - scale, regular + scale)
     )
     axis.set_facecolor("0.9")  # the diagonal
     axis.figure.colorbar(picture, ax=axis, shrink=0.75, label="angle in degrees")
@@ -187,20 +275,20 @@ def _angle_matrix(axis: Any, between: np.ndarray, class_names: Sequence[str]) ->
         axis.set_yticks(np.arange(count), class_names, fontsize=9)
     if count <= 12:
         for row, column in zip(*np.nonzero(~np.eye(count, dtype=bool)), strict=True):
-            angle = between[row, column]
-            colour = "white" if abs(angle - regular) > 0.65 * reach else "black"
+            angle = angles[row, column]
+            colour = "white" if abs(angle - regular) > 0.65 * scale else "black"
             axis.text(
                 column, row, f"{angle:.0f}", ha="center", va="center", fontsize=9, color=colour
             )
     axis.set_xlabel(
-        f"here {off.min():.1f}° to {off.max():.1f}°;  in a regular simplex of {count} (white)\n"
-        f"all are arccos(−1/{count - 1}) = {regular:.1f}°",
+        f"here {between.min():.1f}° to {between.max():.1f}°;  "
+        f"in a regular simplex of {count} (white)\nall are arccos(−1/{count - 1}) = {regular:.1f}°",
         fontsize=10,
     )
 
 
 def _name_stars(axis: Any, stars: np.ndarray, class_names: Sequence[str]) -> None:
-    """Names beside the stars, on the side away from the middle of them."""
+    """Names beside the stars, on the side away from their centre."""
     from matplotlib.patheffects import withStroke
 
     out = stars - stars.mean(axis=0)
@@ -214,8 +302,8 @@ def _name_stars(axis: Any, stars: np.ndarray, class_names: Sequence[str]) -> Non
         )  # fmt: skip
 
 
-def _beside(axis: Any, text: str, height: float, side: str) -> None:
-    """A grey word to the left of an axis, level with what stands above or below it."""
+def _label_row(axis: Any, text: str, height: float, side: str) -> None:
+    """A grey label to the left of an axis, level with the text above or below it."""
     axis.annotate(
         text, (0, height), (-8, 6 if side == "bottom" else -5), textcoords="offset points",
         xycoords="axes fraction", ha="right", va=side, fontsize=10, color="0.45",
@@ -223,8 +311,7 @@ def _beside(axis: Any, text: str, height: float, side: str) -> None:
 
 
 def _colours(classes: int) -> np.ndarray:
-    """RGBA for each class: ten that are easy to tell apart, twenty that are not so easy, else
-    hues that go round as classes do."""
+    """RGBA for each class: Matplotlib's ten or twenty distinct colours, or hues for more."""
     from matplotlib import colormaps
 
     if classes <= 20:
@@ -233,7 +320,7 @@ def _colours(classes: int) -> np.ndarray:
 
 
 def _radius(eps: float) -> str:
-    """8/255 as it is written, and other radii as numbers."""
+    """A radius as text: a multiple of 1/255 as "8/255", others as a number."""
     steps = eps * 255
     whole = abs(steps - round(steps)) < 1e-6 * max(steps, 1) and round(steps) > 0
     return f"{round(steps)}/255" if whole else f"{eps:.3g}"

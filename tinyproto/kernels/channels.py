@@ -123,8 +123,8 @@ def relu_backward(i, t, T, y, dy, dx):
 
 
 for _kernel in (
-    channel_sums, channel_moments, channel_affine, channel_affine_backward, batch_norm_backward_reduce,
-    batch_norm_backward,
+    channel_sums, channel_moments, channel_affine, channel_affine_backward,
+    batch_norm_backward_reduce, batch_norm_backward,
 ):  # fmt: skip
     _kernel.in_vectors = "tinyproto.cpu.channels"
 

@@ -164,6 +164,10 @@ BUILDERS: dict[str, Callable[..., Network]] = {
 """The builders by name, which is "kind" in a network's settings."""
 
 
+RENAMED = {"start": "init"}
+"""Settings in files that an earlier version saved, and their names now."""
+
+
 def from_settings(settings: Any, source: str = "settings") -> Network:
     """Build a network from the settings of another one.
 
@@ -190,12 +194,12 @@ def from_settings(settings: Any, source: str = "settings") -> Network:
     >>> from_settings(compact_cnn(7).settings).settings["classes"]
     7
     """
-    known = settings if isinstance(settings, dict) else {}
+    known: dict[str, Any] = settings if isinstance(settings, dict) else {}
     builder = BUILDERS.get(str(known.get("kind")))
     if builder is None:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
     try:
-        return builder(**{k: v for k, v in known.items() if k != "kind"})
+        return builder(**{RENAMED.get(k, k): v for k, v in known.items() if k != "kind"})
     except TypeError as error:
         raise ValueError(f"{source} holds unknown settings: {error}") from None
 

@@ -41,7 +41,7 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in network.settings.items()
     }
-    state.save(path, parameters.flatten(network.params), {"network": settings, **metadata})
+    state.save_arrays(parameters.flatten(network.params), path, {"network": settings, **metadata})
 
 
 def load(path: str | Path, xp: ModuleType = np) -> Network:
@@ -71,7 +71,7 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     >>> networks.load("model.npz").settings["depth"]
     10
     """
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     network = from_settings(metadata.get("network"), str(path))
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)

@@ -1,5 +1,43 @@
-"""Prototype learning: the winner-take-all networks, and what can be known of them exactly."""
+"""Prototype learning: winner-take-all networks, what can be computed exactly about them, detection
+of outliers, and the prototypes of DPNP."""
 
+from .base import WinnerTakeAll
+from .certificate import exact_radius
+from .detection import SCORES, Detector, auroc, fpr_at_tpr, roc_curve
+from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
+from .equivalence import (
+    centre_distances,
+    euclidean_to_inner_product,
+    inner_product_to_euclidean,
+)
+from .kmeans import kmeans, kmeans_plus_plus
+from .presets import ACCURATE, AUTHORS
+from .storage import load, save
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
-__all__ = ["EDWTA", "IPWTA", "PlusMinusEDWTA"]
+__all__ = [
+    "ACCURATE",
+    "AUTHORS",
+    "EDWTA",
+    "IPWTA",
+    "SCORES",
+    "Detector",
+    "PlusMinusEDWTA",
+    "PrototypeHead",
+    "WinnerTakeAll",
+    "alignment",
+    "auroc",
+    "centre_distances",
+    "euclidean_to_inner_product",
+    "exact_radius",
+    "fpr_at_tpr",
+    "inner_product_to_euclidean",
+    "kmeans",
+    "kmeans_plus_plus",
+    "load",
+    "nearest_rival",
+    "repulsion",
+    "roc_curve",
+    "save",
+    "simplex",
+]

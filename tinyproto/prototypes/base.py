@@ -1,89 +1,112 @@
-"""What the three winner-take-all networks share: the competition, its loss, and how they learn.
+"""What the three winner-take-all networks share: the competition, its loss, training, prediction.
 
-K neurons for each class compete; the winner's class is the answer. The competitive cross-entropy of
-±ED-WTA (arXiv 2008.08750) is
+K neurons of each class compete, and the network predicts the class of the neuron with the largest
+score o. The competitive cross-entropy of ±ED-WTA (arXiv 2008.08750) for a sample of class y is
 
-    q = softmax(o)     τₖ = qₖ / Σ_{m of class y} q_m for neurons of the class y, else 0
+    q = softmax(o)     τₖ = qₖ / Σ_{m of class y} q_m for the neurons of class y, else 0
     E = −log Σ_{m of class y} q_m        ∂E/∂oₖ = qₖ − τₖ
 
-because log Σ_m e^{o_m} gives qₖ and log Σ_{own} e^{o_m} gives the softmax over the own class, τₖ.
-What a neuron computes, and how its prototypes move, stands in `winner_take_all.py`.
+The gradient follows from E = log Σ_m e^{o_m} − log Σ_{m of class y} e^{o_m}: the derivative of the
+first term is the softmax over all neurons, q, and that of the second is the softmax over the
+neurons of class y, τ. How each network computes o and updates its prototypes is derived in
+`winner_take_all.py`.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 
-from ..backend import device as devices
-from ..backend.device import Array, array_module, to_host
+from ..backend.device import Array, array_module, select_device, to_device, to_host
 from ..kernels.winner_take_all import competitive_softmax
 from ..random import permutation
-from .estimator import Classifier, check_labels, check_samples
+from .estimator import Classifier
+from .validation import check_samples, encode_targets, is_integer
 
 Callback = Callable[["WinnerTakeAll", int, float], Any]
 Augment = Callable[[Array, int], Array]
 
 
+@dataclass(eq=False, repr=False)
 class WinnerTakeAll(Classifier):
-    """What the three networks share. Use one of its subclasses.
+    """Base class of `IPWTA`, `EDWTA` and `PlusMinusEDWTA`; use one of these.
 
     Parameters
     ----------
-    prototypes_per_class: K, neurons of each class.
-    epochs: passes of `fit` over the data.
-    batch_size: 1 is the authors' online rule. A larger mini-batch sums the updates of its samples,
-        all taken at the same prototypes.
-    learning_rate: α, per sample. schedule: "exponential" multiplies all rates by `decay` after
-        each epoch, "cosine" lowers them to 0 along half a cosine.
-    beta, beta_learning_rate: β at the start and its rate α_β; β stays above `BETA_FLOOR`.
-    init: "random" (uniform in ± `init_scale`); "kmeans", the K centres of each class, `spread` of
-        the way from its mean; or "class-mean", that mean with the random start added.
-    dtype: "float32" or "float64". device: "cpu" or "cuda". random_state: the seed, an integer.
+    prototypes_per_class : int, default 6
+        K, the number of neurons of each class.
+    epochs : int, default 49
+        Passes of `fit` over the data.
+    batch_size : int, default 1
+        1 is the paper's online rule, an update after every sample. A larger mini-batch sums the
+        updates of its samples, all computed from the same prototypes.
+    learning_rate : float, default 0.01
+        α, for one sample.
+    schedule : {"exponential", "cosine"}
+        All learning rates times `decay` after each epoch, or lowered to 0 along half a cosine.
+    decay : float, default 0.95
+        The factor of the exponential schedule.
+    beta : float, default 1.0
+        The initial β, which scales the scores; `IPWTA` has none.
+    beta_learning_rate : float, default 1e-4
+        α_β, the learning rate of β; β never falls below `BETA_FLOOR`.
+    init : {"random", "kmeans", "class-mean"}
+        The initial prototypes: uniform in ± `init_scale`; the K k-means centres of each class;
+        or the mean of each class with such uniform numbers added.
+    init_scale : float, default 0.01
+        The half width of the uniform distribution.
+    init_spread : float, default 1.0
+        Between 0 and 1: the k-means centres start this fraction of the way from the mean of their
+        class to where k-means found them.
+    dtype : {"float32", "float64"}
+        The precision of the arithmetic.
+    device : {"cpu", "cuda"}
+        Where the network is trained and used.
+    random_state : int, default 0
+        The seed of all random numbers.
 
-    Attributes, after `fit`
-    -----------------------
-    classes_ (C,); prototype_labels_ (C K,), the class of each neuron; n_features_in_; beta_;
-    loss_, the mean E of the last epoch's samples, each before its own update; n_epochs_.
+    Attributes
+    ----------
+    classes_ : array (C,)
+        The class labels. (All attributes are set by `fit`.)
+    prototype_labels_ : array (C K,)
+        The class of each neuron.
+    n_features_in_ : int
+        d, the number of features.
+    beta_ : float
+        The learned β.
+    loss_ : float
+        The mean of E over the samples of the last epoch, each before its own update.
+    n_epochs_ : int
+        Epochs since the prototypes were initialized.
+
+    Examples
+    --------
+    >>> from tinyproto.prototypes import IPWTA, WinnerTakeAll
+    >>> isinstance(IPWTA(epochs=5), WinnerTakeAll)
+    True
     """
 
     BETA_FLOOR = 1e-3
-    _arrays: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        prototypes_per_class: int = 6,
-        *,
-        epochs: int = 49,
-        batch_size: int = 1,
-        learning_rate: float = 0.01,
-        schedule: str = "exponential",
-        decay: float = 0.95,
-        beta: float = 1.0,
-        beta_learning_rate: float = 1e-4,
-        init: str = "random",
-        init_scale: float = 0.01,
-        spread: float = 1.0,
-        dtype: str = "float32",
-        device: str = "cpu",
-        random_state: int = 0,
-    ):
-        self.prototypes_per_class = prototypes_per_class
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
-        self.beta = beta
-        self.beta_learning_rate = beta_learning_rate
-        self.init = init
-        self.init_scale = init_scale
-        self.spread = spread
-        self.dtype = dtype
-        self.device = device
-        self.random_state = random_state
+    prototypes_per_class: int = 6
+    _: KW_ONLY
+    epochs: int = 49
+    batch_size: int = 1
+    learning_rate: float = 0.01
+    schedule: str = "exponential"
+    decay: float = 0.95
+    beta: float = 1.0
+    beta_learning_rate: float = 1e-4
+    init: str = "random"
+    init_scale: float = 0.01
+    init_spread: float = 1.0
+    dtype: str = "float32"
+    device: str = "cpu"
+    random_state: int = 0
 
     _learns_beta = True
 
@@ -93,33 +116,33 @@ class WinnerTakeAll(Classifier):
 
     @property
     def beta_(self) -> float:
-        """β as it stands; 1 where the network has none."""
+        """The current β; 1 where the network has none."""
         return float(self._beta[0])
 
-    # What a subclass says of its neurons: o = beta × gap(x).
+    # What a subclass defines. Scores are o = β × unscaled score.
 
-    def _start(self, x: Array, label: Array) -> None:
+    def _initialize(self, x: Array, label: Array) -> None:
         raise NotImplementedError
 
-    def _gap(self, x: Array) -> Array:
+    def _unscaled_scores(self, x: Array) -> Array:
         raise NotImplementedError
 
     def _online(self, *arguments: Any) -> None:
         raise NotImplementedError
 
-    def _move(self, x: Array, residual: Array, rate: Array) -> None:
+    def _update_prototypes(self, x: Array, residual: Array, rate: Array) -> None:
         raise NotImplementedError
 
-    def _slope(self, x: Array, neuron: Array) -> Array:
-        """∂o/∂x of one neuron a sample: (N, d) for x (N, d) and neuron (N,)."""
+    def _score_gradient(self, x: Array, neuron: Array) -> Array:
+        """∂o/∂x of one neuron for each sample: (N, d) for x (N, d) and neuron (N,)."""
         raise NotImplementedError
 
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
-        """A (neurons, d) and b (neurons,), float64: oₖ = Aₖ·x + bₖ, up to a term that all neurons
-        share and that changes no winner."""
+        """A (C K, d) and b (C K,) in float64 with oₖ = Aₖ·x + bₖ, up to a term that all neurons
+        share, which changes no winner."""
         raise NotImplementedError
 
-    # Learning.
+    # Training.
 
     def fit(
         self,
@@ -129,98 +152,104 @@ class WinnerTakeAll(Classifier):
         augment: Augment | None = None,
         callback: Callback | None = None,
     ) -> Self:
-        """Learn from X (N, d) and the labels y (N,).
+        """Initialize the prototypes and train for `epochs` epochs.
 
-        `augment(x, epoch)` returns the samples of that epoch, same shape; `callback(model, epoch,
-        loss)` is called after each epoch, counted from 1. Raises ValueError for a bad argument or
-        input, in one line that names it.
+        Parameters
+        ----------
+        X : array (N, d)
+            The samples.
+        y : array (N,)
+            Their labels: integers, booleans or strings.
+        augment : callable, optional
+            augment(x, epoch) returns the samples of that epoch, of the same shape; epochs are
+            counted from 0.
+        callback : callable, optional
+            callback(network, epoch, loss) is called after each epoch, counted from 1.
+
+        Returns
+        -------
+        WinnerTakeAll
+            The network itself.
+
+        Raises
+        ------
+        ValueError
+            For a bad parameter or bad data, which the message names.
         """
-        x, label = self._begin(X, y, None)
+        x, label = self._prepare_fit(X, y, None)
+        seed, xp = self.random_state, self._xp
         for epoch in range(self.epochs):
-            order = permutation(
-                len(x), seed=self.random_state, stream="shuffle", epoch=epoch, xp=self._xp
-            )
-            seen = x if augment is None else self._xp.asarray(augment(x, epoch), dtype=x.dtype)
-            self._pass(seen, label, order, self._factor(epoch))
+            order = permutation(len(x), seed=seed, stream="shuffle", epoch=epoch, xp=xp)
+            samples = x if augment is None else xp.asarray(augment(x, epoch), dtype=x.dtype)
+            self._run_epoch(samples, label, order, self._learning_rate_factor(epoch))
             self.n_epochs_ = epoch + 1
             if callback is not None:
                 callback(self, epoch + 1, self.loss_)
         return self
 
-    def _factor(self, epoch: int) -> float:
-        """What the rates are multiplied by in an epoch, counted from 0."""
+    def _learning_rate_factor(self, epoch: int) -> float:
+        """What the learning rates are multiplied by in an epoch, counted from 0."""
         if self.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
         return self.decay**epoch
 
     def partial_fit(self, X: Array, y: Array, classes: Array | None = None) -> Self:
-        """One pass over the samples in the order given, at the undecayed rates.
+        """One epoch over X (N, d), y (N,) in the order given, without learning rate schedule.
 
-        The first call starts the prototypes; it must see, or be told in `classes`, every class.
+        The first call initializes the prototypes. Every class must occur in its `y`, or be listed
+        in `classes`.
         """
         if hasattr(self, "classes_"):
-            x, label = self._check(X, y, self.classes_)
+            x, label = self._validate_data(X, y, self.classes_)
         else:
-            x, label = self._begin(X, y, classes)
-        self._pass(x, label, self._xp.arange(len(x)), 1.0)
+            x, label = self._prepare_fit(X, y, classes)
+        self._run_epoch(x, label, self._xp.arange(len(x)), 1.0)
         self.n_epochs_ += 1
         return self
 
-    def _begin(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
-        """Check everything, then start the prototypes."""
+    def _prepare_fit(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
+        """Check the parameters and the data, then initialize the prototypes."""
         self.check_parameters()
         for name in ("classes_", "n_features_in_", "loss_"):
             self.__dict__.pop(name, None)
-        x, label = self._check(X, y, classes)
-        per_class = self.prototypes_per_class
-        self.prototype_labels_ = self.classes_.repeat(per_class)
+        x, label = self._validate_data(X, y, classes)
+        self.prototype_labels_ = self.classes_.repeat(self.prototypes_per_class)
         self._beta = array_module(x).full(1, self.beta, dtype=x.dtype)
         self.n_epochs_ = 0
         try:
-            self._start(x, label)
+            self._initialize(x, label)
         except ValueError:
             del self.classes_  # not fitted
             raise
         return x, label
 
-    def _check(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
+    def _validate_data(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
+        """x on the device, in the network's dtype, and the index of each sample's class."""
         X = check_samples(X, getattr(self, "n_features_in_", None), type(self).__name__)
-        y = check_labels(y, len(X))
-        known = np.unique(y) if classes is None else np.unique(np.asarray(classes))
-        if len(known) < 2:
-            raise ValueError(f"at least 2 classes are needed, but y holds one class: {known[0]}")
-        strange = ~np.isin(y, known)
-        if strange.any():
-            raise ValueError(f"y holds {y[strange][0]}, which is not one of the classes {known}")
-        self.classes_ = known
+        self.classes_, label = encode_targets(y, len(X), classes)
         self.n_features_in_ = X.shape[1]
-        xp = devices.select_device(self.device)
-        x = devices.to_device(X, xp).astype(self.dtype, copy=False)
-        return x, xp.asarray(np.searchsorted(known, y))
+        xp = select_device(self.device)
+        return to_device(X, xp).astype(self.dtype, copy=False), xp.asarray(label)
 
     def check_parameters(self) -> None:
-        for name in ("prototypes_per_class", "batch_size"):
-            self._require(name, _is_integer(getattr(self, name), 1), "an integer of 1 or more")
-        self._require("epochs", _is_integer(self.epochs, 0), "an integer of 0 or more")
-        self._require(
-            "random_state", _is_integer(self.random_state, 0), "an integer seed, 0 or more"
-        )
+        """Raise ValueError for the first parameter of the constructor that is not valid."""
+        for name, minimum in (("prototypes_per_class", 1), ("batch_size", 1), ("epochs", 0)):
+            valid = is_integer(getattr(self, name), minimum)
+            self._require(name, valid, f"an integer of {minimum} or more")
+        valid = is_integer(self.random_state, 0)
+        self._require("random_state", valid, "an integer seed, 0 or more")
         for name in ("learning_rate", "beta", "decay"):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("beta_learning_rate", self.beta_learning_rate >= 0, "0 or more")
         self._require("dtype", self.dtype in ("float32", "float64"), "'float32' or 'float64'")
         schedules = ("exponential", "cosine")
         self._require("schedule", self.schedule in schedules, f"one of {', '.join(schedules)}")
-        self._require("spread", 0 <= self.spread <= 1, "between 0 and 1")
-        devices.select_device(self.device)
-        starts = ("random", "kmeans", "class-mean")
-        self._require("init", self.init in starts, f"one of {', '.join(starts)}")
+        self._require("init_spread", 0 <= self.init_spread <= 1, "between 0 and 1")
+        select_device(self.device)
+        inits = ("random", "kmeans", "class-mean")
+        self._require("init", self.init in inits, f"one of {', '.join(inits)}")
 
-    def _require(self, name: str, fine: bool, wanted: str) -> None:
-        if not fine:
-            raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
-
-    def _pass(self, x: Array, label: Array, order: Array, factor: float) -> None:
+    def _run_epoch(self, x: Array, label: Array, order: Array, factor: float) -> None:
         """One epoch, online or in mini-batches."""
         xp, neurons = self._xp, len(self.prototype_labels_)
         precision = np.finfo(x.dtype).eps
@@ -233,23 +262,23 @@ class WinnerTakeAll(Classifier):
         else:
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]
-                loss[start : start + self.batch_size] = self._step(
+                loss[start : start + self.batch_size] = self._train_batch(
                     x[batch], label[batch], rate, beta_rate
                 )
         self.loss_ = float(loss.mean(dtype=np.float64))
 
-    def _step(self, x: Array, label: Array, rate: float, beta_rate: float) -> Array:
-        """One mini-batch: all updates summed, taken at the same prototypes. Returns each E."""
-        gap = self._gap(x)
-        residual, loss = self._compete(gap * self._beta, label)
-        self._move(x, residual, self._beta * x.dtype.type(rate))
+    def _train_batch(self, x: Array, label: Array, rate: float, beta_rate: float) -> Array:
+        """One mini-batch, all updates computed from the same prototypes. Returns E (N,)."""
+        unscaled = self._unscaled_scores(x)
+        residual, loss = self._competitive_softmax(unscaled * self._beta, label)
+        self._update_prototypes(x, residual, self._beta * x.dtype.type(rate))
         if beta_rate and self._learns_beta:
-            ascent = (residual * gap).sum(dtype=x.dtype) * x.dtype.type(beta_rate)
+            ascent = (residual * unscaled).sum(dtype=x.dtype) * x.dtype.type(beta_rate)
             self._beta = self._xp.maximum(self._beta + ascent, x.dtype.type(self.BETA_FLOOR))
         return loss
 
-    def _compete(self, score: Array, label: Array) -> tuple[Array, Array]:
-        """The residual τ − q (N, neurons) and E (N,)."""
+    def _competitive_softmax(self, score: Array, label: Array) -> tuple[Array, Array]:
+        """The residual τ − q (N, C K) and E (N,)."""
         residual = self._xp.empty_like(score)
         loss = self._xp.empty(len(score), dtype=score.dtype)
         negligible = score.dtype.type(np.finfo(score.dtype).eps)
@@ -258,7 +287,7 @@ class WinnerTakeAll(Classifier):
         )
         return residual, loss
 
-    # In use.
+    # Prediction.
 
     def __call__(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
         """The network as a layer: class scores z (N, C) of x (N, …), and the backward pass
@@ -276,45 +305,41 @@ class WinnerTakeAll(Classifier):
         def backward(dz: Array) -> Array:
             dx = self._xp.zeros_like(flat)
             for c in range(z.shape[1]):
-                dx += dz[:, c : c + 1].astype(dx.dtype) * self._slope(flat, winners[:, c])
+                dx += dz[:, c : c + 1].astype(dx.dtype) * self._score_gradient(flat, winners[:, c])
             return dx.reshape(x.shape)
 
         return z, backward
 
     def neuron_scores(self, X: Array) -> Array:
-        """o (N, neurons), for X (N, d)."""
-        return self._gap(self._checked(X)) * self._beta
+        """The scores o (N, C K) of all neurons, for X (N, d)."""
+        return self._unscaled_scores(self._validate_samples(X)) * self._beta
 
     def decision_function(self, X: Array) -> Array:
-        """Class scores (N, C), each its largest neuron's; for two classes, as scikit-learn has it,
-        their difference (N,)."""
-        z, _ = self._class_scores(self._checked(X))
+        """The class scores (N, C), each that of the class's largest neuron; for two classes their
+        difference (N,), as in scikit-learn."""
+        z, _ = self._class_scores(self._validate_samples(X))
         return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
 
     def predict_proba(self, X: Array) -> Array:
         """The softmax of the class scores (N, C)."""
-        z, _ = self._class_scores(self._checked(X))
-        share = self._xp.exp(z - z.max(axis=1, keepdims=True))
-        return share / share.sum(axis=1, keepdims=True)
+        z, _ = self._class_scores(self._validate_samples(X))
+        exponential = self._xp.exp(z - z.max(axis=1, keepdims=True))
+        return exponential / exponential.sum(axis=1, keepdims=True)
 
     def predict(self, X: Array) -> np.ndarray:
-        """The class of the winner (N,), on the host."""
-        z, _ = self._class_scores(self._checked(X))
+        """The predicted class labels (N,), an array of NumPy on every device."""
+        z, _ = self._class_scores(self._validate_samples(X))
         return self.classes_[to_host(z.argmax(axis=1))]
 
     def _class_scores(self, x: Array) -> tuple[Array, Array]:
-        """The class scores (N, C), and which neuron gives each (N, C)."""
-        score = (self._gap(x) * self._beta).reshape(
+        """The class scores (N, C), and the neuron that each comes from (N, C)."""
+        score = (self._unscaled_scores(x) * self._beta).reshape(
             len(x), len(self.classes_), self.prototypes_per_class
         )
         first = self._xp.arange(len(self.classes_)) * self.prototypes_per_class
         return score.max(axis=2), score.argmax(axis=2) + first
 
-    def _checked(self, X: Array) -> Array:
+    def _validate_samples(self, X: Array) -> Array:
         self.check_is_fitted()
         X = check_samples(X, self.n_features_in_, type(self).__name__)
-        return devices.to_device(X, self._xp).astype(self.dtype, copy=False)
-
-
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, (int, np.integer)) and int(value) >= least
+        return to_device(X, self._xp).astype(self.dtype, copy=False)

@@ -1,35 +1,41 @@
 """The exact distance from an input to the decision boundary of a winner-take-all network.
 
-In use all three networks are linear, oₖ = Aₖ·x + bₖ up to a shared term, and a class's score is
-the largest of its neurons'. A rival neuron m wins at x + δ where it beats every neuron k of the own
-class, a polyhedron with one row for each of these:
+For prediction all three networks are linear: neuron k has the score oₖ = Aₖ·x + bₖ, up to a term
+that all neurons share, and the score of a class is the largest of its neurons'. A rival neuron m,
+one of another class, wins at x + δ where its score is at least that of every neuron k of the
+predicted class. These points form a polyhedron, with one row for each k:
 
     G δ ≥ h     Gₖ = A_m − Aₖ     hₖ = −(Gₖ·x + b_m − bₖ)
 
-The distance to it, inside the box l ≤ δ ≤ u with l = lo − x and u = hi − x, is a convex problem
-with one multiplier λₖ ≥ 0 an own neuron. Relaxing the rows with λ leaves one row, a = Gᵀλ, and a
-lower bound on the distance, whatever λ is; the best λ attains it:
+The distance to it, inside the box l ≤ δ ≤ u with l = lo − x and u = hi − x, is the solution of a
+convex problem. Its dual has one multiplier λₖ ≥ 0 for each row. Any λ replaces all rows by the
+single row a·δ ≥ λ·h with a = Gᵀλ, which the polyhedron satisfies too; so the distance to this half-
+space is a lower bound, and for the best λ it equals the distance to the polyhedron:
 
     L2   δ(λ) = clip(Gᵀλ, l, u),  ½‖δ‖² ≥ D(λ) = λ·(h − Gδ(λ)) + ½‖δ(λ)‖²,  ∇D = h − Gδ(λ)
-         Without the box D is quadratic, h·λ − ½λᵀGGᵀλ: one non-negative least-squares problem.
-         With it D is piecewise quadratic, and each piece is such a problem on the free coordinates.
-    L∞   r(λ) = the least r with Σⱼ |aⱼ| min(r, room of j) ≥ λ·h, a linear programme in λ.
+         Without the box D is quadratic, h·λ − ½λᵀGGᵀλ, and its maximum a non-negative least-squares
+         problem. With the box D is piecewise quadratic, and each piece is such a problem in the
+         coordinates that are not clipped.
+    L∞   r(λ) = the least r with Σⱼ |aⱼ| min(r, sⱼ) ≥ λ·h, where sⱼ = uⱼ if aⱼ > 0, else −lⱼ. The
+         best λ is the solution of a linear program.
 
-The least distance over the rivals is the exact radius. Rivals are taken in the order of a lower
-bound, and the rest is skipped once that bound passes the best distance found. The radius returned
-is the lower bound D or r at the λ found, so that it holds even where λ is best only to rounding; an
-empty polyhedron is at distance ∞.
+The exact radius is the smallest of these distances over all rivals. The rivals are sorted by a
+cheap lower bound, and once this bound exceeds the smallest distance so far, the rest is skipped.
+The radius returned is the lower bound ‖δ‖ = √2D or r at the λ found, so it is valid even where
+rounding keeps λ from being optimal. The distance to an empty polyhedron is ∞.
 """
 
-import importlib.util
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ..backend.device import Array, to_host
 from .base import WinnerTakeAll
+from .convex import linear_program, nonnegative_quadratic_program
 
 Solution = tuple[float, np.ndarray]
+"""A distance and the δ (d,) of that norm; (∞, 0) where there is none."""
 
 
 def exact_radius(
@@ -42,17 +48,58 @@ def exact_radius(
     hi: float | None = None,
     overshoot: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The distance of each x (N, d) to the nearest point that gets another class, in float64.
+    """The exact robustness radius: the distance to the nearest point of another class.
 
-    y: the true labels (N,), of `network.classes_`, if given: an example that is already wrong has
-        radius 0.
-    norm: "l2", or "linf" (which asks for SciPy's `linprog` where a neuron alone does not decide).
-    lo, hi: the box of the inputs, both or neither.
-    overshoot: the score by which the rival must win; above 0 it gives points beyond the boundary.
+    No attack can change the prediction with a smaller perturbation.
 
-    Returns the radius (N,) and the move δ (N, d), float64; x + δ is on the boundary. Where no
-    other class can be reached the radius is ∞ and δ is 0.
-    Raises ValueError for an unknown norm, half a box or x outside it; ImportError without SciPy.
+    Parameters
+    ----------
+    network : IPWTA, EDWTA or PlusMinusEDWTA
+        A fitted network.
+    x : array (N, …)
+        The inputs.
+    y : array (N,), optional
+        The true labels; an input that is classified wrongly then has radius 0.
+    norm : {"l2", "linf"}
+        "linf" needs SciPy, except where a single neuron decides.
+    lo, hi : float, optional
+        The range of valid inputs, both or neither: x + δ stays inside.
+    overshoot : float, default 0.0
+        By how much the score of the other class has to be larger at x + δ. 0 gives points on the
+        boundary, a small positive number points beyond it.
+
+    Returns
+    -------
+    radius : array (N,)
+        In float64; ∞ where no other class can be reached.
+    delta : array (N, d)
+        The perturbations δ of that norm, in float64; 0 where the radius is 0 or ∞.
+
+    Raises
+    ------
+    ValueError
+        For an unknown norm, only one of lo and hi, or x outside [lo, hi].
+    ImportError
+        Where SciPy is needed and not installed.
+
+    Notes
+    -----
+    The derivation is in the docstring of `tinyproto.prototypes.certificate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import EDWTA, exact_radius
+    >>> x, y = np.array([[0.0, 0.0], [0.0, 2.0], [4.0, 0.0], [4.0, 2.0]]), [0, 0, 1, 1]
+    >>> network = EDWTA(prototypes_per_class=1, epochs=0, init="kmeans").fit(x, y)
+
+    The prototypes are (0, 1) and (4, 1), so that the boundary is the line x₀ = 2:
+
+    >>> radius, delta = exact_radius(network, np.array([[0.5, 0.0]]))
+    >>> radius.round(3).tolist()
+    [1.5]
+    >>> network.predict(np.array([[0.5, 0.0]]) + 1.01 * delta)
+    array([1])
     """
     if norm not in ("l2", "linf"):
         raise ValueError(f"norm must be 'l2' or 'linf', not {norm!r}")
@@ -67,226 +114,179 @@ def exact_radius(
     if (low > 0).any() or (high < 0).any():
         raise ValueError(f"x must lie in [{lo}, {hi}], not [{x.min()}, {x.max()}]")
     score = x @ A.T + b
-    answer = owner[score.argmax(axis=1)]
-    solver = _Linear(A, owner, score, overshoot)
+    predicted = owner[score.argmax(axis=1)]
+    solver = _Solver(A, owner, norm, overshoot)
     radius, delta = np.empty(len(x)), np.zeros_like(x)
     for i in range(len(x)):
-        if y is not None and network.classes_[answer[i]] != y[i]:
+        if y is not None and network.classes_[predicted[i]] != y[i]:
             radius[i] = 0.0
             continue
-        radius[i], delta[i] = solver.nearest(i, answer[i], low[i], high[i], norm)
+        radius[i], delta[i] = solver.nearest(score[i], predicted[i], low[i], high[i])
     return radius, delta
 
 
-class _Linear:
-    """The linear pieces A, b of a network, with what every input's problem shares."""
+class Problem(NamedTuple):
+    """The least ‖δ‖ with G δ ≥ h and low ≤ δ ≤ high, for G (K, d), h (K,), low and high (d,)."""
 
-    def __init__(self, A: np.ndarray, owner: np.ndarray, score: np.ndarray, overshoot: float):
-        self.A, self.owner, self.score, self.overshoot = A, owner, score, overshoot
-        self.reaches: dict[tuple[int, str], np.ndarray] = {}
+    G: np.ndarray
+    h: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def has_box(self) -> bool:
+        return bool(np.isfinite(self.high).any())
+
+
+class _Solver:
+    """The rows A of a network, the class `owner` of each, and the norm."""
+
+    def __init__(self, A: np.ndarray, owner: np.ndarray, norm: str, overshoot: float):
+        self.A, self.owner, self.norm, self.overshoot = A, owner, norm, overshoot
+        self.dual_norms: dict[int, np.ndarray] = {}  # by predicted class
 
     def nearest(
-        self, i: int, answer: int, low: np.ndarray, high: np.ndarray, norm: str
+        self, score: np.ndarray, predicted: int, low: np.ndarray, high: np.ndarray
     ) -> Solution:
-        """The nearest polyhedron of input i, over all rivals of the class `answer`."""
-        own = np.flatnonzero(self.owner == answer)
-        rivals = np.flatnonzero(self.owner != answer)
-        lead = self.score[i, own] - self.score[i, rivals, None] + self.overshoot
-        # Each row alone is a plane at distance h / ‖G‖, which bounds the polyhedron from below.
-        bounds = (lead / self._reach(answer, own, rivals, norm)).max(axis=1)
-        solve = self._solve_l2 if norm == "l2" else self._solve_linf
-        unbounded = not np.isfinite(high).any()
+        """The nearest of all rivals' polyhedra, for one input with these neuron scores."""
+        own = np.flatnonzero(self.owner == predicted)
+        rivals = np.flatnonzero(self.owner != predicted)
+        if predicted not in self.dual_norms:
+            self.dual_norms[predicted] = self._dual_norms(own, rivals)
+        h = score[own] - score[rivals, None] + self.overshoot
+        # The distance to a polyhedron is at least that to the half-space of each row, h / ‖G‖.
+        bounds = (h / self.dual_norms[predicted]).max(axis=1)
+        solve = solve_l2 if self.norm == "l2" else solve_linf
         best: Solution = (np.inf, np.zeros(self.A.shape[1]))
-        for at in np.argsort(bounds, kind="stable"):
-            if bounds[at] >= best[0]:
+        for i in np.argsort(bounds, kind="stable"):
+            if bounds[i] >= best[0]:
                 break
-            G = self.A[rivals[at]] - self.A[own]
-            found = solve(G, lead[at], low, high, unbounded, best[0])
+            G = self.A[rivals[i]] - self.A[own]
+            found = solve(Problem(G, h[i], low, high), best[0])
             best = min(best, found, key=lambda solution: solution[0])
         return best
 
-    def _reach(self, answer: int, own: np.ndarray, rivals: np.ndarray, norm: str) -> np.ndarray:
-        """‖A_m − Aₖ‖ of every rival m and own neuron k, in the norm dual to the distance's."""
-        if (answer, norm) not in self.reaches:
-            order = 2 if norm == "l2" else 1
-            self.reaches[answer, norm] = np.array(
-                [np.linalg.norm(self.A[m] - self.A[own], ord=order, axis=1) for m in rivals]
-            ).clip(min=np.finfo(float).tiny)
-        return self.reaches[answer, norm]
+    def _dual_norms(self, own: np.ndarray, rivals: np.ndarray) -> np.ndarray:
+        """‖A_m − Aₖ‖ (rivals, K) in the dual norm: L2 for L2, L1 for L∞."""
+        order = 2 if self.norm == "l2" else 1
+        return np.array(
+            [np.linalg.norm(self.A[m] - self.A[own], ord=order, axis=1) for m in rivals]
+        ).clip(min=np.finfo(float).tiny)
 
-    @staticmethod
-    def _solve_l2(
-        G: np.ndarray,
-        h: np.ndarray,
-        low: np.ndarray,
-        high: np.ndarray,
-        unbounded: bool,
-        enough: float,
-    ) -> Solution:
-        """Maximise D by Newton steps on its quadratic pieces; give up once D passes `enough`.
 
-        A piece with fewer free coordinates than rows is singular, so a step is held back by
-        ½ρ‖λ − λ₀‖²: ρ grows until D rises, and falls after each step that does. At the optimum
-        ∇D = 0 where λ > 0 and ∇D ≤ 0 elsewhere.
-        """
-        farthest = np.inf if unbounded else np.sqrt((np.maximum(-low, high) ** 2).sum())
-
-        def dual(at: np.ndarray) -> tuple[float, np.ndarray]:
-            delta = np.clip(at @ G, low, high)
-            return float(at @ (h - G @ delta) + 0.5 * delta @ delta), delta
-
-        Q = G @ G.T
-        multipliers = nonnegative_quadratic(Q, h)
-        value, delta = dual(multipliers)
-        if unbounded:
-            empty = _is_farkas(G, h, multipliers)
-            return (np.inf, delta * 0) if empty else (_root(value), delta)
+def solve_l2(problem: Problem, upper_bound: float = np.inf) -> Solution:
+    """The problem in L2; stops early once the distance is known to exceed `upper_bound`."""
+    G, h, low, high = problem
+    Q = G @ G.T
+    multipliers = nonnegative_quadratic_program(Q, h)
+    if problem.has_box:
+        # A distance beyond the farthest corner of the box proves that there is no solution.
+        farthest = float(np.sqrt((np.maximum(-low, high) ** 2).sum()) * (1 + 1e-9))
         scale = max(float(np.trace(Q)) / len(h), np.finfo(float).tiny)
-        damping, tolerance = 1e-9, 1e-11 * float(np.abs(h).max())
-        for _ in range(1000):
-            slope = h - G @ delta
-            done = np.abs(np.where(multipliers > 0, slope, np.maximum(slope, 0))).max() <= tolerance
-            if done or _root(value) > min(farthest * (1 + 1e-9), enough) or damping > 1e9:
-                break
-            raw = multipliers @ G
-            free = (raw > low) & (raw < high)
-            held = damping * scale
-            target = nonnegative_quadratic(
-                G[:, free] @ G[:, free].T + held * np.eye(len(h)),
-                h - G @ np.where(free, 0.0, delta) + held * multipliers,
-            )
-            better, moved = dual(target)
-            if better > value:
-                multipliers, value, delta = target, better, moved
-                damping = max(damping / 10, 1e-12)
-            else:
-                damping *= 10
-        reachable = _root(value) <= farthest * (1 + 1e-9)
-        return (_root(value), delta) if reachable else (np.inf, delta * 0)
-
-    @staticmethod
-    def _solve_linf(
-        G: np.ndarray,
-        h: np.ndarray,
-        low: np.ndarray,
-        high: np.ndarray,
-        unbounded: bool,
-        enough: float,
-    ) -> Solution:
-        """Try each own neuron's row alone: where its move satisfies the others too, it is the
-        answer. Otherwise ask a linear programme for the multipliers, and evaluate r at them."""
-        rows = [line_radius(g, need, low, high) for g, need in zip(G, h, strict=True)]
-        single = int(np.argmax([r for r, _ in rows]))
-        radius, delta = rows[single]
-        if radius >= enough:
-            return np.inf, delta * 0
-        if (G @ delta >= h - 1e-12 * np.abs(h).max()).all():
-            return radius, delta
-        solution = _linear_programme(G, h, low, high)
-        if solution is None:
-            return np.inf, delta * 0
-        multipliers, delta = solution
-        return max(radius, line_radius(multipliers @ G, multipliers @ h, low, high)[0]), delta
+        value, delta = _maximize_dual(problem, multipliers, scale, min(farthest, upper_bound))
+        feasible = _distance(value) <= farthest
+    else:
+        value, delta = _dual(problem, multipliers)
+        feasible = not _proves_infeasible(problem, multipliers)
+    return (_distance(value), delta) if feasible else (np.inf, delta * 0)
 
 
-def line_radius(
-    g: np.ndarray, need: float, low: np.ndarray, high: np.ndarray
+def _maximize_dual(
+    problem: Problem, multipliers: np.ndarray, scale: float, limit: float
 ) -> tuple[float, np.ndarray]:
-    """The least r with max {g·δ : |δⱼ| ≤ r, low ≤ δ ≤ high} ≥ need, and that δ; ∞ if there is none.
+    """The maximum of D, by Newton steps on its quadratic pieces, and its δ.
 
-    Coordinate j gives |gⱼ| min(r, roomⱼ) with roomⱼ the way to the bound on the side of gⱼ. Sorted
-    by room, the sum is linear in r between one room and the next.
+    A piece with fewer unclipped coordinates than rows is singular, so ½ρ‖λ − λ₀‖² is subtracted
+    from it: ρ = damping × scale grows until D increases, and shrinks after each step that increases
+    it. At the maximum ∇D = 0 where λ > 0, and ∇D ≤ 0 elsewhere. Stops beyond the distance `limit`.
+    """
+    G, h, low, high = problem
+    value, delta = _dual(problem, multipliers)
+    damping, tolerance = 1e-9, 1e-11 * float(np.abs(h).max())
+    for _ in range(1000):
+        gradient = h - G @ delta
+        violation = np.where(multipliers > 0, gradient, np.maximum(gradient, 0))
+        optimal = np.abs(violation).max() <= tolerance
+        if optimal or _distance(value) > limit or damping > 1e9:
+            break
+        unclipped = multipliers @ G
+        free = (unclipped > low) & (unclipped < high)
+        regularizer = damping * scale
+        new_multipliers = nonnegative_quadratic_program(
+            G[:, free] @ G[:, free].T + regularizer * np.eye(len(h)),
+            h - G @ np.where(free, 0.0, delta) + regularizer * multipliers,
+        )
+        new_value, new_delta = _dual(problem, new_multipliers)
+        if new_value > value:
+            multipliers, value, delta = new_multipliers, new_value, new_delta
+            damping = max(damping / 10, 1e-12)
+        else:
+            damping *= 10
+    return value, delta
+
+
+def _dual(problem: Problem, multipliers: np.ndarray) -> tuple[float, np.ndarray]:
+    """D(λ) and δ(λ)."""
+    G, h, low, high = problem
+    delta = np.clip(multipliers @ G, low, high)
+    return float(multipliers @ (h - G @ delta) + 0.5 * delta @ delta), delta
+
+
+def _distance(value: float) -> float:
+    """The distance r of a dual value ½r²."""
+    return float(np.sqrt(2 * max(value, 0.0)))
+
+
+def _proves_infeasible(problem: Problem, multipliers: np.ndarray) -> bool:
+    """Farkas' lemma: Gδ ≥ h has no solution if Gᵀλ = 0 (up to rounding) and λ·h > 0 for a λ ≥ 0."""
+    length = float(np.linalg.norm(multipliers))
+    combined = float(np.linalg.norm(multipliers @ problem.G))
+    is_zero = combined <= 1e-7 * length * np.linalg.norm(problem.G)
+    return bool(problem.h @ multipliers > 0 and is_zero)
+
+
+def solve_linf(problem: Problem, upper_bound: float = np.inf) -> Solution:
+    """The problem in L∞; gives up where the distance is not below `upper_bound`.
+
+    If the nearest point of one row's half-space satisfies the other rows too, it is the solution.
+    Otherwise a linear program gives the multipliers λ, and r(λ) the radius.
+    """
+    G, h, low, high = problem
+    rows = [halfspace_distance(g, bound, low, high) for g, bound in zip(G, h, strict=True)]
+    radius, delta = rows[int(np.argmax([r for r, _ in rows]))]
+    if radius >= upper_bound:
+        return np.inf, delta * 0
+    if (G @ delta >= h - 1e-12 * np.abs(h).max()).all():
+        return radius, delta
+    solution = linear_program(G, h, low, high)
+    if solution is None:
+        return np.inf, delta * 0
+    multipliers, delta = solution
+    return max(radius, halfspace_distance(multipliers @ G, multipliers @ h, low, high)[0]), delta
+
+
+def halfspace_distance(
+    g: np.ndarray, h: float, low: np.ndarray, high: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """The least L∞ norm of a δ with g·δ ≥ h and low ≤ δ ≤ high, and that δ; ∞ if there is none.
+
+    At norm r coordinate j contributes at most |gⱼ| min(r, sⱼ), where sⱼ is the distance from 0 to
+    the bound in the direction of gⱼ. With the coordinates sorted by s, the sum of these is linear
+    in r between one s and the next.
     """
     weight = np.abs(g)
-    room = np.where(g > 0, high, -low)
-    if need <= 0:
+    side = np.where(g > 0, high, -low)
+    if h <= 0:
         return 0.0, np.zeros_like(g)
-    order = np.argsort(room, kind="stable")
-    room_sorted, weight_sorted = room[order], weight[order]
-    still = np.cumsum(weight_sorted[::-1])[::-1]  # slope of the piece that ends at this room
-    finite = np.where(np.isfinite(room_sorted), room_sorted, 0.0)
-    spent = np.concatenate([[0.0], np.cumsum(weight_sorted * finite)[:-1]])  # rooms used up before
+    order = np.argsort(side, kind="stable")
+    side, weight = side[order], weight[order]
+    slope = np.cumsum(weight[::-1])[::-1]  # of the piece that ends at this side
+    finite = np.where(np.isfinite(side), side, 0.0)
+    saturated = np.concatenate([[0.0], np.cumsum(weight * finite)[:-1]])  # shorter sides' sum
     with np.errstate(divide="ignore", invalid="ignore"):
-        radius = (need - spent) / still
-    fits = np.flatnonzero((still > 0) & (radius <= room_sorted))
-    if len(fits) == 0:
+        radius = (h - saturated) / slope
+    pieces = np.flatnonzero((slope > 0) & (radius <= side))
+    if len(pieces) == 0:
         return np.inf, np.zeros_like(g)
-    r = float(max(radius[fits[0]], 0.0))
+    r = float(max(radius[pieces[0]], 0.0))
     return r, np.clip(np.sign(g) * r, low, high)
-
-
-def _linear_programme(
-    G: np.ndarray, h: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """min r with Gδ ≥ h, −r ≤ δ ≤ r, low ≤ δ ≤ high: its multipliers of G and δ; None if empty."""
-    if importlib.util.find_spec("scipy") is None:
-        raise ImportError("the exact L∞ radius needs SciPy; install it with: pip install scipy")
-    from scipy.optimize import linprog
-    from scipy.sparse import block_array, csr_array, eye_array
-
-    rows, d = G.shape
-    unit, ones = eye_array(d), csr_array(np.ones((d, 1)))
-    upper = block_array([[csr_array(-G), None], [unit, -ones], [-unit, -ones]])
-    result = linprog(
-        np.concatenate([np.zeros(d), [1.0]]),
-        A_ub=upper.tocsr(),
-        b_ub=np.concatenate([-h, np.zeros(2 * d)]),
-        bounds=np.concatenate([np.stack([low, high], axis=1), [[0.0, np.inf]]]),
-        method="highs",
-    )
-    if result.status == 2:  # infeasible
-        return None
-    if not result.success:
-        raise RuntimeError(f"the linear programme of an L∞ radius failed: {result.message}")
-    multipliers = np.maximum(-result.ineqlin.marginals[:rows], 0.0)
-    return multipliers, np.clip(result.x[:d], low, high)
-
-
-def nonnegative_quadratic(Q: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """argmin over λ ≥ 0 of ½λᵀQλ − h·λ, for Q positive semidefinite (Lawson and Hanson 1974).
-
-    The active set grows by the multiplier with the steepest descent, and the step towards its
-    optimum stops at the first multiplier that would turn negative. A trace of ridge stands in for
-    rank: where the minimum is unbounded λ comes out huge instead.
-    """
-    n = len(h)
-    scale = float(np.trace(Q)) / n
-    if scale <= 0:
-        return np.where(h > 0, 1e12, 0.0)
-    Q = Q + 1e-13 * scale * np.eye(n)
-    solution = np.zeros(n)
-    active = np.zeros(n, dtype=bool)
-    tolerance = 1e-12 * max(float(np.abs(h).max()), np.finfo(float).tiny)
-    for _ in range(10 * n):
-        slope = np.where(active, -np.inf, h - Q @ solution)
-        steepest = int(np.argmax(slope))
-        if slope[steepest] <= tolerance:
-            break
-        active[steepest] = True
-        while True:
-            inside = np.flatnonzero(active)
-            target = np.zeros(n)
-            target[inside] = np.linalg.solve(Q[np.ix_(inside, inside)], h[inside])
-            if (target[inside] > 0).all():
-                solution = target
-                break
-            falling = inside[target[inside] <= 0]
-            share = solution[falling] / (solution[falling] - target[falling])
-            solution = solution + share.min() * (target - solution)
-            active[falling[share <= share.min()]] = False
-            solution[~active] = 0.0
-            if not active.any():
-                break
-    return solution
-
-
-def _is_farkas(G: np.ndarray, h: np.ndarray, multipliers: np.ndarray) -> bool:
-    """Whether λ ≥ 0 proves Gδ ≥ h empty: Gᵀλ = 0 (to rounding) while h·λ > 0."""
-    length = float(np.linalg.norm(multipliers))
-    combined = float(np.linalg.norm(multipliers @ G))
-    return bool(h @ multipliers > 0 and combined <= 1e-7 * length * np.linalg.norm(G))
-
-
-def _root(value: float) -> float:
-    """The distance of a dual value ½r²."""
-    return float(np.sqrt(2 * max(value, 0.0)))

@@ -1,27 +1,30 @@
-"""Refusing what a network should not answer: outliers, and inputs moved across its boundary.
+"""Detecting outliers: inputs that a network should not answer.
 
-A fitted ±ED-WTA (or ED-WTA) network answers every input, also one that is no digit. Its prototypes
-say more than the answer. The scores here read them; a higher score is stranger:
+A fitted ±ED-WTA (or ED-WTA) network assigns a class to every input, also to one that is no digit.
+The outlier scores here are computed from its prototypes; a higher score means more of an outlier:
 
     distance   ‖x − w⁺‖ to the positive prototype of the winning neuron
-    margin     minus the lead of the best class over the second
-    both       −log P(distance as large) − log P(margin as small), among the training samples that
-               the same neuron wins and answers rightly (Fisher's way of adding evidence)
+    margin     minus the difference of the two largest class scores
+    combined   −log P(distance as large) − log P(margin as small), estimated on the training samples
+               that the same neuron wins and classifies correctly (Fisher's method of combining
+               p-values)
     profile    the Mahalanobis distance of the input's profile from those of the training samples
 
-The *profile* of x is its distance to every positive prototype, and the logarithm of what the best
-linear combination of the prototypes leaves of it:
+The *profile* of x consists of its distances to all M positive prototypes, and the logarithm of the
+residual of its best approximation by a linear combination of them:
 
     rₖ = ‖x − w⁺ₖ‖ (k = 1 … M)      r_{M+1} = log min_a ‖x − Σₖ aₖ w⁺ₖ‖²
     score = (r − μ)ᵀ S⁻¹ (r − μ)    μ of the winning neuron, S of its class
 
-A single distance takes a small stranger for a typical "1"; a digit has *all* its distances as
-digits have them. μ is the mean profile of the training samples that the neuron wins and answers
-rightly, S their covariance about it over the class, shrunk a little towards that of all classes.
-Everything is calibrated on the training data alone, also the threshold of `accepts`.
+The distance alone takes any input with a small norm for a typical "1"; for a digit *all* distances
+have to be those of a digit. μ is the mean profile of the training samples that the neuron wins and
+classifies correctly, S their covariance about it, over the whole class and shrunk a little towards
+that of all classes. Everything, also the threshold of `accepts`, is calibrated on training data
+alone.
 
-What it is not: a defence. It was never told of attacks, and sees those that do not know of it; an
-attacker who takes the score into account gets past it at radii where the answers fall anyway.
+This is no defence against attacks. No attack was used in its calibration, and it detects attacks
+that ignore it; an attacker who includes the score in the objective evades it, at radii where the
+classification fails anyway.
 """
 
 from collections.abc import Callable
@@ -33,20 +36,45 @@ import numpy as np
 from ..backend.device import Array, to_host
 from .base import WinnerTakeAll
 
-SCORES = ("profile", "distance", "margin", "both")
+SCORES = ("profile", "distance", "margin", "combined")
 SHRINKAGE = 0.1  # towards the covariance of all classes
-RIDGE = 1e-4  # of the mean variance: prototypes may be as good as collinear
-FEWEST = 50  # samples for a mean of a neuron's own, else its class's mean
+RIDGE = 1e-4  # times the mean variance: prototypes may be nearly collinear
+MIN_SAMPLES = 50  # a neuron with fewer samples is calibrated on all samples of its class
 
 
 class Detector:
-    """A fitted network with a score for strangers.
+    """An outlier detector that is calibrated on the training data of a fitted network.
 
-    network: a fitted PlusMinusEDWTA or EDWTA (for "margin" also IPWTA).
-    score: one of `SCORES`.
-    false_rejection: the share of training samples that `accepts` may refuse.
+    Parameters
+    ----------
+    network : PlusMinusEDWTA or EDWTA
+        A fitted network; for score="margin" it may also be an `IPWTA`.
+    score : {"profile", "distance", "margin", "combined"}
+        The outlier score, one of `SCORES`.
+    false_rejection : float, default 0.05
+        The fraction of the training samples that `accepts` may reject.
 
-    After `fit`: `threshold_`, the score above which an input is refused.
+    Attributes
+    ----------
+    threshold_ : float
+        Inputs with a higher score are rejected; set by `fit`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown score, a fraction outside (0, 1), or a network that is not fitted or has no
+        prototypes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import Detector, PlusMinusEDWTA
+    >>> y = np.arange(40) % 2
+    >>> x = np.random.default_rng(0).normal(size=(40, 3)) + 4 * y[:, None]
+    >>> network = PlusMinusEDWTA(prototypes_per_class=1, epochs=2, init="kmeans").fit(x, y)
+    >>> detector = Detector(network, "distance").fit(x, y)
+    >>> detector.accepts(np.array([[0.0, 0.0, 0.0], [4.0, 4.0, 4.0], [90.0, -90.0, 0.0]]))
+    array([ True,  True, False])
     """
 
     def __init__(
@@ -64,25 +92,24 @@ class Detector:
         self.false_rejection = false_rejection
 
     def fit(self, X: Array, y: Array) -> Self:
-        """Calibrate on the data (N, d), labels (N,), that the network was trained on."""
+        """Calibrate on the training data of the network, X (N, d) and the labels y (N,)."""
         y = to_host(y)
-        rightly = self.network.predict(X) == y
+        correct = self.network.predict(X) == y
         for label in self.network.classes_:
-            if not (rightly & (y == label)).any():
-                raise ValueError(f"no sample of class {label} is answered rightly")
-        calibrate = {"profile": _profile, "both": _both, "distance": _distance, "margin": _margin}
-        self._score = calibrate[self.kind](self.network, X, rightly)
+            if not (correct & (y == label)).any():
+                raise ValueError(f"no sample of class {label} is classified correctly")
+        self._score = CALIBRATE[self.kind](self.network, X, correct)
         self.threshold_ = float(np.quantile(self.score(X), 1 - self.false_rejection))
         return self
 
     def score(self, X: Array) -> np.ndarray:
-        """How strange each of X (N, d) is: (N,) float64, higher is stranger."""
+        """The outlier score of each of X (N, d): (N,) float64, higher for outliers."""
         if not hasattr(self, "_score"):
             raise ValueError("this Detector is not calibrated yet; call fit first")
         return self._score(X)
 
     def accepts(self, X: Array) -> np.ndarray:
-        """Whether each of X (N, d) is answered rather than refused: (N,) bool."""
+        """Whether the score of each of X (N, d) is at most the threshold: (N,) bool."""
         return self.score(X) <= self.threshold_
 
 
@@ -94,13 +121,18 @@ def _winners(network: WinnerTakeAll, X: Array) -> np.ndarray:
     return to_host(network.neuron_scores(X).argmax(axis=1))
 
 
-def _own(neuron: np.ndarray, k: int, per_class: int) -> np.ndarray:
-    """Which samples speak for neuron k: those it wins, or, where they are few, its class wins."""
-    mine = neuron == k
-    return mine if mine.sum() >= FEWEST else neuron // per_class == k // per_class
+def _positive_prototypes(network: WinnerTakeAll) -> np.ndarray:
+    w: np.ndarray = to_host(network.positive_prototypes_)  # type: ignore[attr-defined]
+    return w.astype(np.float64)
 
 
-def _margin(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
+def _calibration_samples(winner: np.ndarray, k: int, per_class: int) -> np.ndarray:
+    """A mask of the samples that neuron k wins or, where these are few, that its class wins."""
+    won = winner == k
+    return won if won.sum() >= MIN_SAMPLES else winner // per_class == k // per_class
+
+
+def _margin(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
     return partial(_margin_score, network)
 
 
@@ -111,95 +143,114 @@ def _margin_score(network: WinnerTakeAll, X: Array) -> np.ndarray:
     return z[:, -2] - z[:, -1]
 
 
-def _distance(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
-    return partial(_distance_score, network, _positive(network))
+def _distance(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+    return partial(_distance_score, network, _positive_prototypes(network))
 
 
 def _distance_score(network: WinnerTakeAll, w: np.ndarray, X: Array) -> np.ndarray:
     return np.linalg.norm(to_host(X).astype(np.float64) - w[_winners(network, X)], axis=1)
 
 
-def _both(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
-    parts = [kind(network, X, rightly) for kind in (_distance, _margin)]
-    neuron = _winners(network, X)[rightly]
-    pools = []
-    for part in parts:
-        value = part(X)[rightly]
-        pools.append(
-            [
-                np.sort(value[_own(neuron, k, network.prototypes_per_class)])
-                for k in range(len(network.prototype_labels_))
-            ]
-        )
-    return partial(_both_score, network, parts, pools)
+def _combined(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+    parts = [calibrate(network, X, correct) for calibrate in (_distance, _margin)]
+    winner, per_class = _winners(network, X)[correct], network.prototypes_per_class
+    masks = [
+        _calibration_samples(winner, k, per_class) for k in range(len(network.prototype_labels_))
+    ]
+    values = [part(X)[correct] for part in parts]
+    calibration = [[np.sort(value[mask]) for mask in masks] for value in values]
+    return partial(_combined_score, network, parts, calibration)
 
 
-def _both_score(
-    network: WinnerTakeAll, parts: list[Score], pools: list[list[np.ndarray]], X: Array
+def _combined_score(
+    network: WinnerTakeAll, parts: list[Score], calibration: list[list[np.ndarray]], X: Array
 ) -> np.ndarray:
-    neuron, total = _winners(network, X), np.zeros(len(X))
-    for part, pool in zip(parts, pools, strict=True):
+    winner, total = _winners(network, X), np.zeros(len(X))
+    for part, known in zip(parts, calibration, strict=True):
         value = part(X)
-        for k in np.unique(neuron):
-            mine = neuron == k
-            larger = len(pool[k]) - np.searchsorted(pool[k], value[mine], side="left")
-            total[mine] -= np.log((larger + 1) / (len(pool[k]) + 1))
+        for k in np.unique(winner):
+            won = winner == k
+            larger = len(known[k]) - np.searchsorted(known[k], value[won], side="left")
+            total[won] -= np.log((larger + 1) / (len(known[k]) + 1))
     return total
 
 
-def _profile(network: WinnerTakeAll, X: Array, rightly: np.ndarray) -> Score:
-    w = _positive(network)
-    # With G = WWᵀ the share of x in the prototypes' span is uᵀG⁻¹u, u = Wx: products that the
-    # distances need anyway, and M² more. Directions that rounding has drowned are left out.
+def _profile(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+    w = _positive_prototypes(network)
+    # With G = WWᵀ and u = Wx, the squared norm of x's projection onto the span of the prototypes is
+    # uᵀG⁻¹u. The distances need u anyway, so this costs M² more products. Eigenvectors of G whose
+    # eigenvalue is only rounding error are left out.
     eigenvalue, direction = np.linalg.eigh(w @ w.T)
-    kept = eigenvalue > 1e-10 * eigenvalue[-1]
-    whiten = direction[:, kept] / np.sqrt(eigenvalue[kept])
+    valid = eigenvalue > 1e-10 * eigenvalue[-1]
+    whitening = direction[:, valid] / np.sqrt(eigenvalue[valid])
     per_class = network.prototypes_per_class
-    neuron, r = _winners(network, X)[rightly], _describe(w, whiten, X)[rightly]
-    mean = np.array([r[_own(neuron, k, per_class)].mean(axis=0) for k in range(len(w))])
-    error = r - mean[neuron]
-    everywhere = error.T @ error / len(error)
+    winner, r = _winners(network, X)[correct], _profiles(w, whitening, X)[correct]
+    masks = (_calibration_samples(winner, k, per_class) for k in range(len(w)))
+    mean = np.array([r[mask].mean(axis=0) for mask in masks])
+    error = r - mean[winner]
+    overall = error.T @ error / len(error)
     inverse = []
     for c in range(len(network.classes_)):
-        own = error[neuron // per_class == c]
-        S = (1 - SHRINKAGE) * own.T @ own / len(own) + SHRINKAGE * everywhere
+        own = error[winner // per_class == c]
+        S = (1 - SHRINKAGE) * own.T @ own / len(own) + SHRINKAGE * overall
         inverse.append(np.linalg.inv(S + RIDGE * np.trace(S) / len(S) * np.eye(len(S))))
-    return partial(_profile_score, network, w, whiten, mean, inverse)
+    return partial(_profile_score, network, w, whitening, mean, inverse)
 
 
-def _describe(w: np.ndarray, whiten: np.ndarray, X: Array) -> np.ndarray:
+def _profiles(w: np.ndarray, whitening: np.ndarray, X: Array) -> np.ndarray:
     """The profiles r (N, M + 1)."""
     x = to_host(X).astype(np.float64)
     square, u = (x**2).sum(axis=1), x @ w.T
     squared = square[:, None] - 2 * u + (w**2).sum(axis=1)
-    rest = square - ((u @ whiten) ** 2).sum(axis=1)
-    floor = 1e-6 * float((w**2).sum(axis=1).mean())
-    return np.column_stack([np.sqrt(np.maximum(squared, 0)), np.log(np.maximum(rest, floor))])
+    residual = square - ((u @ whitening) ** 2).sum(axis=1)
+    minimum = 1e-6 * float((w**2).sum(axis=1).mean())
+    return np.column_stack([np.sqrt(np.maximum(squared, 0)), np.log(np.maximum(residual, minimum))])
 
 
 def _profile_score(
     network: WinnerTakeAll,
     w: np.ndarray,
-    whiten: np.ndarray,
+    whitening: np.ndarray,
     mean: np.ndarray,
     inverse: list[np.ndarray],
     X: Array,
 ) -> np.ndarray:
-    neuron, out = _winners(network, X), np.empty(len(X))
-    error = _describe(w, whiten, X) - mean[neuron]
+    winner, out = _winners(network, X), np.empty(len(X))
+    error = _profiles(w, whitening, X) - mean[winner]
     for c in range(len(inverse)):
-        mine = neuron // network.prototypes_per_class == c
-        out[mine] = ((error[mine] @ inverse[c]) * error[mine]).sum(axis=1)
+        rows = winner // network.prototypes_per_class == c
+        out[rows] = ((error[rows] @ inverse[c]) * error[rows]).sum(axis=1)
     return out
 
 
-def _positive(network: WinnerTakeAll) -> np.ndarray:
-    w: np.ndarray = to_host(network.positive_prototypes_)  # type: ignore[attr-defined]
-    return w.astype(np.float64)
+CALIBRATE: dict[str, Callable[[WinnerTakeAll, Array, np.ndarray], Score]] = {
+    "profile": _profile,
+    "distance": _distance,
+    "margin": _margin,
+    "combined": _combined,
+}
 
 
 def auroc(inliers: np.ndarray, outliers: np.ndarray) -> float:
-    """The probability that an outlier scores higher than an inlier; ties count one half."""
+    """The area under the ROC curve of an outlier score.
+
+    Parameters
+    ----------
+    inliers, outliers : array (N,), array (M,)
+        Scores, higher for outliers.
+
+    Returns
+    -------
+    float
+        The probability that an outlier scores higher than an inlier; ties count one half.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import auroc
+    >>> auroc(np.array([0.1, 0.3, 0.5, 0.6]), np.array([0.4, 0.7]))
+    0.75
+    """
     inliers = np.sort(inliers)
     below = np.searchsorted(inliers, outliers, side="left")
     up_to = np.searchsorted(inliers, outliers, side="right")
@@ -207,15 +258,55 @@ def auroc(inliers: np.ndarray, outliers: np.ndarray) -> float:
 
 
 def fpr_at_tpr(inliers: np.ndarray, outliers: np.ndarray, tpr: float = 0.95) -> float:
-    """The share of outliers that are accepted where a share `tpr` of the inliers is."""
+    """The false positive rate at a given true positive rate, inliers being the positives.
+
+    Parameters
+    ----------
+    inliers, outliers : array (N,), array (M,)
+        Scores, higher for outliers.
+    tpr : float, default 0.95
+        The fraction of the inliers that is accepted.
+
+    Returns
+    -------
+    float
+        The fraction of the outliers that is accepted at the same threshold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import fpr_at_tpr
+    >>> fpr_at_tpr(np.linspace(0, 1, 101), np.array([0.2, 0.97, 0.99, 3.0]))
+    0.25
+    """
     return float((outliers <= np.quantile(inliers, tpr)).mean())
 
 
 def roc_curve(inliers: np.ndarray, outliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shares of outliers accepted (x) and of inliers accepted (y) as the threshold rises."""
+    """The ROC curve of an outlier score, inliers being the positives.
+
+    Parameters
+    ----------
+    inliers, outliers : array (N,), array (M,)
+        Scores, higher for outliers.
+
+    Returns
+    -------
+    fpr, tpr : array (N + M + 1,)
+        The fractions of the outliers (x-axis) and of the inliers (y-axis) that are accepted as the
+        threshold rises, from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import roc_curve
+    >>> fpr, tpr = roc_curve(np.array([0.1, 0.3]), np.array([0.2, 0.4]))
+    >>> fpr.tolist(), tpr.tolist()
+    ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
+    """
     thresholds = np.sort(np.concatenate([inliers, outliers]))
-    accepted = [
+    fpr, tpr = (
         np.searchsorted(np.sort(scores), thresholds, side="right") / len(scores)
         for scores in (outliers, inliers)
-    ]
-    return np.concatenate([[0.0], accepted[0]]), np.concatenate([[0.0], accepted[1]])
+    )
+    return np.concatenate([[0.0], fpr]), np.concatenate([[0.0], tpr])

@@ -1,8 +1,9 @@
-"""Class prototypes on a sphere that are also the classifier's weights, and what moves them.
+"""Class prototypes on a sphere that are also the weights of the last layer, and their losses.
 
-DPNP (arXiv 2501.02477) and Adv-DPNP (arXiv 2504.03782): features h ∈ R^d, one prototype c_j a class
-with ‖c_j‖ = a, class scores z = h Cᵀ with no bias. The negative prototype of class y is its nearest
-rival n(y) = argmin_{j≠y} ‖c_j − c_y‖. This is a reconstruction from the published description.
+DPNP (arXiv 2501.02477) and Adv-DPNP (arXiv 2504.03782): features h ∈ R^d, one prototype c_j for
+each class with ‖c_j‖ = a, class scores z = h Cᵀ without bias. The negative prototype of class y is
+the nearest other one, n(y) = argmin_{j≠y} ‖c_j − c_y‖. This is a reconstruction from the published
+description.
 """
 
 import numpy as np
@@ -17,12 +18,44 @@ from ..random import normal
 
 
 class PrototypeHead(Layer):
-    """z = h Cᵀ for h (N, d): the prototypes C (classes, d) are the weights. dh = dz C, dC = dzᵀ h.
+    """The last layer of a DPNP network: z = h Cᵀ, where the weights C are the class prototypes.
 
-    Parameter: prototypes. They start as a regular simplex (all as far apart as can be) where d ≥
-    classes − 1 and start="simplex", else at random places on the sphere. `project` puts them back
-    on the sphere of this radius; call it after each step. a sets how sure the network can be: with
-    h = c_y on a simplex of M, p_y = 1/(1 + (M − 1) e^{−a² M/(M − 1)}).
+    Parameters
+    ----------
+    features : int
+        d, the number of features.
+    classes : int
+        M, the number of classes, at least 2.
+    radius : float, default 3.0
+        a, the length of every prototype.
+    init : {"simplex", "random"}
+        The initial prototypes: a regular simplex, in which all are as far apart as possible, where
+        d ≥ M − 1; otherwise, and for "random", random points of the sphere.
+    seed : int, default 0
+        The seed of the random numbers; it also rotates the simplex.
+
+    Raises
+    ------
+    ValueError
+        For a bad parameter.
+
+    Notes
+    -----
+    `params["prototypes"]` is C (M, d). The backward pass is dh = dz C and dC = dzᵀ h. After each
+    optimizer step call `project`. The radius bounds the confidence of the network: for h = c_y and
+    prototypes on a simplex, p_y = 1/(1 + (M − 1) e^{−a² M/(M − 1)}).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import PrototypeHead
+    >>> head = PrototypeHead(features=4, classes=3)
+    >>> prototypes = head.params["prototypes"]
+    >>> z, backward = head(prototypes)
+    >>> z.argmax(axis=1)
+    array([0, 1, 2])
+    >>> np.linalg.norm(prototypes, axis=1).round(3).tolist()
+    [3.0, 3.0, 3.0]
     """
 
     def __init__(
@@ -31,7 +64,7 @@ class PrototypeHead(Layer):
         classes: int,
         *,
         radius: float = 3.0,
-        start: str = "simplex",
+        init: str = "simplex",
         seed: int = 0,
     ):
         positive_integers("PrototypeHead", features=features, classes=classes)
@@ -39,15 +72,16 @@ class PrototypeHead(Layer):
             raise ValueError(f"PrototypeHead: classes must be 2 or more, not {classes}")
         if not 0 < radius < np.inf:
             raise ValueError(f"PrototypeHead: radius must be above 0, not {radius!r}")
-        if start not in ("simplex", "random"):
-            raise ValueError(f"PrototypeHead: start must be 'simplex' or 'random', not {start!r}")
+        if init not in ("simplex", "random"):
+            raise ValueError(f"PrototypeHead: init must be 'simplex' or 'random', not {init!r}")
         self.radius = radius
         drawn = normal(features, np.arange(max(classes, features)), seed=seed, stream="prototypes")
-        if start == "simplex" and features >= classes - 1:
-            placed = simplex(classes) @ np.linalg.qr(drawn[:features])[0][: classes - 1]
+        if init == "simplex" and features >= classes - 1:
+            rotation = np.linalg.qr(drawn[:features])[0]
+            prototypes = simplex(classes) @ rotation[: classes - 1]
         else:
-            placed = drawn[:classes]
-        self.params = {"prototypes": placed.astype(np.float32)}
+            prototypes = drawn[:classes]
+        self.params = {"prototypes": prototypes.astype(np.float32)}
         self.project()
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
@@ -63,7 +97,7 @@ class PrototypeHead(Layer):
         return rowwise(x, prototypes.T), backward
 
     def project(self) -> None:
-        """c_j ← a c_j/‖c_j‖, in place."""
+        """Put the prototypes back on the sphere, in place: c_j ← a c_j/‖c_j‖."""
         prototypes = self.params["prototypes"]
         xp = array_module(prototypes)
         length = xp.sqrt((prototypes.astype(xp.float64) ** 2).sum(axis=1, keepdims=True))
@@ -71,9 +105,30 @@ class PrototypeHead(Layer):
 
 
 def simplex(vertices: int) -> np.ndarray:
-    """A regular simplex about 0, (vertices, vertices − 1), unit vectors whose cosines are all
-    −1/(vertices − 1). The centred basis vectors of R^M are one, in the plane across (1, …, 1); an
-    orthonormal basis of that plane gives their coordinates."""
+    """The vertices of a regular simplex centred at 0.
+
+    Parameters
+    ----------
+    vertices : int
+        M, their number.
+
+    Returns
+    -------
+    array (M, M − 1)
+        Unit vectors whose cosines are all −1/(M − 1), in float64.
+
+    Notes
+    -----
+    The basis vectors of R^M minus their mean form one, in the hyperplane orthogonal to (1, …, 1).
+    The rows returned are their coordinates in an orthonormal basis of that hyperplane.
+
+    Examples
+    --------
+    >>> from tinyproto.prototypes import simplex
+    >>> corners = simplex(3)
+    >>> (corners @ corners.T).round(3).tolist()
+    [[1.0, -0.5, -0.5], [-0.5, 1.0, -0.5], [-0.5, -0.5, 1.0]]
+    """
     centred = np.eye(vertices) - 1 / vertices
     basis = np.linalg.svd(centred)[0][:, : vertices - 1]
     corners = centred @ basis
@@ -81,7 +136,25 @@ def simplex(vertices: int) -> np.ndarray:
 
 
 def nearest_rival(prototypes: Array) -> Array:
-    """n (classes,): for each prototype the nearest other one, the first of a tie."""
+    """The nearest other prototype of each prototype.
+
+    Parameters
+    ----------
+    prototypes : array (M, d)
+        One prototype for each class.
+
+    Returns
+    -------
+    array (M,)
+        n(j) = argmin_{k≠j} ‖c_k − c_j‖, the smallest k where several are equally near.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import nearest_rival
+    >>> nearest_rival(np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 0.0]]))
+    array([1, 0, 1])
+    """
     xp = array_module(prototypes)
     distance = squared_distances(prototypes)
     distance[xp.arange(len(distance)), xp.arange(len(distance))] = xp.inf
@@ -89,38 +162,92 @@ def nearest_rival(prototypes: Array) -> Array:
 
 
 def squared_distances(prototypes: Array) -> Array:
-    """‖c_i − c_j‖² (classes, classes), in float64."""
+    """‖c_i − c_j‖² (M, M), in float64."""
     exact = prototypes.astype(np.float64)
     return ((exact[:, None, :] - exact[None, :, :]) ** 2).sum(axis=2)
 
 
 def alignment(h: Array, prototypes: Array, y: Array) -> tuple[Array, Array, Array]:
-    """‖h − c_y‖² of each example: the value (N,), dh = 2(h − c_y) (N, d), and
-    dC_j = 2 Σ_{y_i = j} (c_j − h_i) (classes, d), summed over the examples."""
-    gap = h - prototypes[y]
-    return (gap**2).sum(axis=1), 2 * gap, -2 * _sum_by(y, gap, len(prototypes))
+    """The alignment loss ‖h − c_y‖² of each example, and its gradients.
+
+    Parameters
+    ----------
+    h : array (N, d)
+        Features.
+    prototypes : array (M, d)
+        C, one prototype for each class.
+    y : array (N,)
+        The index of each example's class.
+
+    Returns
+    -------
+    value : array (N,)
+        The loss of each example.
+    dh : array (N, d)
+        2(h − c_y).
+    d_prototypes : array (M, d)
+        dC_j = 2 Σ_{y_i = j} (c_j − h_i), summed over the examples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import alignment
+    >>> h, prototypes = np.array([[1.0, 2.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> value, dh, d_prototypes = alignment(h, prototypes, np.array([0]))
+    >>> value.tolist(), dh.tolist()
+    ([4.0], [[0.0, 4.0]])
+    """
+    difference = h - prototypes[y]
+    d_prototypes = -2 * _sum_by(y, difference, len(prototypes))
+    return (difference**2).sum(axis=1), 2 * difference, d_prototypes
 
 
 def repulsion(prototypes: Array, y: Array) -> tuple[Array, Array]:
-    """−‖c_y − c_n(y)‖² of each example: the value (N,), and, with gap_j = c_j − c_n(j),
+    """The repulsion loss −‖c_y − c_n(y)‖² of each example, and its gradient.
 
-        dC_j = −2 Σ_{y_i = j} gap_j + 2 Σ_{n(y_i) = j} gap_{y_i},
+    Parameters
+    ----------
+    prototypes : array (M, d)
+        C, one prototype for each class.
+    y : array (N,)
+        The index of each example's class.
 
-    summed over the examples (classes, d): both ends are pushed. n(y) is taken as it stands, which
-    is exact save where two rivals are equally near. For equally frequent classes and d ≥ M − 1 the
-    optimum on the sphere is the regular simplex, cos = −1/(M − 1).
+    Returns
+    -------
+    value : array (N,)
+        The loss of each example.
+    d_prototypes : array (M, d)
+        dC, summed over the examples.
+
+    Notes
+    -----
+    With v_j = c_j − c_n(j), both the prototype and its rival are pushed away from each other:
+
+        dC_j = −2 Σ_{y_i = j} v_j + 2 Σ_{n(y_i) = j} v_{y_i}
+
+    n is treated as constant, which is exact unless two rivals are equally near. For equally
+    frequent classes and d ≥ M − 1 the optimum on the sphere is the regular simplex, with all
+    cosines −1/(M − 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import repulsion
+    >>> value, d_prototypes = repulsion(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0]))
+    >>> value.tolist(), d_prototypes.tolist()
+    ([-2.0], [[-2.0, 2.0], [2.0, -2.0]])
     """
     xp = array_module(prototypes)
     rival = nearest_rival(prototypes)
-    gap = prototypes - prototypes[rival]
-    own = xp.arange(len(prototypes))
-    frequency = (y[:, None] == own[None, :]).sum(axis=0).astype(prototypes.dtype)
-    push = 2 * frequency[:, None] * gap
-    return -(gap**2).sum(axis=1)[y], _sum_by(rival, push, len(prototypes)) - push
+    difference = prototypes - prototypes[rival]
+    classes = xp.arange(len(prototypes))
+    frequency = (y[:, None] == classes[None, :]).sum(axis=0).astype(prototypes.dtype)
+    push = 2 * frequency[:, None] * difference
+    return -(difference**2).sum(axis=1)[y], _sum_by(rival, push, len(prototypes)) - push
 
 
 def _sum_by(label: Array, rows: Array, classes: int) -> Array:
-    """Σ of the rows of each label, (classes, d)."""
+    """The sum of the rows of each label, (classes, d)."""
     xp = array_module(rows)
     member = (xp.arange(classes)[:, None] == label[None, :]).astype(rows.dtype)
     with one_blas_thread():

@@ -1,4 +1,4 @@
-"""Where the prototypes start."""
+"""The initial prototypes of the winner-take-all networks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .base import WinnerTakeAll
 
 
-def random_start(model: WinnerTakeAll, x: Array, stream: str) -> Array:
-    """(C K, d), uniform in ± init_scale, like `x` in dtype and device."""
+def random_prototypes(model: WinnerTakeAll, x: Array, stream: str) -> Array:
+    """(C K, d), uniform in ± init_scale, with the dtype and device of `x`."""
     xp = array_module(x)
     neurons = len(model.prototype_labels_)
     drawn = uniform(
@@ -23,30 +23,32 @@ def random_start(model: WinnerTakeAll, x: Array, stream: str) -> Array:
 
 
 def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
-    """(C K, d): the k-means centres of each class, drawn to its mean by all but `spread`, or, for
-    init="class-mean", its mean with the random start added (equal prototypes stay equal for ever).
+    """(C K, d), from the samples of each class.
 
-    Raises ValueError for a class with fewer samples than centres.
+    init="kmeans": mean + init_spread (centre − mean) for the K k-means centres of the class.
+    init="class-mean": the mean plus `random_prototypes`, since equal prototypes would stay equal.
+    Raises ValueError for a class with too few samples.
     """
     xp = array_module(x)
     per_class = model.prototypes_per_class
     if model.init == "class-mean":
-        centres = random_start(model, x, "positive")
+        centres = random_prototypes(model, x, "positive")
     else:
         centres = xp.empty((len(model.prototype_labels_), x.shape[1]), dtype=x.dtype)
     for c in range(len(model.classes_)):
-        own = x[label == c]
+        samples = x[label == c]
         rows = slice(c * per_class, (c + 1) * per_class)
         if model.init == "class-mean":
-            if len(own) == 0:
+            if len(samples) == 0:
                 raise ValueError(f"class {model.classes_[c]} has no sample to start from")
-            centres[rows] += own.mean(axis=0)
-        elif len(own) < per_class:
+            centres[rows] += samples.mean(axis=0)
+        elif len(samples) < per_class:
             raise ValueError(
-                f"class {model.classes_[c]} has {len(own)} samples, too few for "
+                f"class {model.classes_[c]} has {len(samples)} samples, too few for "
                 f"prototypes_per_class={per_class} k-means centres"
             )
         else:
-            found, mean = kmeans(own, per_class, seed=model.random_state)[0], own.mean(axis=0)
-            centres[rows] = mean + x.dtype.type(model.spread) * (found - mean)
+            found = kmeans(samples, per_class, seed=model.random_state)[0]
+            mean = samples.mean(axis=0)
+            centres[rows] = mean + x.dtype.type(model.init_spread) * (found - mean)
     return centres

@@ -1,4 +1,4 @@
-"""k-means: Lloyd's iteration from a k-means++ start (Arthur and Vassilvitskii, SODA 2007)."""
+"""k-means: Lloyd's algorithm, initialized by k-means++ (Arthur and Vassilvitskii, SODA 2007)."""
 
 import numpy as np
 
@@ -10,33 +10,100 @@ from ..random import uniform
 def kmeans(
     x: Array, clusters: int, *, seed: int = 0, iterations: int = 100, tolerance: float = 1e-4
 ) -> tuple[Array, Array, float]:
-    """Centres (clusters, d), the label of each sample (N,), and Σ‖x − c‖².
+    """Group samples into clusters, so that each is near the mean of its cluster.
 
-    Stops when no label changes, or when the centres' squared moves sum to less than `tolerance`
-    times the mean variance of a feature. A cluster that loses all its samples keeps its centre.
-    Raises ValueError where there are fewer samples than clusters.
+    Parameters
+    ----------
+    x : array (N, d)
+        The samples.
+    clusters : int
+        The number of clusters, at most N.
+    seed : int, default 0
+        The seed of the initial centres.
+    iterations : int, default 100
+        The largest number of Lloyd's iterations. They stop earlier when no label changes.
+    tolerance : float, default 1e-4
+        They also stop when the squared changes of all centres sum to at most this times the mean
+        variance of a feature.
+
+    Returns
+    -------
+    centres : array (clusters, d)
+    label : array (N,)
+        The cluster of each sample.
+    inertia : float
+        Σ‖x − c‖² over the samples, c being the centre of the sample's cluster.
+
+    Raises
+    ------
+    ValueError
+        For fewer samples than clusters.
+
+    Notes
+    -----
+    Lloyd's iteration assigns each sample to its nearest centre, then replaces each centre by the
+    mean of its samples; neither step can increase the inertia. A cluster without samples keeps its
+    centre.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import kmeans
+    >>> x = np.random.default_rng(0).normal(size=(40, 2)) + 9 * (np.arange(40) % 2)[:, None]
+    >>> centres, label, inertia = kmeans(x, 2)
+    >>> np.bincount(label).tolist()
+    [20, 20]
     """
     xp = array_module(x)
     if not 1 <= clusters <= len(x):
         raise ValueError(f"clusters must be between 1 and the {len(x)} samples, not {clusters}")
-    centres = plus_plus(x, clusters, seed=seed)
+    centres = kmeans_plus_plus(x, clusters, seed=seed)
     label = xp.zeros(len(x), dtype=xp.int64)
     distance = xp.empty(len(x), dtype=x.dtype)
-    enough = tolerance * float(x.var(axis=0).mean())
+    threshold = tolerance * float(x.var(axis=0).mean())
     for _ in range(iterations):
-        before_label, before = label.copy(), centres.copy()
+        old_label, old_centres = label.copy(), centres.copy()
         nearest(len(x), x, centres, label, distance)
         cluster_means(clusters, x, label, centres)
-        moved = float(((centres - before) ** 2).sum())
-        if moved <= enough or bool((label == before_label).all()):
+        change = float(((centres - old_centres) ** 2).sum())
+        if change <= threshold or bool((label == old_label).all()):
             break
     nearest(len(x), x, centres, label, distance)
     return centres, label, float(distance.sum(dtype=np.float64))
 
 
-def plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
-    """Starting centres: each next sample is drawn with probability ∝ its squared distance to the
-    centres that there are. A set with fewer distinct samples than clusters repeats some."""
+def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
+    """Initial centres for k-means: samples, each drawn far from those drawn before.
+
+    Parameters
+    ----------
+    x : array (N, d)
+        The samples.
+    clusters : int
+        The number of centres.
+    seed : int, default 0
+        The seed of the draws.
+
+    Returns
+    -------
+    array (clusters, d)
+        The centres. They repeat where x has fewer distinct samples than clusters.
+
+    Notes
+    -----
+    The first centre is drawn uniformly, each further one with a probability proportional to the
+    squared distance of a sample to its nearest centre so far (k-means++, Arthur and Vassilvitskii,
+    SODA 2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import kmeans_plus_plus
+    >>> x = np.arange(6.0).reshape(3, 2)
+    >>> centres = kmeans_plus_plus(x, 3)
+    >>> sorted(centres[:, 0].tolist())
+    [0.0, 2.0, 4.0]
+    """
     xp = array_module(x)
     draw = uniform(clusters, np.arange(1), seed=seed, stream="k-means++")[0]
     centres = xp.empty((clusters, x.shape[1]), dtype=x.dtype)
@@ -45,9 +112,9 @@ def plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
     distance = xp.empty(len(x), dtype=x.dtype)
     for k in range(clusters):
         weight = xp.ones(len(x)) if k == 0 else closest.astype(xp.float64)
-        reach = xp.cumsum(weight)
-        chosen = int(xp.searchsorted(reach, float(draw[k]) * reach[-1:], side="right")[0])
-        centres[k] = x[min(chosen, len(x) - 1)]
+        cumulative = xp.cumsum(weight)
+        chosen = xp.searchsorted(cumulative, float(draw[k]) * cumulative[-1:], side="right")
+        centres[k] = x[min(int(chosen[0]), len(x) - 1)]
         nearest(len(x), x, centres[k : k + 1], label, distance)
         closest = xp.minimum(closest, distance)
     return centres

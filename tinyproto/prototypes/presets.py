@@ -1,4 +1,4 @@
-"""Settings of PlusMinusEDWTA for MNIST that have been measured (benchmarks/bench_accuracy.py)."""
+"""Measured parameters of PlusMinusEDWTA for MNIST (benchmarks/bench_accuracy.py)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ AUTHORS: dict[str, Any] = {
     "init": "random",
     "init_scale": 0.01,
 }
-"""The authors' own (arXiv 2008.08750): one sample at a time, rates × 0.95 after each epoch."""
+"""Those of the paper (arXiv 2008.08750): one sample at a time, learning rates × 0.95 per epoch."""
 
 ACCURATE: dict[str, Any] = {
     "prototypes_per_class": 80,
@@ -24,13 +24,13 @@ ACCURATE: dict[str, Any] = {
     "beta": 120.0,
     "beta_learning_rate": 0.0,
     "init": "kmeans",
-    "spread": 0.3,
-    "epsilon": 5 / 120,
+    "init_spread": 0.3,
+    "negative_init_fraction": 5 / 120,
 }
-"""Ours, with every image shifted and bent anew each epoch (`data.augment.elastic`).
+"""Ours, for images that are shifted and deformed anew in each epoch (`data.augment.elastic`).
 
-Chosen on 10,000 training images held out. A large fixed β and prototypes that start close together
-(w⁻ a small step from w⁺ towards the mean image) keep α β, the length of a move, small, and with it
-the positive prototypes digits: with β = 25 the accuracy was no lower, but 8 % of them were nearest
-to an image of another class.
+They were chosen on 10,000 training images held out. β is large and fixed, and the prototypes start
+close together, w⁻ a small step from w⁺ towards the mean image. Both keep α β, the size of an
+update, small, so that the positive prototypes remain digits: with β = 25 the accuracy was no lower,
+but 8 % of them were nearest to an image of another class.
 """

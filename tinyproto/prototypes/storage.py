@@ -1,53 +1,99 @@
-"""Saving a fitted network to one .npz, and loading it back."""
+"""Saving a fitted winner-take-all network to one .npz file, and loading it."""
 
 from pathlib import Path
 
 import numpy as np
 
 from .. import state
-from ..backend import device
+from ..backend.device import select_device
 from .base import WinnerTakeAll
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
 KINDS = {kind.__name__: kind for kind in (IPWTA, EDWTA, PlusMinusEDWTA)}
+RENAMED = {"spread": "init_spread", "epsilon": "negative_init_fraction"}
+"""Parameters in files that an earlier version saved, and their names now."""
 
 
 def save(network: WinnerTakeAll, path: str | Path) -> None:
-    """Write a fitted network: its parameters, prototypes and classes. Never half a file."""
+    """Write a fitted network: its parameters, prototypes and classes.
+
+    The file replaces an older one only when it is complete.
+
+    Parameters
+    ----------
+    network : IPWTA, EDWTA or PlusMinusEDWTA
+        A fitted network.
+    path : str or Path
+        The file, with its suffix .npz.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import IPWTA, load, save
+    >>> network = IPWTA(prototypes_per_class=1, epochs=1).fit(np.eye(2), ["cat", "dog"])
+    >>> save(network, "model.npz")
+    >>> load("model.npz")
+    IPWTA(epochs=1, prototypes_per_class=1)
+    """
     network.check_is_fitted()
-    arrays = {name: getattr(network, name) for name in _names(network)}
+    arrays = {name: getattr(network, name) for name in _array_names(network)}
     # Strings in an object array are Python objects; as NumPy's own strings they can be stored.
     arrays["classes_"] = np.asarray(network.classes_.tolist())
     metadata = {
         "kind": type(network).__name__,
         "parameters": {
-            name: value.item() if isinstance(value, np.generic) else value  # JSON knows no NumPy
+            name: value.item() if isinstance(value, np.generic) else value  # for JSON
             for name, value in network.get_params().items()
         },
         "epochs": network.n_epochs_,
     }
-    state.save(path, arrays, metadata)
+    state.save_arrays(arrays, path, metadata)
 
 
-def load(path: str | Path, device_name: str = "cpu") -> WinnerTakeAll:
-    """The network that `save` wrote, on the device "cpu" or "cuda".
+def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
+    """Read a network that `save` wrote.
 
-    Raises ValueError for a file that holds no such network, or entries missing, unknown or of the
-    wrong shape, each by name.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    device : {"cpu", "cuda"}
+        Where the network is to be used.
+
+    Returns
+    -------
+    IPWTA, EDWTA or PlusMinusEDWTA
+        The fitted network.
+
+    Raises
+    ------
+    ValueError
+        For a file that holds no such network, or whose entries are missing, unknown or of a wrong
+        shape; the message names them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import IPWTA, load, save
+    >>> network = IPWTA(prototypes_per_class=1, epochs=1).fit(np.eye(2), ["cat", "dog"])
+    >>> save(network, "model.npz")
+    >>> load("model.npz").classes_.tolist()
+    ['cat', 'dog']
     """
-    arrays, metadata = state.load(path)
+    arrays, metadata = state.load_arrays(path)
     kind = KINDS.get(str(metadata.get("kind")))
     if kind is None:
         raise ValueError(f"{path} holds no winner-take-all network but {metadata.get('kind')!r}")
-    network: WinnerTakeAll = kind().set_params(**{**metadata["parameters"], "device": device_name})
-    names = {*_names(network), "classes_"}
+    stored = {RENAMED.get(name, name): value for name, value in metadata["parameters"].items()}
+    network: WinnerTakeAll = kind().set_params(**{**stored, "device": device})
+    names = {*_array_names(network), "classes_"}
     for wrong, found in (("misses", names - set(arrays)), ("has unknown", set(arrays) - names)):
         if found:
             raise ValueError(f"{path} {wrong} entries: {', '.join(sorted(found))}")
-    xp = device.select_device(device_name)
+    xp = select_device(device)
     network.classes_ = arrays.pop("classes_")
     network.prototype_labels_ = network.classes_.repeat(network.prototypes_per_class)
-    neurons, features = len(network.prototype_labels_), arrays[_names(network)[0]].shape[-1]
+    neurons, features = len(network.prototype_labels_), arrays[_array_names(network)[0]].shape[-1]
     for name, array in arrays.items():
         expected = {"_beta": (1,), "biases_": (neurons,)}.get(name, (neurons, features))
         if array.shape != expected:
@@ -58,8 +104,8 @@ def load(path: str | Path, device_name: str = "cpu") -> WinnerTakeAll:
     return network
 
 
-def _names(network: WinnerTakeAll) -> tuple[str, ...]:
-    """The arrays of a kind; the first has a row of features for each neuron."""
+def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:
+    """The stored arrays of a network; the first has a row of features for each neuron."""
     if isinstance(network, IPWTA):
         return ("weights_", "biases_", "_beta")
     if isinstance(network, EDWTA):

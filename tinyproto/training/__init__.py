@@ -1,6 +1,25 @@
 """Training: defences, each a small function, and the loop that they share."""
 
-from .defenses import DEFENSES, Batch, Crafting
-from .loop import NotFinite, Stopped, evaluate, fit
+from .batch import Batch, PGDConfig
+from .checkpoint import NotFinite, Stopped, TrainingState
+from .defenses import DEFENSES, Defense, adv_dpnp, dpnp, mart, pgd, standard, trades
+from .loop import fit
+from .validation import accuracy
 
-__all__ = ["DEFENSES", "Batch", "Crafting", "NotFinite", "Stopped", "evaluate", "fit"]
+__all__ = [
+    "DEFENSES",
+    "Batch",
+    "Defense",
+    "NotFinite",
+    "PGDConfig",
+    "Stopped",
+    "TrainingState",
+    "accuracy",
+    "adv_dpnp",
+    "dpnp",
+    "fit",
+    "mart",
+    "pgd",
+    "standard",
+    "trades",
+]

@@ -1,27 +1,63 @@
-"""A training run in one file: all that the next step depends on, and nothing else.
+"""A training run in one file: all that its next step depends on, and nothing else.
 
-Weights and running averages, the optimizer's momenta, the moving average, the best weights so far,
-and where in which epoch the run stands. Schedules are functions of the step and random numbers of
-their names, so neither has a state. The file is written under a name of its own and renamed.
+That is the weights and running averages, the state of the optimizer, the moving average of the
+weights, the best weights so far, and the `TrainingState`. Learning rates are functions of the step,
+and random numbers of their seed, epoch and position, so neither has a state. The file is written
+whole or not at all.
 """
 
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import state
-from ..backend.device import Array
+from ..backend.device import Array, array_module
+from ..networks import Network
 from ..optimizers import Average, Optimizer
-from ..parameters import Tree, assign, flatten
+from ..parameters import assign, flatten
+from ..state import load_arrays, save_arrays
 
 PARAMETERS, OPTIMIZER, AVERAGE, BEST = "parameters", "optimizer", "average", "best"
 
 
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop, and has written its checkpoint."""
+
+
+class NotFinite(FloatingPointError):
+    """The loss or a weight is infinite or NaN; the last checkpoint is unchanged."""
+
+
 @dataclass
-class Place:
-    """Where a run stands: `step` steps of `epoch` are done, `loss`, `correct` and `seen` are the
-    epoch's sums so far; `history` has a row for each epoch that is over."""
+class TrainingState:
+    """How far a run is.
+
+    Parameters
+    ----------
+    epoch : int
+        Epochs that are over.
+    step : int
+        Steps done in the current epoch.
+    loss, correct, seen : float, int, int
+        Sums over the current epoch: of the losses, of the right answers, and of the examples.
+    seconds : float
+        Time spent in training steps.
+    best_score, best_epoch : float, int
+        The best validation accuracy so far, and its epoch, from 1.
+    history : list of dict
+        A row for each epoch that is over.
+
+    Examples
+    --------
+    >>> from tinyproto.training import TrainingState
+    >>> state = TrainingState(step=7)
+    >>> state.end_epoch({"epoch": 1, "loss": 2.3})
+    >>> state.epoch, state.step, state.history
+    (1, 0, [{'epoch': 1, 'loss': 2.3}])
+    """
 
     epoch: int = 0
     step: int = 0
@@ -33,57 +69,135 @@ class Place:
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
+    def end_epoch(self, row: dict[str, float]) -> None:
+        """Add the epoch's row to the history, and start the next epoch."""
+        self.history.append(row)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss, self.correct, self.seen = 0.0, 0, 0
 
-def save(
-    path: str | Path,
-    settings: Mapping[str, Any],
-    place: Place,
-    params: Tree,
-    optimizer: Optimizer,
-    average: Average | None,
-    best: Mapping[str, Array],
-) -> None:
-    """Write the run. `settings` are what a run that goes on must have in common with it."""
+
+@dataclass
+class Run:
+    """What a checkpoint holds."""
+
+    network: Network
+    optimizer: Optimizer
+    average: Average | None = None
+    state: TrainingState = field(default_factory=TrainingState)
+    best: Mapping[str, Array] = field(default_factory=dict)
+
+
+def save_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> None:
+    """Write a run. `settings`, of JSON's types, are what a run that resumes it must have in common.
+
+    Raises NotFinite, with the file unchanged, for a weight that is infinite or NaN.
+    """
+    params = flatten(run.network.params)
+    for name, leaf in params.items():
+        if not bool(array_module(leaf).isfinite(leaf).all()):
+            raise NotFinite(f"{name} is not finite; the last checkpoint is unchanged")
     parts = {
-        PARAMETERS: flatten(params),
-        OPTIMIZER: optimizer.arrays(),
-        AVERAGE: average.arrays() if average else {},
-        BEST: best,
+        PARAMETERS: params,
+        OPTIMIZER: run.optimizer.state_dict(),
+        AVERAGE: run.average.state_dict() if run.average else {},
+        BEST: run.best,
     }
     arrays = {f"{part}/{name}": a for part, found in parts.items() for name, a in found.items()}
-    state.save(path, arrays, {"settings": dict(settings), "place": asdict(place)})
+    save_arrays(arrays, path, {"settings": dict(settings), "place": asdict(run.state)})
 
 
-def load(
-    path: str | Path,
-    settings: Mapping[str, Any],
-    params: Tree,
-    optimizer: Optimizer,
-    average: Average | None,
-) -> tuple[Place, dict[str, Array]]:
-    """Put a run back: its place and its best weights; the rest is filled in place.
+def load_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> None:
+    """Put a run back to where it was saved.
 
-    Raises ValueError, before anything is changed, for a file that is no checkpoint, or one of a run
-    with other settings: the first that differs is named, with both values.
+    Raises ValueError, before anything is changed, for a file that is not a checkpoint, or for the
+    checkpoint of a run with other settings.
     """
-    arrays, metadata = state.load(path)
+    arrays, metadata = load_arrays(path)
     if not isinstance(metadata.get("place"), dict) or "settings" not in metadata:
-        raise ValueError(f"{path} is no checkpoint of a training run")
-    before = metadata["settings"]
-    for name in {**before, **settings}:
-        if before.get(name) != settings.get(name):
-            raise ValueError(
-                f"{path} is of a run with {name}={before.get(name)!r}, not {settings.get(name)!r}; "
-                "start anew or give the same options"
-            )
+        raise ValueError(f"{path} is not the checkpoint of a training run")
+    _compare_settings(metadata["settings"], settings, path)
     parts: dict[str, dict[str, Array]] = {p: {} for p in (PARAMETERS, OPTIMIZER, AVERAGE, BEST)}
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         if part not in parts:
             raise ValueError(f"{path} has unknown entries: {name}")
         parts[part][rest] = array
-    assign(params, parts[PARAMETERS], str(path))
-    optimizer.restore(parts[OPTIMIZER], params)
-    if average:
-        average.restore(parts[AVERAGE])
-    return Place(**metadata["place"]), parts[BEST]
+    assign(run.network.params, parts[PARAMETERS], str(path))
+    run.optimizer.load_state_dict(parts[OPTIMIZER], run.network.params)
+    if run.average:
+        run.average.load_state_dict(parts[AVERAGE])
+    run.state, run.best = TrainingState(**metadata["place"]), parts[BEST]
+
+
+def _compare_settings(saved: Mapping[str, Any], own: Mapping[str, Any], path: str | Path) -> None:
+    """Raise ValueError for the first setting that differs, or for settings of other names, as
+    another method or an earlier version of tinyproto has them."""
+    what_to_do = "to train from the beginning, do not resume"
+    for name in saved:
+        if name in own and saved[name] != own[name]:
+            raise ValueError(
+                f"{path} is of a run with {name}={saved[name]!r}, not {own[name]!r}; "
+                f"to resume, give the same options; {what_to_do}"
+            )
+    others = sorted(saved.keys() ^ own.keys())
+    if others:
+        raise ValueError(
+            f"{path} is of another kind of run or of an earlier version of tinyproto, "
+            f"whose settings have other names ({', '.join(others)}); {what_to_do}"
+        )
+
+
+@dataclass
+class Checkpointer:
+    """Writes a run to `path`, if there is one: every so many steps, after each epoch, and before
+    the run stops."""
+
+    run: Run
+    path: str | Path | None
+    settings: Mapping[str, Any]
+    every: int
+    stop_requested: Callable[[], bool]
+
+    def save(self) -> None:
+        if self.path:
+            save_checkpoint(self.run, self.path, self.settings)
+
+    def after_step(self, *, last: bool) -> None:
+        """Raises Stopped where that was requested; the last step of an epoch is saved with it."""
+        stop = self.stop_requested()
+        if stop or (not last and self.run.state.step % self.every == 0):
+            self.save()
+        if stop:
+            self._stop()
+
+    def after_epoch(self) -> None:
+        """Raises Stopped where that was requested."""
+        self.save()
+        if self.stop_requested():
+            self._stop()
+
+    def _stop(self) -> None:
+        state = self.run.state
+        raise Stopped(f"stopped after epoch {state.epoch}, step {state.step}")
+
+
+@contextmanager
+def catch_stop_signals() -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM or Ctrl-C has come; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    requested = False
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal requested
+        if requested:
+            raise KeyboardInterrupt
+        requested = True
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,47 +1,43 @@
-"""The loop that all defences share: epochs, progress, checkpoints, resuming.
+"""The loop that all defences share: epochs, progress, validation, checkpoints, resuming.
 
-A run that is stopped anywhere and resumed ends with the bits of one that was not: what a step does
-depends on the checkpoint and on numbers named by (seed, epoch, place in the data set) alone.
+A run that is stopped anywhere and resumed ends with the same bits as one that was not stopped: what
+a step does depends only on the checkpoint and on random numbers that are functions of the seed, the
+epoch, and the position in the data set.
 """
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ..attacks import Victim, pgd
-from ..backend.device import Array, array_module, to_device, to_host
-from ..layers import Layer
+from ..backend.device import Array, to_host
 from ..networks import Network
-from ..optimizers import SGD, Average, Optimizer, Schedule, one_cycle
+from ..optimizers import SGD, Average, Optimizer
 from ..parameters import Tree, assign, flatten, zeros
 from ..progress import progress
 from ..random import permutation
-from . import checkpoint as checkpoints
-from .checkpoint import Place
-from .defenses import Batch, Crafting, Defense
+from ..schedules import Schedule, one_cycle
+from .batch import Augment, Batch, PGDConfig, load_batch
+from .checkpoint import (
+    Checkpointer,
+    NotFinite,
+    Run,
+    TrainingState,
+    catch_stop_signals,
+    load_checkpoint,
+)
+from .validation import validate
 
-
-class Stopped(KeyboardInterrupt):
-    """The run was asked to stop, and has written its checkpoint."""
-
-
-class NotFinite(FloatingPointError):
-    """The loss, or a weight, is infinite or not a number; the last good checkpoint is kept."""
-
-
-class Augment(Protocol):
-    def __call__(self, images: Array, *, seed: int, epoch: int, index: Array) -> Array: ...
+Images = tuple[np.ndarray, np.ndarray]
+"""Images and their labels."""
 
 
 def fit(
     network: Network,
-    defense: Defense,
+    defense: Callable[[Network, Batch, Tree], tuple[Array, Array]],
     x: np.ndarray,
     y: np.ndarray,
     *,
@@ -51,237 +47,236 @@ def fit(
     schedule: Callable[[int], Schedule] = lambda steps: one_cycle(0.1, steps),
     average: float | None = None,
     augment: Augment | None = None,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
-    probe: Crafting | None = None,
-    select: str = "clean",
+    validation: Images | None = None,
+    validation_attack: PGDConfig | None = None,
+    monitor: str = "clean",
     seed: int = 0,
     checkpoint: str | Path | None = None,
-    every: int = 200,
+    checkpoint_every: int = 200,
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
-    shown: bool = True,
+    verbose: bool = True,
     callback: Callable[[Network, dict[str, float]], Any] | None = None,
 ) -> list[dict[str, float]]:
-    """Train `network` where it lives, on images x (N, H, W, C), uint8 or floats in [0, 1], with
-    labels y (N,) on the host. Returns a row for each epoch.
+    """Train a network, in place, on the device where it is.
 
-    defense: one of `defenses`, its coefficients bound (functools.partial).
-    schedule: steps → (step → learning rate). average: the decay of a moving average of the weights,
-        which then are those that are judged and kept.
-    validation: held-out training images and labels. After each epoch they give the clean accuracy
-        and, with `probe`, that under PGD; `select`, "clean" or "robust", says by which the best
-        weights are chosen, which the network has at the end. Without them it has the last.
-    checkpoint: the file, written every so many steps (`every`), after each epoch, and when the
-        process is asked to stop (SIGTERM, Ctrl-C; `Stopped` is raised). resume: go on from it where
-        it exists. settings: what else, of JSON's types, a run that goes on must have in common.
+    Parameters
+    ----------
+    network : Network
+        The network. At the end it has the weights of the best epoch, or those of the last where
+        there is no validation.
+    defense : callable
+        defense(network, batch, grads): one of `DEFENSES`, its coefficients bound by
+        functools.partial.
+    x : array (N, H, W, C)
+        Training images on the host, uint8 or floats in [0, 1].
+    y : array (N,)
+        Labels on the host.
+    epochs, batch_size : int
+        Passes over the images, and images in a step; 1 or more.
+    optimizer : Optimizer, optional
+        By default SGD().
+    schedule : callable
+        Takes the number of all steps and returns a schedule (see `schedules`).
+    average : float, optional
+        The decay of a moving average of the weights (see `optimizers.Average`), in [0, 1). The
+        averaged weights are then those that are validated and kept.
+    augment : callable, optional
+        augment(images, seed=…, epoch=…, index=…), such as `data.augment.crop_and_flip`.
+    validation : tuple of arrays, optional
+        Held-out images and labels for the accuracy after each epoch.
+    validation_attack : PGDConfig, optional
+        Measures the accuracy under PGD, too.
+    monitor : {"clean", "robust"}
+        The validation accuracy by which the best epoch is chosen.
+    seed : int
+        The seed of all random numbers.
+    checkpoint : str or Path, optional
+        A file that is written every `checkpoint_every` steps, after each epoch, and when the
+        process is asked to stop (SIGTERM or Ctrl-C).
+    checkpoint_every : int
+        Steps from one checkpoint to the next, 1 or more.
+    resume : bool
+        Whether to continue from the checkpoint if there is one.
+    settings : mapping, optional
+        What else, of JSON's types, a run must have in common with the checkpoint that it resumes.
+    verbose : bool
+        Whether to show a progress bar.
+    callback : callable, optional
+        callback(network, row) is called after each epoch.
 
-    Raises ValueError for a bad argument or another run's checkpoint, NotFinite as it says.
+    Returns
+    -------
+    list of dict
+        A row for each epoch: epoch (from 1), loss and train (the accuracy) over the training
+        images as they were learned from, seconds so far, learning_rate, and, with validation, the
+        accuracies clean and robust.
+
+    Raises
+    ------
+    ValueError
+        For a bad argument, or the checkpoint of another run.
+    NotFinite
+        When the loss or a weight is infinite or NaN.
+    Stopped
+        When the process was asked to stop, after the checkpoint was written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Flatten, Linear, Sequential, initialize
+    >>> from tinyproto.networks import Network
+    >>> from tinyproto.training import fit, standard
+    >>> x = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    >>> y = np.arange(8) % 2
+    >>> network = Network(Sequential(Flatten(), Linear(192, 4)), Linear(4, 2))
+    >>> history = fit(
+    ...     initialize(network, seed=0), standard, x, y, epochs=20, batch_size=4, verbose=False
+    ... )
+    >>> history[-1]["loss"] < history[0]["loss"], history[-1]["train"]
+    (True, 1.0)
     """
-    if min(epochs, batch_size, every) < 1:
-        raise ValueError(
-            f"epochs, batch_size, every must be 1 or more, not {epochs}, {batch_size}, {every}"
-        )
-    if select not in ("clean", "robust") or (select == "robust" and probe is None):
-        raise ValueError(f"select must be 'clean', or 'robust' with a probe, not {select!r}")
-    if len(x) != len(y) or not len(x):
-        raise ValueError(f"x and y must hold as many examples, 1 or more: {len(x)} and {len(y)}")
-    optimizer = optimizer or SGD()
-    averaged = Average(network.params, average) if average is not None else None
+    _check_arguments(x, y, epochs, batch_size, checkpoint_every, monitor, validation_attack)
     steps = -(-len(x) // batch_size)
-    rate = schedule(steps * epochs)
-    place = Place()
-    best: dict[str, Array] = {}
+    learning_rate = schedule(steps * epochs)
+    averaged = Average(network.params, average) if average is not None else None
+    run = Run(network, optimizer or SGD(), averaged)
     common = {
         "network": network.settings, "epochs": epochs, "batch_size": batch_size, "seed": seed,
-        "images": len(x), "average": average, "select": select, **(settings or {}),
+        "images": len(x), "average": average, "monitor": monitor, **(settings or {}),
     }  # fmt: skip
     if checkpoint and resume and Path(checkpoint).exists():
-        place, best = checkpoints.load(checkpoint, common, network.params, optimizer, averaged)
-
-    def save() -> None:
-        if checkpoint:
-            _check_finite(network)
-            checkpoints.save(checkpoint, common, place, network.params, optimizer, averaged, best)
-
-    done = min((place.epoch * len(x)) + place.seen, epochs * len(x))
+        load_checkpoint(run, checkpoint, common)
+    state, total = run.state, epochs * len(x)
+    done = min(state.epoch * len(x) + state.seen, total)
     with (
-        _asked_to_stop() as asked,
-        progress(epochs * len(x), "image", done=done, shown=shown, lines=4 * epochs) as advance,
+        catch_stop_signals() as stop_requested,
+        progress(total, "image", initial=done, verbose=verbose, max_lines=4 * epochs) as advance,
     ):
-        while place.epoch < epochs:
-            order = permutation(len(x), seed=seed, stream="shuffle", epoch=place.epoch)
-            while place.step < steps:
-                begun = time.perf_counter()
-                at = order[place.step * batch_size : (place.step + 1) * batch_size]
-                batch = _batch(network, x, y, at, augment, seed, place.epoch)
-                learning_rate = rate(place.epoch * steps + place.step)
-                loss, correct = _step(network, defense, batch, optimizer, learning_rate)
-                if averaged:
-                    averaged.update(network.params)
-                place.step += 1
-                place.seen += len(at)
-                place.loss += loss
-                place.correct += correct
-                place.seconds += time.perf_counter() - begun
-                advance(len(at), _describe(place))
-                if asked():
-                    save()
-                    raise Stopped(_where(place))
-                if place.step % every == 0 and place.step < steps:
-                    save()
-            with _weights(network, averaged):
-                row = _judge(network, place, validation, probe)
-                if validation is None or row[select] > place.best_score:
-                    place.best_score = row.get(select, 0.0)
-                    place.best_epoch = place.epoch + 1
-                    best = {path: to_host(a).copy() for path, a in flatten(network.params).items()}
-            row["learning_rate"] = learning_rate
-            place.history.append(row)
-            place.epoch, place.step = place.epoch + 1, 0
-            place.loss, place.correct, place.seen = 0.0, 0, 0
-            save()
-            if asked():
-                raise Stopped(_where(place))
+        checkpointer = Checkpointer(run, checkpoint, common, checkpoint_every, stop_requested)
+        while state.epoch < epochs:
+            order = permutation(len(x), seed=seed, stream="shuffle", epoch=state.epoch)
+            while state.step < steps:
+                index = order[state.step * batch_size : (state.step + 1) * batch_size]
+                rate = learning_rate(state.epoch * steps + state.step)
+                with _timed(state):
+                    batch = load_batch(
+                        network, x, y, index, augment=augment, seed=seed, epoch=state.epoch
+                    )
+                    _train_step(run, defense, batch, rate)
+                advance(len(index), _describe(state))
+                checkpointer.after_step(last=state.step == steps)
+            rate = learning_rate((state.epoch + 1) * steps - 1)
+            _end_epoch(run, validation, validation_attack, monitor, rate)
+            checkpointer.after_epoch()
             if callback is not None:
-                callback(network, row)
-    assign(network.params, best, "the best weights")
-    return place.history
+                callback(network, state.history[-1])
+    assign(network.params, run.best, "the best weights")
+    return state.history
 
 
-def evaluate(
-    network: Layer, x: np.ndarray, y: np.ndarray, attack: Any = None, *, batch_size: int = 250
-) -> float:
-    """The share of images whose class is found, attacked by `attack(victim, x, y, index=…)` first
-    if one is given. x as in `fit`; it does not depend on the batch size."""
-    right = 0
-    for start in range(0, len(x), batch_size):
-        index = np.arange(start, min(start + batch_size, len(x)))
-        batch = _batch(network, x, y, index, None, 0, 0)
-        images = batch.x
-        if attack is not None:
-            images = attack(Victim(network), images, batch.y, index=batch.index)
-        z, _ = network(images)
-        right += int((z.argmax(axis=1) == batch.y).sum())
-    return right / max(len(x), 1)
-
-
-def _batch(
-    network: Layer,
+def _check_arguments(
     x: np.ndarray,
     y: np.ndarray,
-    at: np.ndarray,
-    augment: Augment | None,
-    seed: int,
-    epoch: int,
-) -> Batch:
-    """The images at some places of the data set, where the network lives and of its dtype."""
-    weights = next(iter(flatten(network.params).values()))
-    xp = array_module(weights)
-    images = to_device(x[at], xp).astype(weights.dtype)
-    if x.dtype == np.uint8:
-        images /= 255
-    index = xp.asarray(at)
-    if augment is not None:
-        images = augment(images, seed=seed, epoch=epoch, index=index)
-    return Batch(images, to_device(y[at], xp), index, epoch, seed)
+    epochs: int,
+    batch_size: int,
+    checkpoint_every: int,
+    monitor: str,
+    validation_attack: PGDConfig | None,
+) -> None:
+    if min(epochs, batch_size, checkpoint_every) < 1:
+        raise ValueError(
+            "epochs, batch_size, checkpoint_every must be 1 or more, not "
+            f"{epochs}, {batch_size}, {checkpoint_every}"
+        )
+    if monitor not in ("clean", "robust") or (monitor == "robust" and validation_attack is None):
+        raise ValueError(
+            f"monitor must be 'clean', or 'robust' with a validation_attack, not {monitor!r}"
+        )
+    if len(x) != len(y) or not len(x):
+        raise ValueError(f"x and y must have one length, 1 or more, not {len(x)} and {len(y)}")
 
 
-def _step(
-    network: Network, defense: Defense, batch: Batch, optimizer: Optimizer, learning_rate: float
-) -> tuple[float, int]:
-    """One step of learning: the batch's summed loss and how many it got right."""
+def _train_step(
+    run: Run,
+    defense: Callable[[Network, Batch, Tree], tuple[Array, Array]],
+    batch: Batch,
+    learning_rate: float,
+) -> None:
+    """Learn from one batch."""
+    network, state = run.network, run.state
     grads: Tree = zeros(network.params)
     loss, z = defense(network, batch, grads)
     total = float(loss.sum(dtype=np.float64))
     if not np.isfinite(total):
         raise NotFinite(
             f"the loss is not finite ({total}) in epoch {batch.epoch + 1}; "
-            "a lower learning rate may help. The last checkpoint is as it was"
+            "a lower learning rate may help. The last checkpoint is unchanged"
         )
-    optimizer.step(network.params, grads, learning_rate)
+    run.optimizer.step(network.params, grads, learning_rate)
     network.project()
-    return total, int((z.argmax(axis=1) == batch.y).sum())
+    if run.average:
+        run.average.update(network.params)
+    state.step += 1
+    state.seen += len(batch.y)
+    state.loss += total
+    state.correct += int((z.argmax(axis=1) == batch.y).sum())
 
 
-def _judge(
-    network: Network,
-    place: Place,
-    validation: tuple[np.ndarray, np.ndarray] | None,
-    probe: Crafting | None,
-) -> dict[str, float]:
-    """The row of the epoch that has ended."""
+def _end_epoch(
+    run: Run,
+    validation: Images | None,
+    validation_attack: PGDConfig | None,
+    monitor: str,
+    learning_rate: float,
+) -> None:
+    """Validate, keep the weights if they are the best so far, and write the epoch's row."""
+    state = run.state
     row = {
-        "epoch": place.epoch + 1,
-        "loss": place.loss / place.seen,
-        "train": place.correct / place.seen,
-        "seconds": place.seconds,
+        "epoch": state.epoch + 1,
+        "loss": state.loss / state.seen,
+        "train": state.correct / state.seen,
+        "seconds": state.seconds,
     }
-    if validation is not None:
-        row["clean"] = evaluate(network, *validation)
-        if probe is not None:
-
-            def attack(victim: Victim, x: Array, y: Array, index: Array) -> Array:
-                return pgd(
-                    victim, x, y, eps=probe.eps, steps=probe.steps, step_size=probe.step_size,
-                    norm=probe.norm, index=index,
-                )  # fmt: skip
-
-            row["robust"] = evaluate(network, *validation, attack)
-    return row
+    with _averaged_weights(run):
+        if validation is not None:
+            row |= validate(run.network, *validation, validation_attack)
+        if validation is None or row[monitor] > state.best_score:
+            state.best_score = row.get(monitor, 0.0)
+            state.best_epoch = state.epoch + 1
+            params = flatten(run.network.params)
+            run.best = {path: to_host(leaf).copy() for path, leaf in params.items()}
+    row["learning_rate"] = learning_rate
+    state.end_epoch(row)
 
 
-def _describe(place: Place) -> str:
-    text = f"epoch {place.epoch + 1}, loss {place.loss / place.seen:.3f}"
-    if place.history:
-        last = place.history[-1]
-        text += "".join(
-            f", {name} {last[name]:.1%}" for name in ("clean", "robust") if name in last
-        )
+def _describe(state: TrainingState) -> str:
+    """The text beside the progress bar."""
+    text = f"epoch {state.epoch + 1}, loss {state.loss / state.seen:.3f}"
+    if state.history:
+        last = state.history[-1]
+        text += "".join(f", {key} {last[key]:.1%}" for key in ("clean", "robust") if key in last)
     return text
 
 
-def _where(place: Place) -> str:
-    return f"stopped after epoch {place.epoch}, step {place.step}"
-
-
-def _check_finite(network: Network) -> None:
-    for path, leaf in flatten(network.params).items():
-        if not bool(array_module(leaf).isfinite(leaf).all()):
-            raise NotFinite(f"{path} is not finite; the last checkpoint is as it was")
+@contextmanager
+def _timed(state: TrainingState) -> Iterator[None]:
+    """Adds the time of a block to the run's; an error in it ends the run."""
+    started = time.perf_counter()
+    yield
+    state.seconds += time.perf_counter() - started
 
 
 @contextmanager
-def _weights(network: Network, averaged: Average | None) -> Iterator[None]:
-    """Within, the network has the averaged weights, if there are any."""
-    if averaged is None:
+def _averaged_weights(run: Run) -> Iterator[None]:
+    """Within the block the network has the averaged weights, if there are any."""
+    if run.average is None:
         yield
         return
-    own = {path: leaf.copy() for path, leaf in flatten(network.params).items()}
-    averaged.copy_to(network.params)
-    network.project()
+    own = {path: leaf.copy() for path, leaf in flatten(run.network.params).items()}
+    run.average.copy_to(run.network.params)
+    run.network.project()
     try:
         yield
     finally:
-        assign(network.params, own, "the weights")
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM or Ctrl-C has come; a second one is not waited for."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    asked = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        assign(run.network.params, own, "the weights")

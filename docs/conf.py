@@ -1,0 +1,110 @@
+"""The Sphinx site. To build it: `pip install -e ".[docs]"`, and
+
+    sphinx-build -W -b html docs docs/_build/html
+
+The pages are Markdown (MyST). The API reference is made from the docstrings (numpydoc) of what each
+public module lists in `__all__`. Nothing is fetched from the network.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from sphinx.pycode import ModuleAnalyzer
+
+import tinyproto
+
+project = "tinyproto"
+author = "The tinyproto developers"
+project_copyright = author
+version = release = tinyproto.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+html_theme = "furo"
+html_title = f"tinyproto {release}"
+
+default_role = "py:obj"  # `name` in a docstring is a link where the name is known, else code
+highlight_language = "none"  # an indented block of a docstring is a formula, not code
+smartquotes = False
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "none"  # the docstrings say the types, with shapes
+autodoc_member_order = "bysource"
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+# Attributes as a list, like parameters: a property may be documented too.
+napoleon_custom_sections = [("Attributes", "params_style")]
+# A package and a function in it may have one name (`tinyproto.attacks.pgd`).
+suppress_warnings = ["ref.python"]
+
+HEADING = re.compile(r"^[A-Z][A-Za-z ]+$")
+FIELDS = {"Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes"}
+LIST_ITEM = re.compile(r"^ *([-*+]|\d+[.)]|\w[.)]) ")
+CODE = re.compile(r"(``.*?``|`[^`]*`)")
+
+
+def explain_constants(
+    app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Give a constant the docstring below its definition, from the module that defines it: without
+    this, an imported dictionary is explained as `dict` is. (Done after napoleon, which would read
+    what is before a colon as the type.)"""
+    if what == "data":
+        attribute = name.rpartition(".")[2]
+        lines[:] = []
+        for module in [m for m in sys.modules if m.startswith("tinyproto.")]:
+            if vars(sys.modules[module]).get(attribute) is obj:
+                explained = ModuleAnalyzer.for_module(module).find_attr_docs()
+                lines[:] = explained.get(("", attribute), lines)
+        keep_formulas(app, what, name, obj, options, lines)
+
+
+def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep the formulas of docstrings as they are written.
+
+    reStructuredText would join the lines of an indented block into one paragraph; `::` before the
+    block keeps them. Outside of code, `|x|` and `w_` are mathematics here and no references.
+    """
+    section, previous, base, inside = "", "", 0, False
+    text: list[str] = []
+    for i, line in enumerate(lines):
+        if HEADING.match(line) and i + 1 < len(lines) and set(lines[i + 1]) == {"-"}:
+            section, base = line, 4 if line in FIELDS else 0  # a field's text is indented itself
+        deeper = len(line) - len(line.lstrip()) > base
+        if line.strip() and not deeper:
+            inside, previous = False, line
+        starts = deeper and not inside and i > 0 and not lines[i - 1].strip()
+        if starts and section != "Examples" and not LIST_ITEM.match(previous):
+            inside = True
+            text += [] if previous.endswith("::") else [" " * base + "::", ""]
+        code = inside or section == "Examples" or line.lstrip().startswith((">>>", "..."))
+        field = base and not line.startswith(" ")  # "name : type"; napoleon escapes the name
+        text.append(line if code or field else escaped(line))
+    lines[:] = text
+
+
+def escaped(line: str) -> str:
+    """The line with `|` and final underscores escaped, outside of backticks."""
+    parts = CODE.split(line)
+    parts[::2] = [re.sub(r"(\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", explain_constants, priority=600)  # after it

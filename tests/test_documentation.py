@@ -1,0 +1,165 @@
+"""README and docs: the code runs, the names and files exist, the tables are the results', the site
+builds."""
+
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_docstrings import PUBLIC
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [
+    path
+    for path in (*ROOT.glob("*.md"), *sorted(DOCS.rglob("*.md")))
+    if "_build" not in path.parts and "generated" not in path.parts
+]
+FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def outside_of_code(text):
+    """The text outside of code blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def installed(block):
+    """Whether a block's optional framework is there."""
+    return "import torch" not in block or importlib.util.find_spec("torch") is not None
+
+
+def program(text):
+    """The Python of a page, each block on its own lines, so that an error names the page's line."""
+    lines = [""] * len(text.splitlines())
+    for block in FENCE.finditer(text):
+        if installed(block[1]):
+            start = text[: block.start(1)].count("\n")
+            code = block[1].splitlines()
+            lines[start : start + len(code)] = code
+    return "\n".join(lines) + "\n"
+
+
+WITH_CODE = [path for path in PAGES if FENCE.search(path.read_text())]
+
+
+def environment(folder):
+    """No data but the package's samples, no network."""
+    kept = {k: v for k, v in os.environ.items() if k != "TINYPROTO_DATA"}
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    nowhere = {"XDG_CACHE_HOME": str(folder), "https_proxy": "http://127.0.0.1:9"}
+    return {**kept, **nowhere, "PYTHONPATH": paths}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", WITH_CODE, ids=name_of)
+def test_the_code_of_a_page_runs(path, tmp_path):
+    """As one program in a file, as a reader would write it."""
+    (tmp_path / "page.py").write_text(program(path.read_text()))
+    command = [sys.executable, "page.py"]
+    out = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+    )
+    assert out.returncode == 0, out.stderr
+
+
+def test_there_is_code_on_the_pages_that_promise_it():
+    names = {name_of(path) for path in WITH_CODE}
+    concepts = {f"docs/concepts/{name}.md" for name in ("victim", "layer", "kernel")}
+    assert names >= {"README.md", "CONTRIBUTING.md", "docs/quickstart.md", *concepts}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_and_commands_name_files_that_exist(path):
+    text = path.read_text()
+    linked = re.findall(r"\]\((?!http|#)([^)#\s]+)", outside_of_code(text))
+    linked += re.findall(r"^```\{(?:figure|include|image)\} (\S+)", text, re.MULTILINE)
+    for name in linked:
+        assert (path.parent / name).exists(), name
+    ran = re.findall(r"python ((?:examples|benchmarks|tests|docs)/[\w/]+\.py)", text)
+    ran += re.findall(
+        r"`((?:examples|benchmarks|tests|docs|tinyproto)/[\w/]+\.(?:py|md|npz))`", text
+    )
+    for name in ran:
+        assert "NAME" in name or (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_names_of_the_package_exist(path):
+    if path.name == "CHANGELOG.md":
+        return  # which names what is gone
+    for name in re.findall(r"\b(?<!/)tinyproto(?:\.\w+)+", outside_of_code(path.read_text())):
+        assert exists(name), name
+
+
+def exists(name):
+    """Whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for split in range(len(parts), 0, -1):
+        try:
+            thing = importlib.import_module(".".join(parts[:split]))
+        except ImportError:
+            continue
+        for attribute in parts[split:]:
+            if not hasattr(thing, attribute):
+                return False
+            thing = getattr(thing, attribute)
+        return True
+    return False
+
+
+def test_the_formulas_page_names_where_they_are():
+    named = re.findall(r"`(tinyproto\.[\w.]+)`", (DOCS / "formulas.md").read_text())
+    assert len(named) > 30
+
+
+def test_the_reference_has_a_page_for_everything_public():
+    text = (DOCS / "api" / "index.md").read_text()
+    assert sorted(re.findall(r"^   (tinyproto[\w.]+)$", text, re.MULTILINE)) == sorted(PUBLIC)
+
+
+def test_tables_are_those_of_the_results():
+    script = ROOT / "benchmarks" / "update_results.py"
+    out = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+
+
+def test_the_diagram_is_what_its_script_draws(tmp_path):
+    script = DOCS / "diagrams" / "convolution.py"
+    drawn = tmp_path / "convolution.svg"
+    subprocess.run([sys.executable, str(script), str(drawn)], check=True)
+    assert drawn.read_text() == (DOCS / "diagrams" / "convolution.svg").read_text()
+
+
+def test_the_readme_has_the_command_that_runs_the_tests():
+    """`.ci/run` looks for it."""
+    lines = re.findall(r"^pip install .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert lines == ['pip install -e ".[test]" && pytest']
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings(tmp_path):
+    for package in ("sphinx", "furo", "myst_parser"):
+        pytest.importorskip(package, reason='needs pip install -e ".[docs]"')
+    where = [str(DOCS), str(tmp_path / "html")]
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-b", "html"]
+    out = subprocess.run(
+        [*command, "-d", str(tmp_path / "doctrees"), *where],
+        env=environment(tmp_path), capture_output=True, text=True,
+    )  # fmt: skip
+    assert out.returncode == 0, out.stderr
+    listed = set()
+    for module in PUBLIC:
+        page = (tmp_path / "html" / "api" / "generated" / f"{module}.html").read_text()
+        for name in importlib.import_module(module).__all__:
+            assert f'id="{module}.{name}"' in page, f"{module}.{name} is not on its page"
+            listed.add(name)
+    assert "Victim" in listed

@@ -1,0 +1,20 @@
+"""The progress bar, and the lines that take its place."""
+
+from tinyproto.progress import progress
+
+
+def test_without_tqdm_there_is_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with progress(100, "image", initial=50) as advance:
+        for _ in range(50):
+            advance(1, "loss 1")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    assert lines[-1].startswith("100/100 image, ")
+    assert lines[-1].endswith(" s: loss 1")
+
+
+def test_no_progress_unless_verbose(capsys):
+    with progress(2, "image", verbose=False) as advance:
+        advance(2, "loss 1")
+    assert capsys.readouterr().err == ""

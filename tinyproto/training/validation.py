@@ -1,0 +1,80 @@
+"""Accuracy on images, clean or attacked."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+
+from ..attacks import Victim, pgd
+from ..backend.device import Array
+from ..layers import Layer
+from .batch import PGDConfig, load_batch
+
+
+def accuracy(
+    network: Layer,
+    x: np.ndarray,
+    y: np.ndarray,
+    attack: Callable[..., Array] | None = None,
+    *,
+    batch_size: int = 250,
+) -> float:
+    """The fraction of images that are classified correctly, after an attack if one is given.
+
+    The result does not depend on the batch size.
+
+    Parameters
+    ----------
+    network : Layer
+        The network, in eval mode, on any device.
+    x : array (N, H, W, C)
+        Images on the host, uint8 or floats in [0, 1].
+    y : array (N,)
+        Labels on the host.
+    attack : callable, optional
+        attack(victim, x, y, index=…) returns attacked images; `index` are their positions in x.
+    batch_size : int
+        Images in one pass.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 for no images.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import numpy as np
+    >>> from tinyproto.attacks import pgd
+    >>> from tinyproto.layers import Flatten, Linear, initialize
+    >>> from tinyproto.networks import Network
+    >>> from tinyproto.training import accuracy
+    >>> network = initialize(Network(Flatten(), Linear(12, 3)), seed=0)
+    >>> x = np.random.default_rng(0).random((20, 2, 2, 3))
+    >>> y = network(x)[0].argmax(axis=1)
+    >>> accuracy(network, x, y)
+    1.0
+    >>> accuracy(network, x, y, partial(pgd, eps=0.5, steps=5)) < 1.0
+    True
+    """
+    correct = 0
+    for start in range(0, len(x), batch_size):
+        index = np.arange(start, min(start + batch_size, len(x)))
+        batch = load_batch(network, x, y, index)
+        images = batch.x
+        if attack is not None:
+            images = attack(Victim(network), images, batch.y, index=batch.index)
+        z, _ = network(images)
+        correct += int((z.argmax(axis=1) == batch.y).sum())
+    return correct / max(len(x), 1)
+
+
+def validate(
+    network: Layer, x: np.ndarray, y: np.ndarray, attack: PGDConfig | None
+) -> dict[str, float]:
+    """The accuracy on clean images and, with an attack, on attacked ones ("robust")."""
+    found = {"clean": accuracy(network, x, y)}
+    if attack is not None:
+        found["robust"] = accuracy(network, x, y, partial(pgd, **asdict(attack)))
+    return found

@@ -3,8 +3,8 @@
     python benchmarks/mutate.py [--seed 0] [--count 60] [--workers 2] [--only FILE] [--list]
 
 A mutant is a copy of the package in which one node of the syntax tree is changed, by one of RULES,
-within one line. Docstrings, annotations, imports, what only checks arguments, and the examples of
-kernels are left alone. The seed draws from every file and every rule. The tests of the mutant's
+within one line. Docstrings, annotations, imports, and what only checks arguments are left alone.
+The seed draws from every file and every rule. The tests of the mutant's
 file are run on it until the first fails; one that hangs or crashes is caught too. A survivor that
 EQUIVALENT does not explain makes the exit status 1. --quick draws a dozen, none of them a kernel's
 (after a change in a kernel all of them are compiled anew).
@@ -320,9 +320,6 @@ def candidates(file: str, text: str) -> list[Mutant]:
     """Every mutant of a file of the package, each changed line once."""
     found: dict[tuple[int, str], Mutant] = {}
     lines, tree = text.split("\n"), ast.parse(text)
-    if file.startswith("kernels/"):  # what else is there serves the examples
-        marks = {node: getattr(node, "decorator_list", []) for node in tree.body}
-        tree.body = [node for node in tree.body if "kernel" in map(ast.unparse, marks[node])]
     for function, node in _nodes(tree):
         tries = [(name, rule, node) for name, rule in RULES.items()]
         if hasattr(node, "test"):

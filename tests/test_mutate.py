@@ -104,12 +104,6 @@ def test_what_each_rule_changes_and_what_none_touches():
     assert {mutant.function for mutant in found} == {"f"}
 
 
-def test_of_kernels_only_the_bodies():
-    text = "import z\n@kernel\ndef a(i):\n    x[i] -= y\n@a.example\ndef b(r):\n    return r + 2\n"
-    found = mutate.candidates("kernels/x.py", text)
-    assert {mutant.function for mutant in found} == {"a"}
-
-
 def the(everything, file, change):
     (mutant,) = (m for m in everything[file] if m.change == change)
     return mutant

@@ -25,6 +25,7 @@ def elastic(
     index: the images' places in the data set (N,), 0 … N − 1 unless given.
     """
     xp = array_module(images)
+    images = xp.ascontiguousarray(images)
     index = xp.arange(len(images)) if index is None else index
     drawn = uniform(2 + 2 * knots**2, index, seed=seed, stream="elastic", epoch=epoch, xp=xp)
     drawn = 2 * drawn - 1
@@ -63,6 +64,7 @@ def crop_and_flip(
     for name, value in (("padding", padding), ("cutout", cutout)):
         if not (isinstance(value, Integral) and value >= 0):
             raise ValueError(f"{name} must be a whole number, 0 or more, not {value!r}")
+    images = xp.ascontiguousarray(images)
     count, height, width, _ = images.shape
     index = xp.arange(count) if index is None else xp.asarray(index)
     if index.shape != (count,):

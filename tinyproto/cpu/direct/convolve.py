@@ -8,7 +8,7 @@ in reverse, the first of them at h = i + e − (taps − 1). Rows and columns ha
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import PANEL, product
 from ..simd import WIDTH, address, at_least, compiled, load, load_some, nothing, splat, store_some
@@ -70,7 +70,7 @@ def _pack(weight: np.ndarray, a: int, b: int, step: int, transposed: bool) -> np
     if transposed:
         channels, out = out, channels
     panels = empty((-(-out // PANEL), rows, columns * channels, PANEL))
-    _gather_taps(workers(weight.size * 16), weight, a, b, step, transposed, out, panels)
+    _gather_taps(worker_count(weight.size * 16), weight, a, b, step, transposed, out, panels)
     return panels
 
 
@@ -113,7 +113,7 @@ def _run(
     line = columns * channels * 4
     lines = min(down, max(1, (STRIP_BYTES // line - rows) // stride + 1))
     strip = (((lines - 1) * stride + rows) * line + 63) // 64 * 64
-    threads = workers(2 * y.size * taps[0].size // PANEL)
+    threads = worker_count(2 * y.size * taps[0].size // PANEL)
     every = len(x) * -(-down // lines)
     strips = max(1, min(GROUP_BYTES // strip, -(-every // threads)))
     room = strips * strip // 4 + across * PANEL

@@ -10,7 +10,7 @@ As in `winograd.weights`, chunks depend on the shapes alone and are added in the
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import PANEL, add_product
 from ..simd import (
@@ -56,7 +56,7 @@ def weight_gradient(
     sums = empty((chunks, size * size * channels, padded(out)))
     sums.fill(0)
     sums_of_dy = np.zeros((chunks, padded(out)), dtype=np.float32)
-    threads = workers(2 * dy.size * weight.size // out)
+    threads = worker_count(2 * dy.size * weight.size // out)
     _sum_products(
         threads,
         x,

@@ -6,7 +6,7 @@ its core's second-level cache; the transformed weights go by, once for each grou
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import PANEL, product
 from ..simd import (
@@ -77,7 +77,7 @@ def transformed(weight: np.ndarray, transposed: bool, weight_cache: Kept | None)
         return weight_cache[transposed][1]
     channels, out = weight.shape[:1:-1] if transposed else weight.shape[2:]
     U = empty((36, -(-out // PANEL) * channels * PANEL + CACHE_LINE // 4))
-    threads = workers(36 * channels * out * 8)
+    threads = worker_count(36 * channels * out * 8)
     scratch = np.zeros((threads, 27 * WIDTH), dtype=np.float32)
     _transform_weights(threads, weight, transposed, U, scratch)
     if weight_cache is not None:
@@ -101,7 +101,7 @@ def _run(
         return y
     panels = -(-out // PANEL)
     down, across = -(-y.shape[1] // 4), -(-y.shape[2] // 4)
-    threads = workers(36 * images * down * across * channels * out * 2)
+    threads = worker_count(36 * images * down * across * channels * out * 2)
     fitting = CACHE_BYTES // (36 * 4 * (padded(channels) + padded(out)))
     strips = max(1, max(fitting, LEAST_TILES) // across)
     groups = -(-images * down // strips)

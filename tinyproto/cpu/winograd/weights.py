@@ -7,7 +7,7 @@ number of threads.
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import PANEL, add_product
 from ..simd import (
@@ -63,7 +63,7 @@ def weight_gradient(
     sums = empty((chunks, 36, channels * padded(out) + CACHE_LINE // 4))
     parts = -(-channels // part)
     sums_of_dy = np.zeros((chunks, parts, padded(out)), dtype=np.float32)  # alike for all parts
-    threads = workers(36 * strips * across * channels * out * 2)
+    threads = worker_count(36 * strips * across * channels * out * 2)
     _sum_products(
         threads,
         x,

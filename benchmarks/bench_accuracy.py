@@ -1,10 +1,10 @@
-"""Test accuracy on MNIST of the two presets, over seeds, and how readable the prototypes are.
+"""Test accuracy on MNIST of the two presets, over seeds, and what their prototypes look like.
 
     python benchmarks/bench_accuracy.py [--quick] [--preset authors accurate] [--json FILE]
 
-"own class" is the share of positive prototypes whose nearest neighbour among the first 10,000
-training images is of their class. --quick takes one seed and a tenth of the epochs. A run that is
-cut off goes on from the rows in FILE when it is started again.
+The last column but one is the percentage of positive prototypes whose nearest image, among the
+first 10,000 of the training, is of their class. --quick takes one seed and a tenth of the epochs.
+An interrupted run continues from the rows in FILE when it is started again.
 """
 
 import json
@@ -16,8 +16,7 @@ import numpy as np
 from common import argument_parser, load_mnist, own_class_fraction, report
 
 from tinyproto.data.augment import elastic
-from tinyproto.prototypes import PlusMinusEDWTA
-from tinyproto.prototypes.presets import ACCURATE, AUTHORS
+from tinyproto.prototypes import ACCURATE, AUTHORS, PlusMinusEDWTA
 
 PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
 SEEDS = {"authors": range(5), "accurate": range(3)}
@@ -31,23 +30,25 @@ def train(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
     x, y, x_test, y_test, data = load_mnist(chosen.data)
     settings = {**PRESETS[preset], "epochs": epochs_of(preset, chosen)}
 
-    def bend(samples: Any, epoch: int) -> Any:
+    def deform(samples: Any, epoch: int) -> Any:
         images = samples.reshape(-1, *data.x_train.shape[1:])
         return elastic(images, seed=seed, epoch=epoch).reshape(samples.shape)
 
     network = PlusMinusEDWTA(**settings, random_state=seed)
-    begun = time.perf_counter()
-    network.fit(x, y, augment=bend if preset == "accurate" else None)
-    seconds = time.perf_counter() - begun
-    gap = network.positive_prototypes_ - network.negative_prototypes_
+    started = time.perf_counter()
+    network.fit(x, y, augment=deform if preset == "accurate" else None)
+    seconds = time.perf_counter() - started
+    difference = network.positive_prototypes_ - network.negative_prototypes_
     return {
         "preset": preset,
         "seed": seed,
         "epochs": settings["epochs"],
         "test accuracy %": 100 * network.score(x_test, y_test),
-        "own class %": 100
+        "nearest image of own class %": 100
         * own_class_fraction(network.positive_prototypes_, network.prototype_labels_, x, y),
-        "‖w⁺ − w⁻‖/‖w⁺‖": float(np.linalg.norm(gap) / np.linalg.norm(network.positive_prototypes_)),
+        "‖w⁺ − w⁻‖/‖w⁺‖": float(
+            np.linalg.norm(difference) / np.linalg.norm(network.positive_prototypes_)
+        ),
         "seconds": seconds,
     }
 

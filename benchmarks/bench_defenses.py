@@ -2,9 +2,9 @@
 
     python benchmarks/bench_defenses.py [--quick] [--runs DIR] [--json FILE]
 
-Each row is one run of examples/cifar10_adv_dpnp.py under --runs; one that was cut off goes on from
-its checkpoint when the benchmark is started again, and one that is over is only read. --quick
-trains on 1,000 images for 2 epochs.
+Each row is one run of examples/cifar10_adv_dpnp.py, in a folder of --runs. When the benchmark is
+started again, a run that was interrupted continues from its checkpoint, and a finished one is only
+read. --quick trains on 1,000 images for 2 epochs.
 """
 
 import json
@@ -21,9 +21,9 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 def run(
     method: str, out: Path, limit: int, epochs: int, steps: int, more: list[str]
 ) -> dict[str, Any]:
-    """The metrics of one method, trained if it has not been."""
-    done = out / "metrics.json"
-    if not done.exists():
+    """The metrics of one method, which is trained first unless it has been."""
+    path = out / "metrics.json"
+    if not path.exists():
         subprocess.run(
             [
                 sys.executable, str(EXAMPLE), "--method", method, "--limit", str(limit),
@@ -32,17 +32,19 @@ def run(
             ],
             check=True,
         )  # fmt: skip
-    metrics: dict[str, Any] = json.loads(done.read_text())
+    metrics: dict[str, Any] = json.loads(path.read_text())
     return metrics
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
     add = parser.add_argument
-    add("--runs", type=Path, default=Path("runs/defenses"), metavar="DIR")
-    add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"])
+    add(
+        "--runs", type=Path, default=Path("runs/defenses"), metavar="DIR", help="folder of the runs"
+    )
+    add("--methods", nargs="+", default=["standard", "pgd", "adv-dpnp"], help="one row for each")
     add("--limit", type=int, default=50_000, help="training images (50,000)")
-    add("--epochs", type=int, default=10)
+    add("--epochs", type=int, default=10, help="passes over the training images (10)")
     add("--attack-steps", type=int, default=5, help="PGD steps for a training image (5)")
     add("--evaluate", type=int, default=10_000, help="test images to attack (10,000)")
     chosen = parser.parse_args()

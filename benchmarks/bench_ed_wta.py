@@ -1,10 +1,10 @@
-"""An epoch of ±ED-WTA beside NumPy loops, and the k-means start beside scikit-learn's.
+"""The time of an epoch of ±ED-WTA and of NumPy loops, of k-means and of scikit-learn's.
 
     python benchmarks/bench_ed_wta.py [--quick] [--json FILE]
 
-All contenders learn the same samples from the same prototypes (those after one epoch). The NumPy
-loops are timed on fewer samples. Times are for one pass over the data set; each is compared with
-the distance-by-distance loop of its own dtype.
+All train on the same samples from the same prototypes (those after one epoch). The NumPy loops are
+timed on fewer samples, and their times scaled to one pass over the data set. The speedup is over
+the loop of the same dtype that computes distance by distance.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from common import argument_parser, load_mnist, median_seconds, report
 
-from tinyproto.prototypes import PlusMinusEDWTA
-from tinyproto.prototypes.kmeans import kmeans
+from tinyproto.prototypes import PlusMinusEDWTA, kmeans
 
 ALPHA, BETA_RATE, K = 0.01, 1e-4, 6
 
 
 def literal(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: float) -> float:
-    """The rule as the equations have it: two distances a neuron, every update in full."""
+    """The rule as its equations: two distances for each neuron, every update in full."""
     owner = np.arange(len(P)) // K
     for sample, label in zip(x, y, strict=True):
         d_plus = 0.5 * ((sample - P) ** 2).sum(axis=1)
@@ -36,15 +35,15 @@ def literal(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: fl
     return beta
 
 
-def tuned(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: float) -> float:
-    """The same, as well as NumPy can: products instead of distances, norms carried along by
+def optimized(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: float) -> float:
+    """The same, as fast as NumPy allows: products instead of distances, norms updated by
     ‖w + c(x − w)‖² = (1 − c)²‖w‖² + 2c(1 − c) w·x + c²‖x‖², and updates in place."""
     norm_P, norm_N = (P**2).sum(axis=1), (N**2).sum(axis=1)
-    move, step = np.empty_like(N), np.empty(len(N), N.dtype)
+    update, step = np.empty_like(N), np.empty(len(N), N.dtype)
     for sample, label in zip(x, y, strict=True):
         at_P, at_N, square = P @ sample, N @ sample, sample @ sample
-        gap = 0.5 * (norm_N - norm_P) + (at_P - at_N)
-        o = beta * gap
+        unscaled = 0.5 * (norm_N - norm_P) + (at_P - at_N)
+        o = beta * unscaled
         q = np.exp(o - o.max())
         q /= q.sum()
         own = slice(label * K, (label + 1) * K)
@@ -59,15 +58,15 @@ def tuned(x: np.ndarray, y: np.ndarray, P: np.ndarray, N: np.ndarray, beta: floa
         step[own] = 0
         norm_N *= (1 - step) ** 2
         norm_N += 2 * step * (1 - step) * at_N + step**2 * square
-        np.subtract(sample, N, out=move)
-        move *= step[:, None]
-        N += move
-        beta += BETA_RATE * float(residual @ gap)
+        np.subtract(sample, N, out=update)
+        update *= step[:, None]
+        N += update
+        beta += BETA_RATE * float(residual @ unscaled)
     return beta
 
 
 def epochs(x: np.ndarray, y: np.ndarray, rounds: int, few: int) -> list[dict[str, Any]]:
-    """One pass of each contender, from the same start."""
+    """One epoch of each contender, from the same prototypes."""
     start = PlusMinusEDWTA(K, epochs=1).fit(x, y)
     P, N, beta = start.positive_prototypes_, start.negative_prototypes_, start.beta_
 
@@ -91,7 +90,7 @@ def epochs(x: np.ndarray, y: np.ndarray, rounds: int, few: int) -> list[dict[str
         for dtype in ("float32", "float64")
         for name, run in (
             ("NumPy, distance by distance", numpy_loop(literal, dtype)),
-            ("NumPy, tuned", numpy_loop(tuned, dtype)),
+            ("NumPy, optimized", numpy_loop(optimized, dtype)),
             ("ours, online", ours(dtype, 1)),
         )
     }
@@ -100,16 +99,15 @@ def epochs(x: np.ndarray, y: np.ndarray, rounds: int, few: int) -> list[dict[str
     rows = []
     for name, value in seconds.items():
         scale = len(x) / few if name.startswith("NumPy") else 1.0
-        literally = seconds[f"NumPy, distance by distance, {name[-7:]}"] * len(x) / few
-        seconds_here = value * scale
+        baseline = seconds[f"NumPy, distance by distance, {name[-7:]}"] * len(x) / few
         rows.append(
-            {"an epoch": name, "seconds": seconds_here, "times faster": literally / seconds_here}
+            {"epoch": name, "seconds": value * scale, "speedup": baseline / (value * scale)}
         )
     return rows
 
 
-def start(x: np.ndarray, y: np.ndarray, rounds: int) -> list[dict[str, Any]]:
-    """K centres of each class, equal limits on steps and tolerance."""
+def clustering(x: np.ndarray, y: np.ndarray, rounds: int) -> list[dict[str, Any]]:
+    """K centres of each class, with the same limits of iterations and tolerance."""
     from sklearn.cluster import KMeans
 
     inertia = {}
@@ -127,9 +125,9 @@ def start(x: np.ndarray, y: np.ndarray, rounds: int) -> list[dict[str, Any]]:
     seconds = median_seconds({"ours": ours, "scikit-learn": theirs}, rounds)
     return [
         {
-            "k-means start": name,
+            "k-means": name,
             "seconds": value,
-            "times faster": seconds["scikit-learn"] / value,
+            "speedup": seconds["scikit-learn"] / value,
             "Σ‖x − c‖²": inertia[name],
         }
         for name, value in seconds.items()
@@ -140,7 +138,7 @@ def main() -> None:
     chosen = argument_parser(__doc__).parse_args()
     x, y, _, _, data = load_mnist(chosen.data)
     rounds, few = (3, 500) if chosen.quick else (9, 2000)
-    rows = epochs(x, y, rounds, min(few, len(x))) + start(x, y, max(3, rounds // 2))
+    rows = epochs(x, y, rounds, min(few, len(x))) + clustering(x, y, max(3, rounds // 2))
     note = f"{len(x):,} images from {data.name}; medians of {rounds} rounds, contenders in turn"
     report(rows, chosen.json, note)
 

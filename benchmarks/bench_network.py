@@ -1,4 +1,4 @@
-"""Forward pass, PGD step and training step of two networks beside PyTorch at its best.
+"""Forward pass, PGD step and training step of two networks, compared with PyTorch at its best.
 
     python benchmarks/bench_network.py [--quick] [--no-compile] [--json FILE]
 
@@ -41,53 +41,53 @@ F = torch.nn.functional
 Run = Callable[[], Any]
 
 
-def ours(learner: Network, still: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
-    """What is timed, by name. The point of the attack moves on and stays in its ball."""
+def ours(trained: Network, folded: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
+    """The runs to be timed, by name; the attack goes on from one step to the next."""
     low, high = ball.limits(x, EPS, 0.0, 1.0)
     state = {"point": x}
     optimizer = SGD(weight_decay=DECAY)
-    learner = copy.deepcopy(learner)
+    trained = copy.deepcopy(trained)
 
     def forward() -> np.ndarray:
-        z: np.ndarray = still(x)[0]
+        z: np.ndarray = folded(x)[0]
         return z
 
     def pgd_step() -> None:
-        z, backward = still(state["point"])
+        z, backward = folded(state["point"])
         gradient = backward(cross_entropy(z, y)[1])
         moved = state["point"] + np.sign(gradient) * x.dtype.type(STEP_SIZE)
         state["point"] = np.clip(moved, low, high)
 
     def training_step() -> None:
-        grads = zeros(learner.params)
-        z, backward = learner(x, train=True)
+        grads = zeros(trained.params)
+        z, backward = trained(x, train=True)
         backward(cross_entropy(z, y)[1] / len(z), grads)
-        optimizer.step(learner.params, grads, RATE)
+        optimizer.step(trained.params, grads, RATE)
 
     return {"forward": forward, "PGD step": pgd_step, "training step": training_step}
 
 
 def theirs(
-    learner: Network, still: Network, x: np.ndarray, y: np.ndarray, mode: str
+    trained: Network, folded: Network, x: np.ndarray, y: np.ndarray, mode: str
 ) -> dict[str, Run]:
     """The same in PyTorch, in one of its modes."""
     layout = torch.contiguous_format if mode == "contiguous" else torch.channels_last
     image, labels = peer.images(x).contiguous(memory_format=layout), torch.from_numpy(y)
     low, high = (peer.images(b).contiguous(memory_format=layout) for b in ball.limits(x, EPS, 0, 1))
-    victim = peer.module(still).to(memory_format=layout).eval().requires_grad_(False)
-    pupil = peer.module(learner).to(memory_format=layout).train()
-    optimizer = fastest_sgd(pupil, learner)
+    folded_module = peer.module(folded).to(memory_format=layout).eval().requires_grad_(False)
+    trained_module = peer.module(trained).to(memory_format=layout).train()
+    optimizer = fastest_sgd(trained_module, trained)
     if mode == "compiled":
-        victim, pupil = torch.compile(victim), torch.compile(pupil)
+        folded_module, trained_module = torch.compile(folded_module), torch.compile(trained_module)
     state = {"point": image}
 
     def forward() -> Any:
         with torch.no_grad():
-            return victim(image)
+            return folded_module(image)
 
     def pgd_step() -> None:
         point = state["point"].detach().requires_grad_()
-        loss = F.cross_entropy(victim(point), labels, reduction="sum")
+        loss = F.cross_entropy(folded_module(point), labels, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, point)
         with torch.no_grad():
             moved = torch.add(point, gradient.sign_(), alpha=STEP_SIZE)
@@ -95,27 +95,28 @@ def theirs(
 
     def training_step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(pupil(image), labels).backward()
+        F.cross_entropy(trained_module(image), labels).backward()
         optimizer.step()
 
     return {"forward": forward, "PGD step": pgd_step, "training step": training_step}
 
 
-def fastest_sgd(learner: Any, network: Network) -> Any:
+def fastest_sgd(module: Any, network: Network) -> Any:
     """PyTorch's SGD, fused or foreach: the one that is faster on these parameters."""
 
     def build(**kind: bool) -> Any:
-        groups = peer.groups(learner, network.params, DECAY)
+        groups = peer.groups(module, network.params, DECAY)
         return torch.optim.SGD(groups, lr=RATE, momentum=0.9, nesterov=True, **kind)
 
     try:
-        rivals = {"fused": build(fused=True), "foreach": build(foreach=True)}
-        for parameter in learner.parameters():
+        candidates = {"fused": build(fused=True), "foreach": build(foreach=True)}
+        for parameter in module.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        weights = [parameter.clone() for parameter in learner.parameters()]
-        seconds = median_seconds({kind: rival.step for kind, rival in rivals.items()}, 5)
+        weights = [parameter.clone() for parameter in module.parameters()]
+        steps = {kind: optimizer.step for kind, optimizer in candidates.items()}
+        seconds = median_seconds(steps, 5)
         with torch.no_grad():
-            for parameter, weight in zip(learner.parameters(), weights, strict=True):
+            for parameter, weight in zip(module.parameters(), weights, strict=True):
                 parameter.copy_(weight)
         return build(**{min(seconds, key=lambda kind: seconds[kind]): True})
     except (TypeError, RuntimeError):  # an older PyTorch has no fused SGD on the CPU
@@ -123,12 +124,12 @@ def fastest_sgd(learner: Any, network: Network) -> Any:
 
 
 def compiled(
-    learner: Network, still: Network, x: np.ndarray, y: np.ndarray
+    trained: Network, folded: Network, x: np.ndarray, y: np.ndarray
 ) -> tuple[dict[str, Run], str]:
-    """Those of the compiled contenders that work, and why others do not."""
+    """The runs that torch.compile can compile, and why not the others."""
     working, why = {}, ""
     try:
-        for what, run in theirs(learner, still, x, y, "compiled").items():
+        for what, run in theirs(trained, folded, x, y, "compiled").items():
             run()
             working[what] = run
     except Exception as error:  # whatever the compiler may raise: it is only left out
@@ -137,22 +138,22 @@ def compiled(
 
 
 def variants(network: Network) -> dict[str, tuple[Network, Network]]:
-    """What is trained, and what is attacked in eval mode, by name."""
+    """The network to be trained and the one to be attacked in eval mode, by normalization."""
     plain = networks.fold(network)
     return {"BatchNorm": (network, plain), "none": (plain, networks.fold(plain))}
 
 
 def contenders(
-    learner: Network, still: Network, x: np.ndarray, y: np.ndarray, compile: bool
+    trained: Network, folded: Network, x: np.ndarray, y: np.ndarray, compile: bool
 ) -> Any:
-    """Ours and PyTorch's, by name; PyTorch in eval mode folded, and as it is trained."""
-    runs = {"ours": ours(learner, still, x, y)}
+    """The runs by contender, and notes; PyTorch in eval mode with BatchNorm folded, and without."""
+    runs = {"ours": ours(trained, folded, x, y)}
     notes = []
     for mode in ("contiguous", "channels_last"):
-        runs[mode] = theirs(learner, still, x, y, mode)
-    runs["channels_last, not folded"] = theirs(learner, learner, x, y, "channels_last")
+        runs[mode] = theirs(trained, folded, x, y, mode)
+    runs["channels_last, not folded"] = theirs(trained, trained, x, y, "channels_last")
     if compile:
-        runs["compiled"], why = compiled(learner, still, x, y)
+        runs["compiled"], why = compiled(trained, folded, x, y)
         notes += [f"torch.compile left out: {why}"] if why else []
     scores = {mode: np.asarray(run["forward"]()) for mode, run in runs.items() if "forward" in run}
     for mode, z in scores.items():
@@ -161,8 +162,8 @@ def contenders(
     return runs, notes
 
 
-def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    """A network's rows, and what to note beside them."""
+def compare(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of the table for one network, and notes."""
     build, batch = NETWORKS[name]
     random = np.random.default_rng(0)
     x = random.random((batch, 32, 32, 3), dtype=np.float32)
@@ -170,42 +171,42 @@ def race(name: str, rounds: int, compile: bool) -> tuple[list[dict[str, Any]], l
     network = build()
     operations = 2 * batch * multiplications(network, x[:1])
     rows, notes = [], []
-    for norm, (learner, still) in variants(network).items():
-        runs, remarks = contenders(learner, still, x, y, compile)
-        notes += [f"{name}, {norm}: {remark}" for remark in remarks]
-        single, _ = contenders(learner, still, x[:1], y[:1], compile)
+    for norm, (trained, folded) in variants(network).items():
+        runs, more_notes = contenders(trained, folded, x, y, compile)
+        notes += [f"{name}, {norm}: {text}" for text in more_notes]
+        single, _ = contenders(trained, folded, x[:1], y[:1], compile)
         single = {mode: {"forward, batch 1": run["forward"]} for mode, run in single.items() if run}
         for threads in (1, 2) if norm == "BatchNorm" else (2,):
             set_threads(threads)
             peak = sgemm()
             notes.append(f"{threads} threads: sgemm {peak / 1e9:.0f} GFLOP/s")
-            for group, times in ((runs, (1, 2, 3)), (single, (0,))):
-                for what, share in zip(group["ours"], times, strict=True):
+            for group, counts in ((runs, (1, 2, 3)), (single, (0,))):
+                for what, passes in zip(group["ours"], counts, strict=True):
                     running = {m: run[what] for m, run in group.items() if what in run}
-                    seconds = median_seconds(running, rounds if share else 30 * rounds)
+                    seconds = median_seconds(running, rounds if passes else 30 * rounds)
                     note = ", ".join(f"{m} {s:.4g} s" for m, s in seconds.items())
                     notes.append(f"{what}, {name}, {norm}, {threads} threads: {note}")
-                    mine = seconds.pop("ours")
+                    own_seconds = seconds.pop("ours")
                     best = min(seconds, key=lambda mode: seconds[mode])
-                    speed = share * operations / mine / peak
+                    speed = passes * operations / own_seconds / peak
                     rows.append(
                         {
                             "pass": what,
-                            "network": f"{name}, {batch} images" if share else name,
+                            "network": f"{name}, {batch} images" if passes else name,
                             "normalization": norm,
                             "threads": threads,
-                            "ours, s": mine,
+                            "ours, s": own_seconds,
                             "PyTorch, s": seconds[best],
                             "PyTorch's best mode": best,
-                            "ours / PyTorch": mine / seconds[best],
-                            "% of sgemm's speed": 100 * speed if share else "",
+                            "ours / PyTorch": own_seconds / seconds[best],
+                            "% of sgemm's speed": 100 * speed if passes else "",
                         }
                     )
     return rows, notes
 
 
 def multiplications(network: Network, x: np.ndarray) -> int:
-    """Of a forward pass of x, when convolutions are computed by their definition."""
+    """In a forward pass of x, with convolutions computed by their definition."""
     count = 0
     passed = Conv2D._forward
 
@@ -261,9 +262,9 @@ def main() -> None:
     rounds = 3 if chosen.quick else 9
     rows, notes = [], []
     for name in chosen.networks:
-        some, remarks = race(name, rounds, not chosen.no_compile)
+        some, more_notes = compare(name, rounds, not chosen.no_compile)
         rows += some
-        notes += remarks
+        notes += more_notes
     notes.append(
         f"float32, medians of {rounds} rounds, contenders in turn; PyTorch "
         f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; {blas()}"

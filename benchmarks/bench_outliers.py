@@ -1,11 +1,11 @@
-"""Which score refuses strangers best: chosen on training digits alone, then tried on outliers.
+"""The outlier scores: chosen on training digits alone, then compared on other images.
 
     python benchmarks/bench_outliers.py [--quick] [--json FILE]
 
-The choice: ten networks each learn nine digits of the first 50,000 training images; of the last
-10,000, the nine are what it knows and the tenth is the stranger. The score with the highest mean
-AUROC is taken, and only then are the outliers looked at. One-nearest-neighbour among 10,000 stored
-images stands beside it, with the multiplications that each costs an image.
+The choice: each of ten networks is trained on nine digits of the first 50,000 training images; of
+the last 10,000, these nine digits are the inliers and the tenth is the outlier. The score with the
+highest mean AUROC is chosen, and only then are the sets of outliers used. For comparison: the
+distance to the nearest of 10,000 stored images. The last column counts multiplications per image.
 """
 
 from typing import Any
@@ -14,25 +14,24 @@ import numpy as np
 from common import argument_parser, load_mnist, report
 
 from tinyproto.data import load_outliers
-from tinyproto.prototypes import PlusMinusEDWTA
-from tinyproto.prototypes.detection import SCORES, Detector, auroc, fpr_at_tpr
+from tinyproto.prototypes import SCORES, Detector, PlusMinusEDWTA, auroc, fpr_at_tpr
 from tinyproto.random import uniform
 
 STORED = 10_000
 
 
 def leave_one_digit_out(x: np.ndarray, y: np.ndarray, epochs: int) -> dict[str, float]:
-    """The mean AUROC of each score, the left-out digit being the stranger."""
-    learned = np.arange(len(x)) < len(x) * 5 // 6
+    """The mean AUROC of each score, the left-out digit being the outlier."""
+    training = np.arange(len(x)) < len(x) * 5 // 6
     areas: dict[str, list[float]] = {score: [] for score in SCORES}
     for digit in range(10):
-        known = y != digit
-        train, held = learned & known, ~learned & known
+        inlier = y != digit
+        train, test = training & inlier, ~training & inlier
         network = PlusMinusEDWTA(epochs=epochs, decay=0.95 ** (49 / epochs)).fit(x[train], y[train])
         for score in SCORES:
             detector = Detector(network, score).fit(x[train], y[train])
-            strange = detector.score(x[~learned & ~known])
-            areas[score].append(auroc(detector.score(x[held]), strange))
+            outliers = detector.score(x[~training & ~inlier])
+            areas[score].append(auroc(detector.score(x[test]), outliers))
     return {score: float(np.mean(found)) for score, found in areas.items()}
 
 
@@ -50,32 +49,35 @@ def main() -> None:
 
     network = PlusMinusEDWTA(epochs=5 if chosen.quick else 49).fit(x, y)
     found = load_outliers(chosen.data)
-    strangers = {name: i.reshape(len(i), -1) / np.float32(255) for name, i in found.items()}
-    strangers["noise"] = uniform(784, np.arange(10_000), seed=0, stream="noise").astype(np.float32)
+    outliers = {name: i.reshape(len(i), -1) / np.float32(255) for name, i in found.items()}
+    outliers["noise"] = uniform(784, np.arange(10_000), seed=0, stream="noise").astype(np.float32)
 
     neurons, features = len(network.prototype_labels_), x.shape[1]
-    answer = 2 * neurons * features  # products with both prototypes of every neuron
-    profile = answer + features + neurons**2 + (neurons + 1) ** 2
+    prediction = 2 * neurons * features  # products with both prototypes of every neuron
+    profile = prediction + features + neurons**2 + (neurons + 1) ** 2
     rows: list[dict[str, Any]] = []
     for score in SCORES:
         detector = Detector(network, score).fit(x, y)
-        known = detector.score(x_test)
-        strange = {name: detector.score(s) for name, s in strangers.items()}
+        inlier_scores = detector.score(x_test)
+        outlier_scores = {name: detector.score(s) for name, s in outliers.items()}
         row: dict[str, Any] = {"score": score + (" (chosen)" if score == best else "")}
-        row |= {"left-out digit": left_out[score], **judged(known, strange)}
-        rows.append({**row, "multiplications": profile if score == "profile" else answer})
+        row |= {"left-out digit": left_out[score], **measures(inlier_scores, outlier_scores)}
+        rows.append({**row, "multiplications": profile if score == "profile" else prediction})
     stored = x[:STORED]
-    known = nearest_neighbour(x_test, stored)
-    strange = {name: nearest_neighbour(s, stored) for name, s in strangers.items()}
+    inlier_scores = nearest_neighbour(x_test, stored)
+    outlier_scores = {name: nearest_neighbour(s, stored) for name, s in outliers.items()}
     row = {"score": f"1-NN, {len(stored):,} images", "left-out digit": ""}
-    row |= judged(known, strange)
+    row |= measures(inlier_scores, outlier_scores)
     rows.append({**row, "multiplications": len(stored) * features})
-    note = "AUROC / share of strangers accepted where 95 % of the test images are"
+    note = "AUROC / fraction of outliers accepted where 95 % of the test images are"
     report(rows, chosen.json, note)
 
 
-def judged(known: np.ndarray, strange: dict[str, np.ndarray]) -> dict[str, str]:
-    return {n: f"{auroc(known, s):.4f} / {fpr_at_tpr(known, s):.3f}" for n, s in strange.items()}
+def measures(inliers: np.ndarray, outliers: dict[str, np.ndarray]) -> dict[str, str]:
+    return {
+        name: f"{auroc(inliers, scores):.4f} / {fpr_at_tpr(inliers, scores):.3f}"
+        for name, scores in outliers.items()
+    }
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 from common import argument_parser, report
 
 from tinyproto.backend import cpu
-from tinyproto.backend.memory import clear
+from tinyproto.backend.memory import empty_cache
 from tinyproto.layers import (
     BatchNorm,
     Conv2D,
@@ -98,7 +98,7 @@ def measure(kind: str, batch: int, width: float, side: int, steps: int) -> dict[
     step = training_step(kind, width)
     x, y = random.random((batch, side, side, 3), np.float32), random.integers(0, 10, batch)
     step(x[:2, :8, :8].copy(), y[:2])  # compiles and loads what a step needs
-    clear()
+    empty_cache()
     Path("/proc/self/clear_refs").write_text("5")
     before, seconds = memory("VmRSS"), []
     for _ in range(steps + 2):

@@ -3,11 +3,11 @@
     python benchmarks/mutate.py [--seed 0] [--count 60] [--workers 2] [--only FILE] [--list]
 
 A mutant is a copy of the package in which one node of the syntax tree is changed, by one of RULES,
-within one line. Docstrings, annotations, imports, validation of arguments, and the examples of
-kernels are not changed. Mutants are drawn with a seed from every file and every rule. The tests of
-the mutated file are run until the first fails; a mutant that hangs or crashes is caught, too. A
-mutant that survives and is not explained in EQUIVALENT makes the exit status 1. --quick draws 12,
-none of them in a kernel (after a change in one kernel, all are compiled again).
+within one line. Docstrings, annotations, imports and validation of arguments are not changed.
+Mutants are drawn with a seed from every file and every rule. The tests of the mutated file are run
+until the first fails; a mutant that hangs or crashes is caught, too. A mutant that survives and is
+not explained in EQUIVALENT makes the exit status 1. --quick draws 12, none of them in a kernel
+(after a change in one kernel, all are compiled again).
 """
 
 import ast
@@ -324,9 +324,6 @@ def all_mutants(file: str, text: str) -> list[Mutant]:
     """Every mutant of a file of the package, each changed line once."""
     found: dict[tuple[int, str], Mutant] = {}
     lines, tree = text.split("\n"), ast.parse(text)
-    if file.startswith("kernels/"):  # the bodies, not the examples
-        marks = {node: getattr(node, "decorator_list", []) for node in tree.body}
-        tree.body = [node for node in tree.body if "kernel" in map(ast.unparse, marks[node])]
     for function, node in _nodes(tree):
         rules = [(name, rule, node) for name, rule in RULES.items()]
         if hasattr(node, "test"):

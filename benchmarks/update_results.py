@@ -158,7 +158,7 @@ def accuracy(content: dict[str, Any]) -> str:
                 "mean test accuracy": f"{_mean(some, 'test accuracy %'):.2f} %",
                 "lowest – highest": f"{min(accuracies):.2f} – {max(accuracies):.2f} %",
                 "positive prototypes whose nearest image is of their class": (
-                    f"{_mean(some, 'own class %'):.1f} %"
+                    f"{_mean(some, 'nearest image of own class %'):.1f} %"
                 ),
                 "‖w⁺ − w⁻‖ / ‖w⁺‖": f"{_mean(some, '‖w⁺ − w⁻‖/‖w⁺‖'):.3f}",
             }

@@ -1,7 +1,8 @@
-"""Layers with input of matching shapes for Hypothesis, and derivatives of what they compute.
+"""Layers with inputs of matching shapes for Hypothesis, and numerical derivatives of them.
 
-Parameters are random, those of BatchNorm too, so no term of a gradient vanishes by its start.
-Inputs are spaced: no two values of an example tie, and none is near the kink of a ReLU at 0.
+All parameters are random, those of BatchNorm too: no term of a gradient is 0 because of an initial
+value. Inputs are spaced: no two values of an example are equal, and none is near 0, the kink of a
+ReLU.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -33,7 +34,7 @@ from tinyproto.prototypes.dpnp import PrototypeHead
 
 @dataclass
 class Case:
-    """A layer, an input x for it, and the random numbers that the test draws from."""
+    """A layer, an input x for it, and a generator of random numbers."""
 
     layer: Layer
     x: np.ndarray
@@ -50,7 +51,7 @@ class Case:
 
 
 def randomize(layer, random, dtype=np.float64):
-    """Give every parameter random values, in place; a layer computes as well with these."""
+    """Give every parameter random values, in place."""
     for path, leaf in parameters.leaves(layer.params):
         name = path.rpartition("/")[2]
         if name == "running_variance":
@@ -74,10 +75,10 @@ def spaced(random, shape):
     return random.permutation(4 * levels / n).reshape(shape)
 
 
-def sides(draw, least=1, most=8):
-    """A height and another width."""
-    height = draw(st.integers(least, most))
-    width = draw(st.integers(least, most + 1).filter(lambda w: w != height))
+def sides(draw, minimum=1, maximum=8):
+    """A height and a different width."""
+    height = draw(st.integers(minimum, maximum))
+    width = draw(st.integers(minimum, maximum + 1).filter(lambda w: w != height))
     return height, width
 
 
@@ -85,18 +86,18 @@ BATCHES, CHANNELS, KERNELS = st.integers(1, 4), st.integers(1, 4), st.integers(1
 
 
 def windows(draw):
-    """The options of a layer with windows, and a height and a width that hold one at least."""
+    """The options of a layer with windows, and a height and a width of at least one window."""
     size, stride = draw(KERNELS), draw(st.integers(1, 3))
-    return size, stride, sides(draw, least=size, most=size + 4)
+    return size, stride, sides(draw, minimum=size, maximum=size + 4)
 
 
 def convolution(draw):
     size, stride, padding = draw(KERNELS), draw(st.integers(1, 3)), draw(st.integers(0, 2))
-    least = max(1, size - 2 * padding)
+    smallest = max(1, size - 2 * padding)
     channels, bias = draw(CHANNELS), draw(st.booleans())
     options = {"stride": stride, "padding": padding, "bias": bias}
     layer = Conv2D(channels, draw(CHANNELS), size, **options)
-    return layer, (draw(BATCHES), *sides(draw, least, least + 4), channels)
+    return layer, (draw(BATCHES), *sides(draw, smallest, smallest + 4), channels)
 
 
 def linear(draw):
@@ -107,7 +108,7 @@ def linear(draw):
 
 def batch_norm_of_images(draw):
     channels = draw(CHANNELS)
-    return BatchNorm(channels), (draw(BATCHES), *sides(draw, least=3, most=6), channels)
+    return BatchNorm(channels), (draw(BATCHES), *sides(draw, minimum=3, maximum=6), channels)
 
 
 def batch_norm_of_rows(draw):
@@ -145,7 +146,7 @@ def prototype_head(draw):
 
 
 def sequential(draw):
-    """A convolution, BatchNorm, ReLU, a pool and a Linear layer on what is flattened."""
+    """A convolution, BatchNorm, ReLU, pooling, Flatten and a Linear layer."""
     channels, out, (height, width) = draw(CHANNELS), draw(CHANNELS), sides(draw, 4, 7)
     kind = draw(st.sampled_from([MaxPool2D, AveragePool2D]))
     pixels = (height - 1) // 2 * ((width - 1) // 2)
@@ -157,7 +158,7 @@ def sequential(draw):
 
 
 def residual(draw):
-    """A body that keeps the shape, beside the input itself."""
+    """A body that keeps the shape, and the identity as shortcut."""
     channels, (height, width) = draw(CHANNELS), sides(draw, 2, 6)
     layer = Residual(
         Sequential(
@@ -169,12 +170,12 @@ def residual(draw):
 
 
 def residual_with_shortcut(draw):
-    """A body that changes the shape, beside a convolution of single pixels."""
+    """A body that changes the shape, and a 1 × 1 convolution as shortcut."""
     channels, out, (height, width) = draw(CHANNELS), draw(CHANNELS), sides(draw, 3, 7)
     stride = draw(st.integers(1, 2))
     body = Sequential(Conv2D(channels, out, 3, stride=stride, padding=1), BatchNorm(out), ReLU())
-    beside = Sequential(Conv2D(channels, out, 1, stride=stride, bias=False), BatchNorm(out))
-    return Residual(body, beside), (draw(st.integers(3, 4)), height, width, channels)
+    shortcut = Sequential(Conv2D(channels, out, 1, stride=stride, bias=False), BatchNorm(out))
+    return Residual(body, shortcut), (draw(st.integers(3, 4)), height, width, channels)
 
 
 PARTS = {
@@ -206,7 +207,7 @@ def head(kind, features, classes):
 
 
 def small_cnn(kind="prototypes", width=4):
-    """`compact_cnn` in small: two pooled stages, the mean of all pixels, features, a head."""
+    """A smaller `compact_cnn`: two stages with pooling, global pooling, features, a head."""
     layers = [
         Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)),
         *block(3, width), MaxPool2D(), *block(width, width + 1), MaxPool2D(2),
@@ -216,7 +217,7 @@ def small_cnn(kind="prototypes", width=4):
 
 
 def small_resnet(kind="prototypes", width=4):
-    """A start, a block that keeps the shape, and one of stride 2 with a shortcut."""
+    """A convolution, a block that keeps the shape, and one of stride 2 with a shortcut."""
 
     def body(channels, out, stride):
         return Sequential(
@@ -224,11 +225,11 @@ def small_resnet(kind="prototypes", width=4):
             BatchNorm(out),
         )  # fmt: skip
 
-    beside = Sequential(Conv2D(width, 2 * width, 1, stride=2, bias=False), BatchNorm(2 * width))
+    shortcut = Sequential(Conv2D(width, 2 * width, 1, stride=2, bias=False), BatchNorm(2 * width))
     layers = [
         Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.25)), *block(3, width),
         Residual(body(width, width, 1)), ReLU(),
-        Residual(body(width, 2 * width, 2), beside), ReLU(),
+        Residual(body(width, 2 * width, 2), shortcut), ReLU(),
         GlobalAveragePool(), Linear(2 * width, 4),
     ]  # fmt: skip
     return Network(Sequential(*layers), head(kind, 4, 3))
@@ -244,7 +245,7 @@ NETWORKS = {
 
 @st.composite
 def cases(draw, name, batch=None):
-    """A part with random parameters, and its input, in float64."""
+    """A layer of PARTS with random parameters, and an input, in float64."""
     layer, shape = PARTS[name](draw)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = (batch or shape[0], *shape[1:])
@@ -253,7 +254,7 @@ def cases(draw, name, batch=None):
 
 @st.composite
 def network_cases(draw, name, sizes=(6, 9)):
-    """A network of a random head with random parameters, and 3–4 images, in float64."""
+    """A network of NETWORKS with either head and random parameters, and 3–4 images, in float64."""
     network = NETWORKS[name](draw(st.sampled_from(["linear", "prototypes"])))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = (draw(st.integers(3, 4)), *sides(draw, *sizes), 3)
@@ -262,8 +263,8 @@ def network_cases(draw, name, sizes=(6, 9)):
 
 @contextmanager
 def kinks():
-    """Within, the list that this yields collects on which side of its kinks every ReLU and
-    MaxPool2D stands, call by call."""
+    """Yields a list, to which each call of a ReLU or a MaxPool2D inside the block appends on which
+    side of its kinks it is."""
     seen = []
 
     def watched(kind):
@@ -277,7 +278,7 @@ def kinks():
 
         return mock.patch.object(kind, "__call__", watching)
 
-    def with_its_relu(kind):
+    def watched_with_relu(kind):
         call = kind.forward_relu
 
         def watching(self, x, train=False):
@@ -291,34 +292,34 @@ def kinks():
         for patch in (watched(ReLU), watched(MaxPool2D)):
             stack.enter_context(patch)
         for kind in (Conv2D, BatchNorm, Residual):
-            stack.enter_context(with_its_relu(kind))
+            stack.enter_context(watched_with_relu(kind))
         yield seen
 
 
 def derivative(function, step=1e-4):
-    """d function(t) / dt at t = 0, by a central difference of fourth order.
+    """d function(t) / dt at t = 0, by central differences of fourth order.
 
     The example is dropped if a ReLU or a pool changes sides between the ends.
     """
-    values, stood = {}, []
+    values, sides_of_kinks = {}, []
     for t in (0, -2, -1, 1, 2):
         with kinks() as seen:
             values[t] = function(t * step)
-        stood.append(seen)
-    assume(all(seen == stood[0] for seen in stood))
+        sides_of_kinks.append(seen)
+    assume(all(seen == sides_of_kinks[0] for seen in sides_of_kinks))
     near, far = values[1] - values[-1], values[2] - values[-2]
     return (8 * near - far) / (12 * step)
 
 
-CLOSE = 1e-7  # of what a slope is along a typical direction
-ROUNDING = 1e-10  # what is left of a gradient that is 0: a bias before a BatchNorm in train mode
+CLOSE = 1e-7  # relative to the slope along a typical direction
+ROUNDING = 1e-10  # of a gradient that is exactly 0: that of a bias before a BatchNorm in train mode
 
 
 def assert_slope(gradient, direction, slope):
     """Σ gradient · direction is the slope."""
     typical = np.linalg.norm(gradient) * np.linalg.norm(direction) / np.sqrt(gradient.size)
     error = abs((gradient * direction).sum() - slope)
-    assert error <= max(CLOSE * typical, ROUNDING), f"{error:.1e} beside {typical:.1e}"
+    assert error <= max(CLOSE * typical, ROUNDING), f"{error:.1e}, typical slope {typical:.1e}"
 
 
 def unit(random, shape):
@@ -343,12 +344,12 @@ def check_parameter_gradients(case, train, step=1e-4):
     for path, leaf in parameters.leaves(case.layer.params):
         if parameters.is_running(path):
             continue
-        direction, kept = unit(case.random, leaf.shape), leaf.copy()
+        direction, before = unit(case.random, leaf.shape), leaf.copy()
 
         def moved(t):
-            leaf[...] = kept + t * direction
+            leaf[...] = before + t * direction
             y = case.layer(case.x, train)[0]
-            leaf[...] = kept
+            leaf[...] = before
             return y
 
         slope = (derivative(moved, step) * dy).sum()

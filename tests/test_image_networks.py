@@ -1,4 +1,4 @@
-"""The builders of networks: their shapes and sizes, their seeds, and saving and loading them."""
+"""The builders of networks: shapes and sizes, seeds, and saving and loading."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def same_networks(one, other):
     [
         (networks.compact_cnn, 0.3),
         (networks.resnet18, 11.2),
-        (lambda: networks.wide_resnet(28, 10), 36.5),
+        pytest.param(lambda: networks.wide_resnet(28, 10), 36.5, marks=pytest.mark.slow),
         (lambda: networks.wide_resnet(16, 4), 2.8),
     ],
     ids=["compact_cnn", "resnet18", "wide_resnet(28, 10)", "wide_resnet(16, 4)"],
@@ -41,8 +41,8 @@ def test_the_number_of_weights(build, millions):
     assert parameters.count(build().params) == pytest.approx(millions * 1e6, abs=0.05e6)
 
 
-def test_the_number_of_weights_to_the_last():
-    """Of the papers' networks, which go from their last width to the classes at once."""
+def test_the_exact_number_of_weights():
+    """Of the papers' networks, which have no layer of features before the classes."""
     resnet, wide = networks.resnet18(feature_width=10), networks.wide_resnet(16, 2)
     assert parameters.count(resnet.features.params) == 11_173_962
     ours, theirs = 128 * 64 + 64, 128 * 10 + 10
@@ -77,7 +77,7 @@ def test_resnet18_computes():
 
 
 def test_the_first_layer_normalizes():
-    """Pixels of the mean colour are 0 to the first convolution, whose biases are none."""
+    """Pixels of the mean colour are 0 after it."""
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
     network = networks.compact_cnn(mean=mean, std=std)
     normalize = network.features.layers[0]
@@ -106,8 +106,8 @@ def test_a_seed_fixes_the_weights(name, head):
                 assert np.mean(drawn[one].ravel() == drawn[two].ravel()) < 0.01
 
 
-def test_what_passes_keeps_its_size():
-    """Kaiming's start: scores of an untrained network are neither lost nor huge."""
+def test_activations_keep_their_size():
+    """Kaiming initialization: the features of an untrained network neither vanish nor explode."""
     network = networks.compact_cnn()
     x = np.random.default_rng(0).random((8, 32, 32, 3), np.float32)
     h, _ = network.features(x, train=True)
@@ -140,7 +140,7 @@ def test_a_wrong_option_is_named(build, error, says):
 
 @pytest.mark.parametrize("head", HEADS)
 @each_small
-def test_what_is_saved_is_loaded_to_the_bit(name, head, tmp_path):
+def test_a_saved_network_is_loaded_to_the_bit(name, head, tmp_path):
     network = randomize(SMALL[name](seed=9, **head), np.random.default_rng(0), np.float32)
     path = tmp_path / "model.npz"
     networks.save(network, path, accuracy=0.5)
@@ -151,7 +151,7 @@ def test_what_is_saved_is_loaded_to_the_bit(name, head, tmp_path):
     np.testing.assert_array_equal(loaded(x)[0], network(x)[0])
     assert state.load_arrays(path)[1]["accuracy"] == 0.5
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
-    if head["head"] == "prototypes":  # an option, too, is there again
+    if head["head"] == "prototypes":  # its option was saved too
         assert loaded.head.radius == head.get("radius", 3.0)
 
 
@@ -174,13 +174,13 @@ def says(path):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A file to spoil: its path, its arrays and its metadata."""
+    """A saved network: its path, its arrays and its metadata."""
     path = tmp_path / "model.npz"
     networks.save(SMALL["compact_cnn"](), path)
     return path, *state.load_arrays(path)
 
 
-def test_entries_that_do_not_fit_are_named(saved):
+def test_wrong_entries_are_named(saved):
     path, arrays, metadata = saved
     state.save_arrays({**arrays, "features/99/weight": np.zeros(2)}, path, metadata)
     assert "has unknown entries: features/99/weight" in says(path)
@@ -224,7 +224,7 @@ def test_a_network_is_a_victim(head):
     np.testing.assert_array_equal(first, network(x)[1](z))
 
 
-def test_projection_is_for_prototypes():
+def test_project():
     network = SMALL["compact_cnn"](head="prototypes", radius=2.0)
     network.head.params["prototypes"] *= 5
     network.project()
@@ -236,7 +236,7 @@ def test_projection_is_for_prototypes():
     np.testing.assert_array_equal(linear.params["head"]["weight"], before)
 
 
-def test_a_network_is_moved_in_place():
+def test_to_changes_a_network_in_place():
     network = SMALL["wide_resnet"](head="prototypes")
     assert network.to(dtype=np.float64) is network
     assert all(leaf.dtype == np.float64 for _, leaf in parameters.leaves(network.params))
@@ -246,8 +246,8 @@ def test_a_network_is_moved_in_place():
     assert grads["head"]["prototypes"].dtype == np.float64
 
 
-def test_a_network_of_ones_own():
-    """Any features and head; it has no settings, so it cannot be loaded without its builder."""
+def test_a_network_without_a_builder():
+    """Any features and head."""
     network = Network(Sequential(Flatten(), Linear(12, 3)), PrototypeHead(3, 2))
     assert network.settings == {}
     assert network(np.zeros((1, 2, 2, 3), np.float32))[0].shape == (1, 2)
@@ -256,7 +256,7 @@ def test_a_network_of_ones_own():
 
 
 def test_sizes_may_be_integers_of_numpy(tmp_path):
-    """As the number of classes is where labels are counted: y.max() + 1."""
+    """Such as a number of classes computed from labels, y.max() + 1."""
     network = networks.compact_cnn(np.int64(5), feature_width=np.int32(6), seed=np.int64(2))
     networks.save(network, tmp_path / "model.npz")
     same_networks(networks.load(tmp_path / "model.npz"), network)

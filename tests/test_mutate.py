@@ -100,12 +100,6 @@ def test_the_changes_of_each_rule():
     assert {mutant.function for mutant in found} == {"f"}
 
 
-def test_only_the_bodies_of_kernels_are_changed():
-    text = "import z\n@kernel\ndef a(i):\n    x[i] -= y\n@a.example\ndef b(r):\n    return r + 2\n"
-    found = mutate.all_mutants("kernels/x.py", text)
-    assert {mutant.function for mutant in found} == {"a"}
-
-
 def mutant_with(everything, file, change):
     (mutant,) = (m for m in everything[file] if m.change == change)
     return mutant

@@ -1,4 +1,4 @@
-"""Optimizers against their formulas written out, frozen slots, and exact restarts."""
+"""Optimizers against their formulas, frozen leaves, and restarts with the same bits."""
 
 import math
 import sys
@@ -119,7 +119,7 @@ def test_the_first_step_of_adam_is_the_rate():
 
 
 @each_optimizer
-def test_decay_reaches_only_what_it_should(make):
+def test_only_weights_decay(make):
     params = tree()
     before = bits(params)
     start = params["features"]["0"]["weight"].copy()
@@ -131,14 +131,14 @@ def test_decay_reaches_only_what_it_should(make):
     np.testing.assert_allclose(params["features"]["0"]["weight"], factor * start, rtol=1e-6)
 
 
-def test_decayed_names_whole_leaves():
+def test_decayed_are_full_names_of_leaves():
     params = {"weight": np.ones(1), "scale": np.ones(1), "weights": np.ones(1)}
     SGD(weight_decay=0.5, decayed=("scale",)).step(params, zeros(params), 1.0)
     assert [leaf[0] for leaf in params.values()] == [1, 1 - 0.5 * 1.9, 1]
 
 
 @each_optimizer
-def test_a_slot_withheld_freezes_its_leaf_to_the_bit(make):
+def test_a_leaf_without_a_slot_is_frozen_to_the_bit(make):
     params = tree()
     optimizer = make()
     optimizer.step(params, gradients(params, 0), 0.1)
@@ -152,7 +152,7 @@ def test_a_slot_withheld_freezes_its_leaf_to_the_bit(make):
     assert {path for path in before if before[path] == after[path]} == frozen
     for name in kept:
         assert (kept[name] == kept_after[name]) == (name.partition("/")[2] in frozen)
-    # once it is given again, it goes on from the momentum that it had
+    # with its slot back, it continues from the momentum that it had
     optimizer.step(params, gradients(params, 2), 0.1)
     apart = tree()
     other = make()
@@ -172,7 +172,7 @@ def test_a_leaf_frozen_from_the_start_has_no_state(make):
 
 
 @each_optimizer
-def test_running_averages_fold_each_statistic_in(make):
+def test_running_averages_take_in_each_statistic(make):
     params = tree(np.float64)
     start = params["features"]["1"]["running_mean"].copy()
     variance = params["features"]["1"]["running_variance"].copy()
@@ -187,7 +187,7 @@ def test_running_averages_fold_each_statistic_in(make):
 
 
 @each_optimizer
-def test_leaves_are_moved_in_place_and_keep_their_dtype(make):
+def test_leaves_change_in_place_and_keep_their_dtype(make):
     params = tree()
     own = flatten(params)
     grads = gradients(params, 0)
@@ -332,7 +332,7 @@ def test_average_by_hand():
     np.testing.assert_allclose(average.weights["weight"], expected["weight"], rtol=1e-14)
 
 
-def test_the_start_of_an_average_is_forgotten_by_the_number_of_updates():
+def test_an_average_soon_forgets_its_start():
     """d = 1/10, 2/11, 3/12, … as long as that is below the decay."""
     params, at = {"weight": np.array([5.0])}, 5.0
     average = Average(params, decay=0.35)

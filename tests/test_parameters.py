@@ -23,7 +23,7 @@ trees = st.dictionaries(
 
 
 def walk(tree, path=()):
-    """Every leaf with its path, by the plainest means."""
+    """Every leaf with its path, in the simplest way."""
     for name in tree:
         if isinstance(tree[name], dict):
             yield from walk(tree[name], (*path, name))
@@ -32,7 +32,7 @@ def walk(tree, path=()):
 
 
 @given(trees)
-def test_leaves_and_flatten_give_the_very_arrays_in_order(tree):
+def test_leaves_and_flatten_return_the_arrays_themselves_in_order(tree):
     expected = [("/".join(path), leaf) for path, leaf in walk(tree)]
     found = list(parameters.leaves(tree))
     assert [path for path, _ in found] == [path for path, _ in expected]
@@ -42,7 +42,7 @@ def test_leaves_and_flatten_give_the_very_arrays_in_order(tree):
     assert all(flat[path] is leaf for path, leaf in expected)
 
 
-def test_running_averages_are_told_by_their_own_name():
+def test_running_averages_are_recognized_by_the_name_of_the_leaf():
     assert parameters.is_running("features/1/running_mean")
     assert parameters.is_running("running_variance")
     assert not parameters.is_running("running_branch/weight")
@@ -65,7 +65,7 @@ def test_zeros_have_a_slot_for_each_leaf(tree):
 
 
 @given(trees)
-def test_without_running_shares_the_other_slots(tree):
+def test_without_running_returns_the_other_slots_themselves(tree):
     grads = parameters.zeros(tree)
     fewer = dict(walk(parameters.without_running(grads)))
     kept = {
@@ -93,7 +93,7 @@ def test_convert_changes_the_tree_in_place(tree):
 
 
 @given(trees)
-def test_count_leaves_out_running_averages(tree):
+def test_count_ignores_running_averages(tree):
     expected = sum(leaf.size for path, leaf in walk(tree) if not path[-1].startswith("running_"))
     found = parameters.count(tree)
     assert found == expected

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import zlib
 import numpy as np
@@ -13,6 +15,7 @@ print(zlib.crc32(elastic(images, seed=0, epoch=0).tobytes()))
 """
 
 
+@pytest.mark.slow
 def test_bent_images_do_not_depend_on_the_cache(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     seen = [

@@ -1,4 +1,4 @@
-"""Memory that is used again, and only when nobody can see it any more."""
+"""Memory is reused, and only when no array refers to it any more."""
 
 import gc
 import threading
@@ -12,32 +12,32 @@ LARGE = (256, 1024)
 
 
 @pytest.fixture(autouse=True)
-def clean():
+def empty_cache():
     gc.collect()
-    memory.clear()
+    memory.empty_cache()
     yield
-    memory.clear()
+    memory.empty_cache()
 
 
-def place(array):
+def address(array):
     return array.ctypes.data
 
 
-def test_the_memory_of_an_array_that_is_gone_is_used_again():
+def test_the_memory_of_a_deleted_array_is_reused():
     array = memory.empty(LARGE)
-    before = place(array)
+    before = address(array)
     del array
-    assert place(memory.empty((128, 2048))) == before
-    assert place(memory.empty(LARGE, np.float64)) != before  # of another size
+    assert address(memory.empty((128, 2048))) == before
+    assert address(memory.empty(LARGE, np.float64)) != before  # of another size
 
 
 def test_a_view_keeps_the_memory():
     array = memory.empty(LARGE)
-    before, view = place(array), array.reshape(-1)[5:7].view(np.int32)
+    before, view = address(array), array.reshape(-1)[5:7].view(np.int32)
     del array
-    assert place(memory.empty(LARGE)) != before
+    assert address(memory.empty(LARGE)) != before
     del view
-    assert before in {place(a) for a in [memory.empty(LARGE) for _ in range(2)]}
+    assert before in {address(a) for a in [memory.empty(LARGE) for _ in range(2)]}
 
 
 def test_arrays_in_use_share_nothing():
@@ -61,33 +61,33 @@ def test_shape_and_dtype(shape, dtype):
 
 
 def test_large_arrays_start_on_a_cache_line():
-    assert all(place(memory.empty((size,))) % 64 == 0 for size in (20_000, 31_234, 700_001))
+    assert all(address(memory.empty((size,))) % 64 == 0 for size in (20_000, 31_234, 700_001))
 
 
-def test_like_is_like():
+def test_empty_like():
     x = np.zeros((4, 5), np.float64)
     assert memory.empty_like(x).dtype == np.float64
     assert memory.empty_like(x).shape == (4, 5)
     assert memory.empty_like(x, (200, 300)).shape == (200, 300)
 
 
-def test_no_more_than_so_much_lies_unused(monkeypatch):
-    monkeypatch.setattr(memory, "MOST_FREE_BYTES", 3 << 20)
+def test_unused_memory_is_limited(monkeypatch):
+    monkeypatch.setattr(memory, "MAX_UNUSED_BYTES", 3 << 20)
     arrays = [memory.empty(LARGE) for _ in range(6)]
     arrays.clear()
-    assert 1 << 20 < memory._unused <= 3 << 20
-    memory.clear()
-    assert memory._unused == 0
+    assert 1 << 20 < memory._unused_bytes <= 3 << 20
+    memory.empty_cache()
+    assert memory._unused_bytes == 0
 
 
-def test_new_sizes_drive_out_old_ones(monkeypatch):
-    monkeypatch.setattr(memory, "MOST_FREE_BYTES", 3 << 20)
+def test_sizes_unused_for_longest_are_freed_first(monkeypatch):
+    monkeypatch.setattr(memory, "MAX_UNUSED_BYTES", 3 << 20)
     old = [memory.empty(LARGE) for _ in range(3)]
     old.clear()
     array = memory.empty((300, 1024))
-    before = place(array)
+    before = address(array)
     del array
-    assert place(memory.empty((300, 1024))) == before
+    assert address(memory.empty((300, 1024))) == before
 
 
 def test_threads_get_arrays_of_their_own():
@@ -99,9 +99,9 @@ def test_threads_get_arrays_of_their_own():
                 failed.append(name)
 
     failed: list[int] = []
-    crew = [threading.Thread(target=work, args=(name,)) for name in range(4)]
-    for thread in crew:
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
         thread.start()
-    for thread in crew:
+    for thread in threads:
         thread.join()
     assert not failed

@@ -1,4 +1,4 @@
-"""Convolutions in vector code (float32) against the plain ones in float64, whatever the shape."""
+"""The convolutions in vector code (float32) against im2col in float64, for all kinds of shapes."""
 
 import os
 import subprocess
@@ -69,15 +69,15 @@ def problem(
     ).astype(np.float32)
 
 
-# Fewer than a vector, vectors of 4, 8 and 16 filled and not, more than a panel.
+# Less than a vector; full and partly filled vectors of 4, 8 and 16; more than a panel.
 CHANNELS = st.sampled_from([1, 3, 5, 8, 16, 17, 20, 32, 33, 40])
 
 
 @st.composite
 def problems(draw, sizes=(3, 3), strides=(1, 1)):
     size, stride, padding = draw(st.integers(*sizes)), draw(st.integers(*strides)), draw(PADDING)
-    least = max(1, size - 2 * padding)
-    height, width = (draw(st.integers(least, least + 12)) for _ in "hw")
+    smallest = max(1, size - 2 * padding)
+    height, width = (draw(st.integers(smallest, smallest + 12)) for _ in "hw")
     return problem(
         draw(st.integers(1, 4)), height, width, draw(CHANNELS), draw(CHANNELS), size, stride,
         padding, draw(st.booleans()), draw(st.booleans()), draw(st.integers(0, 2**32 - 1)),
@@ -97,7 +97,7 @@ def passes(module, p):
 
 
 def assert_close(found, expected, tolerance):
-    """As float32 computes: relative to the largest number, which others were summed with."""
+    """Relative to the largest element: the others come from sums with terms of its size."""
     for value, exact in zip(found, expected, strict=True):
         assert value.dtype == np.float32
         assert value.shape == exact.shape
@@ -150,8 +150,8 @@ def test_an_image_gives_the_same_bits_in_any_batch(module, data):
     for n in range(len(p.x)):
         one = slice(n, n + 1)
         relu_mask = None if p.relu_mask is None else p.relu_mask[one]
-        alone = Problem(**{**vars(p), "x": p.x[one], "dy": p.dy[one], "relu_mask": relu_mask})
-        found = passes(module, alone)
+        single = Problem(**{**vars(p), "x": p.x[one], "dy": p.dy[one], "relu_mask": relu_mask})
+        found = passes(module, single)
         np.testing.assert_array_equal(found[0], y[one])
         np.testing.assert_array_equal(found[1], dx[one])
 
@@ -193,7 +193,7 @@ def test_nothing_is_read_or_written_beyond_an_array(module, count, monkeypatch, 
         assert (block[-fence:] == guard).all()
 
 
-def test_an_empty_batch_has_no_gradient():
+def test_an_empty_batch():
     p = problem(0, 5, 6, 16, 16)
     for module in (winograd, direct):
         y, dx, weight, bias = passes(module, p)
@@ -223,7 +223,7 @@ print(WIDTH)
     ],
 )
 def test_other_processors(processor, features, width, tmp_path):
-    """The same source is compiled for vectors of another width."""
+    """The same source compiled for vectors of another width."""
     environment = {
         **os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features,
         "NUMBA_CACHE_DIR": str(tmp_path),

@@ -1,4 +1,4 @@
-"""The micro-kernel against NumPy, and the vectors that it is made of."""
+"""The micro-kernel and the vector operations that it is made of, against NumPy."""
 
 import numba
 import numpy as np
@@ -25,12 +25,12 @@ from tinyproto.cpu.simd import (
 
 
 @numba.njit
-def multiply(add, a, b, c, columns):
+def multiply(accumulate, a, b, c, columns):
     """c (+)= Σ_r a[:, r] b[r]; a (rows, R, K), b (R, K, n), c (rows, n)."""
     rows, R, K = a.shape
     n = b.shape[2]
     strides = R * K * 4, R, K * 4, K, 4
-    if add:
+    if accumulate:
         gemm_accumulate(
             rows, columns, address(a), *strides, address(b), K * n * 4, n * 4, address(c), n * 4
         )
@@ -58,15 +58,15 @@ def test_a_product_of_any_size(rows, R, K, wide, add, seed):
 def test_an_element_has_the_same_bits_in_a_tile_of_any_height():
     random = np.random.default_rng(0)
     a, b = (random.normal(size=s).astype(np.float32) for s in ((23, 1, 50), (1, 50, NR)))
-    together, alone = np.zeros((23, NR), np.float32), np.zeros((23, NR), np.float32)
+    together, single = np.zeros((23, NR), np.float32), np.zeros((23, NR), np.float32)
     multiply(False, a, b, together, NR)
     for m in range(23):
-        multiply(False, a[m : m + 1], b, alone[m : m + 1], NR)
-    np.testing.assert_array_equal(together, alone)
+        multiply(False, a[m : m + 1], b, single[m : m + 1], NR)
+    np.testing.assert_array_equal(together, single)
 
 
 @numba.njit
-def partly(x, y, count):
+def copy_partial(x, y, count):
     store_partial(load_partial(address(x), count), address(y), count)
     store(load_partial(address(x), count), address(y) + 4 * WIDTH)
 
@@ -74,14 +74,14 @@ def partly(x, y, count):
 @pytest.mark.parametrize("count", range(WIDTH + 1))
 def test_part_of_a_vector(count):
     x, y = np.arange(1, WIDTH + 1, dtype=np.float32), np.full(2 * WIDTH, -1, np.float32)
-    partly(x, y, count)
-    kept = np.where(np.arange(WIDTH) < count, x, 0)
-    np.testing.assert_array_equal(y[:WIDTH], np.where(kept > 0, kept, -1))
-    np.testing.assert_array_equal(y[WIDTH:], kept)
+    copy_partial(x, y, count)
+    loaded = np.where(np.arange(WIDTH) < count, x, 0)
+    np.testing.assert_array_equal(y[:WIDTH], np.where(loaded > 0, loaded, -1))
+    np.testing.assert_array_equal(y[WIDTH:], loaded)
 
 
 @numba.njit
-def choose(x, y, value, found):
+def select_all(x, y, value, found):
     a, b, c = load(address(x)), load(address(y)), load(address(value))
     step = 4 * WIDTH
     store(maximum(a, b), address(found))
@@ -92,13 +92,13 @@ def choose(x, y, value, found):
     store(a - b + splat(np.float32(1)), address(found) + 5 * step)
 
 
-def test_choices_and_what_becomes_of_nan():
+def test_selections_with_nan():
     nan = np.nan
     x = np.resize(np.array([1, -1, 0, nan, 2, 2], np.float32), WIDTH)
     y = np.resize(np.array([0, 0, 0, 0, 3, 2], np.float32), WIDTH)
     value = np.arange(1, WIDTH + 1, dtype=np.float32)
     found = np.zeros((6, WIDTH), np.float32)
-    choose(x, y, value, found)
+    select_all(x, y, value, found)
     isnan = np.isnan(x)
     np.testing.assert_array_equal(found[0], np.where(isnan, nan, np.maximum(x, y)))
     np.testing.assert_array_equal(found[1], np.where(x > 0, value, 0))

@@ -5,28 +5,26 @@ A script of its own: the simulator is chosen by the environment before Numba is 
 """
 
 import copy
-import importlib
 import json
-import pkgutil
+import sys
 
 import numpy as np
 
-import tinyproto.kernels
-from tinyproto.backend.kernel import registry
+from tests.kernel_examples import EXAMPLES, all_kernels
+from tinyproto.backend.kernel import Kernel
 
 LANES = (2, 4)
 
 
-def all_kernels() -> dict:
-    """Every kernel of the package: a new file under kernels/ is found by itself."""
-    for module in pkgutil.walk_packages(tinyproto.kernels.__path__, "tinyproto.kernels."):
-        importlib.import_module(module.name)
-    return registry
+def switch_threads_often() -> None:
+    """The simulator's lanes are Python threads that poll each other: with Python's usual 5 ms a
+    turn, every barrier would take several of them."""
+    sys.setswitchinterval(1e-5)
 
 
-def difference(kernel, dtype, lanes: int) -> float:
+def difference(kernel: Kernel, dtype, lanes: int) -> float:
     """The largest difference between the simulated kernel and the CPU's, over all arguments."""
-    rows, *arguments = kernel.make_example(np.random.default_rng(0), dtype)
+    rows, *arguments = EXAMPLES[kernel.__name__](np.random.default_rng(0), dtype)
     simulated = copy.deepcopy(arguments)
     untouched = copy.deepcopy(arguments)
     kernel(rows, *arguments)
@@ -43,6 +41,7 @@ def _arrays(arguments: list) -> list:
 
 
 if __name__ == "__main__":
+    switch_threads_often()
     found = {}
     for name, kernel in all_kernels().items():
         for dtype in (np.float32, np.float64):

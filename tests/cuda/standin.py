@@ -164,12 +164,14 @@ module.__spec__ = real.__spec__
 
 def install():
     """Be `cupy`, and let kernels take the arrays: in the simulator, two lanes in two blocks."""
-    from tinyproto.backend.kernel import kernel
+    from tests.cuda.simulate import switch_threads_often
+    from tinyproto.backend.kernel import Kernel
 
-    launch = kernel.launch
+    switch_threads_often()
+    launch = Kernel.launch
 
     def simulated(self, rows, *arguments, **_):
         launch(self, rows, *(getattr(a, "host", a) for a in arguments), lanes=2, blocks=2)
 
-    kernel.launch = simulated
+    Kernel.launch = simulated
     sys.modules["cupy"] = module

@@ -10,7 +10,8 @@ import pytest
 
 from tests import ROOT
 from tests.conftest import CUDA_TABLE
-from tests.cuda.simulate import LANES, all_kernels
+from tests.cuda.simulate import LANES
+from tests.kernel_examples import EXAMPLES, all_kernels
 from tinyproto.backend import device
 
 KERNELS = sorted(all_kernels())
@@ -86,10 +87,6 @@ def test_every_attack_through_the_gpu_branch_equals_the_cpu():
     assert max(differences.values()) < 1e-9, differences
 
 
-def test_every_kernel_has_an_example():
-    assert [name for name in KERNELS if all_kernels()[name].make_example is None] == []
-
-
 def test_without_a_device_the_reason_is_one_line():
     reason = device.cuda_unavailable_reason()
     if reason is None:
@@ -132,7 +129,7 @@ def test_networks_agree_on_a_real_device():
 def test_kernel_on_a_real_device_equals_the_cpu(name):
     cupy = device.select_device("cuda")
     kernel = all_kernels()[name]
-    rows, *arguments = kernel.make_example(np.random.default_rng(0), np.float32)
+    rows, *arguments = EXAMPLES[name](np.random.default_rng(0), np.float32)
     there = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
     kernel(rows, *arguments)
     kernel(rows, *there)

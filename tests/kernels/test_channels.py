@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyproto.backend.kernel import Kernel
 from tinyproto.kernels import channels as kernels
 
 
 @dataclass
 class Images:
     """x and dy (N, P, C); a number for each channel, any number: centre, gain, slope, offset and
-    shift; a floor, which may be out of reach."""
+    shift; a minimum, which may be −∞."""
 
     x: np.ndarray
     dy: np.ndarray
@@ -22,7 +23,7 @@ class Images:
     slope: np.ndarray
     offset: np.ndarray
     shift: np.ndarray
-    floor: float
+    minimum: float
 
 
 FEW = st.integers(1, 5)
@@ -33,19 +34,19 @@ def images(draw, channels=FEW):
     shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 7), channels))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x, dy = random.normal(size=(2, *shape))
-    floor = draw(st.sampled_from([0.0, -np.inf]))
-    return Images(x, dy, *random.normal(size=(5, shape[2])), floor)
+    minimum = draw(st.sampled_from([0.0, -np.inf]))
+    return Images(x, dy, *random.normal(size=(5, shape[2])), minimum)
 
 
 def affine(i):
-    """The arguments of an affine map, and what it gives before the floor."""
+    """The arguments of an affine map, and what it gives before the minimum."""
     value = i.gain * (i.x - i.centre) + i.offset
-    return [i.x, i.centre, i.gain, i.offset, i.x.dtype.type(i.floor)], value
+    return [i.x, i.centre, i.gain, i.offset, i.x.dtype.type(i.minimum)], value
 
 
 def passed(i):
-    """dy where the floor was not taken."""
-    return np.where(affine(i)[1] > i.floor, i.dy, 0)
+    """dy where the minimum was not taken."""
+    return np.where(affine(i)[1] > i.minimum, i.dy, 0)
 
 
 # name → the arguments after the rows, and what is to be in each array of results, which follow
@@ -59,7 +60,7 @@ FORMULAS = {
             ((i.x - i.x.mean(axis=1, keepdims=True)) ** 2).sum(axis=1),
         ],
     ),
-    "channel_affine": lambda i: (affine(i)[0], [np.maximum(affine(i)[1], i.floor)]),
+    "channel_affine": lambda i: (affine(i)[0], [np.maximum(affine(i)[1], i.minimum)]),
     "channel_affine_backward": lambda i: ([*affine(i)[0], i.dy], [i.gain * passed(i)]),
     "batch_norm_backward_reduce": lambda i: (
         [*affine(i)[0], i.dy],
@@ -74,8 +75,8 @@ FORMULAS = {
         [np.broadcast_to(i.dy[:, :1] / 4, i.x.shape)],
     ),
     "add": lambda i: (
-        [i.x[:, 0], i.dy[:, 0], i.x.dtype.type(i.floor)],
-        [np.maximum(i.x[:, 0] + i.dy[:, 0], i.floor)],
+        [i.x[:, 0], i.dy[:, 0], i.x.dtype.type(i.minimum)],
+        [np.maximum(i.x[:, 0] + i.dy[:, 0], i.minimum)],
     ),
     "relu": lambda i: ([i.x[:, 0]], [np.maximum(i.x[:, 0], 0)]),
     "relu_backward": lambda i: (
@@ -85,10 +86,17 @@ FORMULAS = {
 }
 
 
+def contiguous(*lists):
+    return [
+        [np.ascontiguousarray(a) if isinstance(a, np.ndarray) else a for a in each]
+        for each in lists
+    ]
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 @given(images())
 def test_a_kernel_is_its_formula(name, images):
-    given, expected = FORMULAS[name](images)
+    given, expected = contiguous(*FORMULAS[name](images))
     found = [np.full_like(array, np.nan) for array in expected]  # what was there does not matter
     getattr(kernels, name)(len(images.x), *given, *found)
     for array, formula in zip(found, expected, strict=True):
@@ -100,16 +108,15 @@ def test_a_kernel_is_its_formula(name, images):
 def test_a_kernel_in_vector_code_is_its_formula(name, images):
     """In float32, on as many channels as fill vectors of 16, 8 or 4 numbers, and on others."""
     single = Images(
-        *(value.astype(np.float32) for value in list(vars(images).values())[:-1]), images.floor
+        *(value.astype(np.float32) for value in list(vars(images).values())[:-1]), images.minimum
     )
-    given, expected = FORMULAS[name](single)
-    given = [np.ascontiguousarray(g) if isinstance(g, np.ndarray) else g for g in given]
+    given, expected = contiguous(*FORMULAS[name](single))
     found = [np.full_like(array, np.nan) for array in expected]
     getattr(kernels, name)(len(images.x), *given, *found)
     for array, formula in zip(found, expected, strict=True):
         np.testing.assert_allclose(array, formula, rtol=1e-4, atol=1e-4)
 
 
-def test_every_kernel_is_there():
-    found = {o.__name__ for o in vars(kernels).values() if hasattr(o, "make_example")}
+def test_every_kernel_has_a_formula():
+    found = {o.__name__ for o in vars(kernels).values() if isinstance(o, Kernel)}
     assert set(FORMULAS) == found

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,40 +48,33 @@ def problems(draw, dtype=np.float64):
     return Windows(x, columns, stride, padding, size)
 
 
-def gather(problem, run=im2col):
+def gather(problem):
     """The windows of x. What is in the output before does not matter: it starts as NaN."""
     columns = np.full_like(problem.columns, np.nan)
-    run(len(columns) * columns.shape[1], problem.x, *problem.options, columns)
+    im2col(len(columns) * columns.shape[1], problem.x, *problem.options, columns)
     return columns
 
 
-def add(problem, run=col2im):
+def add(problem):
     x = np.full_like(problem.x, np.nan)
-    run(len(x) * x.shape[1], problem.columns, *problem.options, x)
+    col2im(len(x) * x.shape[1], problem.columns, *problem.options, x)
     return x
 
 
-each_way = pytest.mark.parametrize("alone", [False, True], ids=["all threads", "one thread"])
-
-
-@each_way
 @given(problems())
-def test_gather_windows(alone, problem):
+def test_im2col(problem):
     expected = np.zeros_like(problem.columns)
     for there, here in problem.places():
         expected[there] = problem.x[here]
-    run = im2col.alone if alone else im2col
-    np.testing.assert_array_equal(gather(problem, run), expected)
+    np.testing.assert_array_equal(gather(problem), expected)
 
 
-@each_way
 @given(problems())
-def test_add_windows(alone, problem):
+def test_col2im(problem):
     expected = np.zeros_like(problem.x)
     for there, here in problem.places():
         expected[here] += problem.columns[there]
-    run = col2im.alone if alone else col2im
-    np.testing.assert_allclose(add(problem, run), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(add(problem), expected, rtol=1e-12, atol=1e-13)
 
 
 @given(problems())
@@ -100,9 +92,3 @@ def test_both_in_float32(problem):
     )
     np.testing.assert_array_equal(gather(problem), gather(double).astype(np.float32))
     np.testing.assert_allclose(add(problem), add(double), rtol=1e-5, atol=1e-5)
-
-
-@given(problems())
-def test_both_ways_to_run_give_the_same_bits(problem):
-    np.testing.assert_array_equal(gather(problem), gather(problem, im2col.alone))
-    np.testing.assert_array_equal(add(problem), add(problem, col2im.alone))

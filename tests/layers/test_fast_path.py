@@ -1,5 +1,5 @@
-"""Float32 on the CPU, where other code computes: it gives what the plain path gives in float64.
-A ReLU taken into a layer's pass; and BatchNorm folded away."""
+"""The float32 fast path of the CPU against the general code in float64; a layer fused with the ReLU
+after it; BatchNorm folded into convolutions."""
 
 from copy import deepcopy
 
@@ -37,7 +37,7 @@ def wide_case(name, seed=0, count=3):
 
 
 class Unfused(Layer):
-    """A layer that takes no ReLU into its own pass."""
+    """A layer without a fused pass."""
 
     def __init__(self, layer):
         self.layer, self.params = layer, layer.params
@@ -46,7 +46,7 @@ class Unfused(Layer):
         return self.layer(x, train)
 
 
-# ---------------------------------------------------------------- which code computes
+# ---------------------------------------------------------------- choosing a backend
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,18 @@ class Unfused(Layer):
         ("float64", "float32", 1, 1, 64, im2col),
     ],
 )
-def test_which_module_computes(x, weight, stride, padding, channels, module):
+def test_select_backend(x, weight, stride, padding, channels, module):
     x, weight = np.zeros((1, 8, 8, 64), x), np.zeros((3, 3, 64, 64), weight)
     assert select_backend(x, weight, stride, padding, channels) is module
     if module is winograd:
         assert select_backend(x, weight[:1, :1], stride, padding, channels) is direct
 
 
-# ---------------------------------------------------------------- float32 beside float64
+# ---------------------------------------------------------------- float32 against float64
 
 
 def check_precision(case, train, tolerance):
-    """y, dx and all gradients, by the length of what is off."""
+    """y, dx and all gradients in float32 against float64: the norm of the difference."""
 
     def close(found, exact):
         assert found.dtype == np.float32
@@ -96,28 +96,28 @@ def check_precision(case, train, tolerance):
         if isinstance(exact, list):
             for a, b in zip(found, exact, strict=True):
                 close(a, b)
-        else:  # that of a bias before a BatchNorm is 0, and rounding
+        else:  # the gradient of a bias before a BatchNorm is 0 except for rounding
             assert np.abs(found - exact).max() <= 3 * tolerance * largest, path
 
 
 @mode
 @pytest.mark.parametrize("name", [name for name in PARTS if name not in ("Sequential", "Residual")])
 @given(st.data())
-def test_a_part_in_float32_is_that_in_float64(name, train, data):
-    # In train mode a channel may hardly vary, and its error grows as it is stretched.
-    stretched = train and name.startswith("BatchNorm")
-    check_precision(data.draw(cases(name)), train, 1e-2 if stretched else 1e-4)
+def test_float32_layers_agree_with_float64(name, train, data):
+    # In train mode, dividing by the deviation of a channel that hardly varies amplifies its error.
+    amplified = train and name.startswith("BatchNorm")
+    check_precision(data.draw(cases(name)), train, 1e-2 if amplified else 1e-4)
 
 
 @mode
 @each_wide
 @settings(max_examples=3)
 @given(st.integers(0, 1000))
-def test_a_network_in_float32_is_that_in_float64(name, train, seed):
+def test_float32_networks_agree_with_float64(name, train, seed):
     check_precision(wide_case(name, seed), train, 5e-3 if train else 1e-3)
 
 
-def test_scores_are_those_of_float64_to_four_digits():
+def test_scores_of_a_folded_network_are_those_of_float64_to_four_digits():
     network = randomize(networks.compact_cnn(), np.random.default_rng(1))
     x = np.random.default_rng(0).random((16, 32, 32, 3))
     exact, _ = network(x)
@@ -136,7 +136,7 @@ def test_an_example_does_not_depend_on_its_batch(name, folded):
 
 @pytest.mark.parametrize("channels", [3, 16])
 def test_arrays_of_other_dtypes_and_strides_are_converted(channels):
-    """Kernels compute addresses: what they are given must be what they take it for."""
+    """Kernels compute addresses: they must get the dtype and the memory layout that they expect."""
     random = np.random.default_rng(0)
     layer = randomize(Conv2D(channels, 20, 3, padding=1), random, np.float32)
     x = random.normal(size=(2, 6, 5, channels)).astype(np.float32)
@@ -166,31 +166,31 @@ PAIRS = {
 @mode
 @precision
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_relu_taken_in_gives_the_same_bits_as_one_after(name, dtype, train):
+def test_a_fused_relu_gives_the_same_bits_as_a_separate_one(name, dtype, train):
     random = np.random.default_rng(0)
     layer = randomize(PAIRS[name](), random, dtype)
     channels = layer.params["weight"].shape[2] if "weight" in layer.params else 16
     x = random.normal(size=(3, 9, 7, channels)).astype(dtype)
-    together, apart = Sequential(layer, ReLU()), Sequential(Unfused(layer), ReLU())
-    y, backward = together(x, train)
-    expected, other = apart(x, train)
+    fused, separate = Sequential(layer, ReLU()), Sequential(Unfused(layer), ReLU())
+    y, backward = fused(x, train)
+    expected, other = separate(x, train)
     same(y, expected)
     assert (y == 0).any()
     dy = random.normal(size=y.shape).astype(dtype)
-    dx, grads = gradients(together, backward, dy)
-    expected, other_grads = gradients(apart, other, dy)
+    dx, grads = gradients(fused, backward, dy)
+    expected, other_grads = gradients(separate, other, dy)
     same(dx, expected)
     same_trees(grads, other_grads)
 
 
 class LeakyReLU(ReLU):
-    """Its own rule."""
+    """A subclass of ReLU that computes something else."""
 
     def __call__(self, x, train=False):
         return np.where(x > 0, x, x / 8), lambda dy, grads=None: np.where(x > 0, dy, dy / 8)
 
 
-def test_only_a_plain_relu_is_taken_in():
+def test_only_a_plain_relu_is_fused():
     convolution = Conv2D(3, 4, 3)
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
     y, _ = Sequential(convolution, LeakyReLU())(x)
@@ -242,7 +242,7 @@ def test_a_subclass_with_a_pass_of_its_own_does_not_inherit_the_fused_one(kind):
 
 
 class Named(Conv2D):
-    """A name beside what a convolution has; its pass is the same."""
+    """A convolution with a name; its pass is the same."""
 
     def __init__(self, name, *options):
         super().__init__(*options)
@@ -265,7 +265,7 @@ def test_a_subclass_with_the_same_pass_keeps_the_fused_one(monkeypatch):
     assert Clipped.forward_relu is not Layer.forward_relu
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
     expected = np.maximum(Conv2D(3, 4, 3)(x)[0], 0)
-    monkeypatch.setattr(ReLU, "__call__", None)  # nobody calls it
+    monkeypatch.setattr(ReLU, "__call__", None)  # a separate ReLU would fail
     same(Sequential(Named("stem", 3, 4, 3), ReLU())(x)[0], expected)
     same(Sequential(Clipped(3, 4, 3), ReLU())(x)[0], 2 * expected)
 
@@ -276,8 +276,8 @@ def test_a_gradient_of_another_shape_is_refused():
         backward(np.zeros((2, 4, 4, 3)))
 
 
-def test_a_relu_is_taken_in_once():
-    """Of two in a row the second is a layer of its own, and so is one at the start."""
+def test_one_relu_is_fused_at_a_time():
+    """Of several in a row all are applied, and so is one at the start."""
     layer = Sequential(ReLU(), Conv2D(2, 3, 1), ReLU(), ReLU(), ReLU())
     x = np.random.default_rng(0).normal(size=(2, 4, 5, 2))
     y, backward = layer(x)
@@ -325,12 +325,12 @@ def parts_of(layer):
 
 
 @pytest.mark.parametrize(
-    ("name", "left"), [("compact_cnn", 0), ("ResNet of 16", 0), ("WRN-10-2", 3)]
+    ("name", "count"), [("compact_cnn", 0), ("ResNet of 16", 0), ("WRN-10-2", 3)]
 )
-def test_what_of_batch_norm_is_left(name, left):
-    """In a wide ResNet those that stand behind a sum."""
+def test_the_number_of_batch_norms_that_cannot_be_folded(name, count):
+    """In a wide ResNet, those after a sum."""
     folded = networks.fold(WIDE[name]())
-    assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == left
+    assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == count
 
 
 def test_a_folded_network_is_a_copy():
@@ -345,7 +345,7 @@ def test_a_folded_network_is_a_copy():
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_weights_are_prepared_once_in_a_folded_network(stride, monkeypatch):
-    """And again where another array takes their place."""
+    """And again when they are replaced by another array."""
     made = []
     for backend in (winograd, direct):
         prepare = backend.prepare_weights
@@ -370,7 +370,7 @@ def test_weights_are_prepared_once_in_a_folded_network(stride, monkeypatch):
 def test_a_folded_network_that_is_trained_uses_the_weights_it_has():
     layer = fold(randomize(Conv2D(16, 20, 3, padding=1), np.random.default_rng(0), np.float32))
     x = np.random.default_rng(1).random((2, 6, 5, 16), np.float32)
-    layer(x)[1](layer(x)[0])  # what is made of the weights is kept
+    layer(x)[1](layer(x)[0])  # fills the cache of prepared weights
     for train in (True, False):
         layer(x, train=True)
         layer.params["weight"] *= 3

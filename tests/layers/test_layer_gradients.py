@@ -18,7 +18,7 @@ WITHOUT_PARAMETERS = {
     "ReLU", "Normalize", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "Flatten"
 }  # fmt: skip
 WITH_PARAMETERS = [name for name in PARTS if name not in WITHOUT_PARAMETERS]
-COMPOSED = 5e-5  # the step in a network: less is moved across the kinks of its many ReLUs
+COMPOSED = 5e-5  # the step in a network: a smaller one crosses fewer kinks of its many ReLUs
 
 mode = pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 
@@ -58,7 +58,7 @@ def test_gradients_of_a_wide_resnet(train, case):
 @settings(max_examples=10)
 @given(st.data())
 def test_gradients_of_a_convolution_in_several_groups(data):
-    """Small enough groups that a batch is many, of which the last is shorter."""
+    """The groups are so small that a batch is several of them, the last one shorter."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(im2col_module, "GROUP_BYTES", data.draw(st.sampled_from([1, 4000])))
         patch.setattr(im2col_module, "GROUP_ROWS", data.draw(st.sampled_from([1, 40])))

@@ -1,4 +1,4 @@
-"""What a layer gives against its definition, and what it must leave alone."""
+"""The output of each layer against its definition; what a call must not change; bits; errors."""
 
 import math
 import os
@@ -73,7 +73,7 @@ def gradients(layer, backward, dy):
 
 
 def corners(x, size, stride):
-    """(h, w, window (N, size, size, C)) for every window that does not jut out."""
+    """(h, w, window (N, size, size, C)) for every window inside the image."""
     for h, r in enumerate(range(0, x.shape[1] - size + 1, stride)):
         for w, s in enumerate(range(0, x.shape[2] - size + 1, stride)):
             yield h, w, x[:, r : r + size, s : s + size]
@@ -119,15 +119,15 @@ def pooled(layer, x, function):
 
 
 def applied(layer, x, train=False):
-    """What a layer gives, from its definition."""
+    """The output of a layer, from its definition."""
     p = layer.params
     if isinstance(layer, Sequential):
         for part in layer.layers:
             x = applied(part, x, train)
         return x
     if isinstance(layer, Residual):
-        beside = applied(layer.shortcut, x, train) if layer.shortcut else x
-        return applied(layer.body, x, train) + beside
+        shortcut = applied(layer.shortcut, x, train) if layer.shortcut else x
+        return applied(layer.body, x, train) + shortcut
     return {
         "Conv2D": lambda: convolved(layer, x),
         "Linear": lambda: x @ p["weight"] + p.get("bias", 0),
@@ -168,8 +168,8 @@ def test_odd_sizes(shape):
         np.testing.assert_allclose(y, applied(layer, x), **EXACT)
         dy = random.normal(size=y.shape)
         dx, grads = gradients(layer, backward, dy)
-        # Without its bias and shift a layer here is linear in x (a ReLU and a pool, piece by
-        # piece), and so Σ y dy = Σ x dx; the same holds of each parameter for itself.
+        # Without bias and shift, each of these layers is linear in x (ReLU and pooling piecewise),
+        # so Σ y dy = Σ x dx; the same holds for each parameter.
         no_offset = y - layer(0 * x)[0]
         assert np.isclose((no_offset * dy).sum(), (x * dx).sum(), rtol=1e-10)
         if isinstance(layer, Conv2D):
@@ -178,23 +178,23 @@ def test_odd_sizes(shape):
             np.testing.assert_allclose((grads["bias"] * bias).sum(), (dy * bias).sum())
 
 
-def test_groups_of_images_are_those_images():
-    """Gradients at the weights are the sums of the images' own, group by group."""
+def test_weight_gradients_of_several_groups():
+    """They are the sums of the gradients of the single images."""
     random = np.random.default_rng(1)
     layer = randomize(Conv2D(4, 3, 3, padding=1), random)
     x = random.normal(size=(7, 33, 29, 4))
     y, backward = layer(x)
     dy = random.normal(size=y.shape)
     _, together = gradients(layer, backward, dy)
-    apart = [gradients(layer, layer(x[[i]])[1], dy[[i]])[1] for i in range(7)]
+    single = [gradients(layer, layer(x[[i]])[1], dy[[i]])[1] for i in range(7)]
     for name, value in together.items():
-        np.testing.assert_allclose(value, sum(a[name] for a in apart), rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(value, sum(g[name] for g in single), rtol=1e-10, atol=1e-11)
 
 
 @precision
 @pytest.mark.parametrize("shape", [(200, 12, 9, 4), (3, 64, 60, 16), (700, 2, 2, 64)])
-def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeypatch):
-    """Those of one image at least; for the weights' gradient, GROUP_ROWS of them at least."""
+def test_windows_are_made_in_groups_that_fit_a_cache(shape, dtype, monkeypatch):
+    """Of one image at least; for the gradient of the weights, of GROUP_ROWS windows at least."""
     made = []
 
     def watched(rows, x, *options):
@@ -214,13 +214,13 @@ def test_as_many_windows_are_made_at_once_as_a_cache_holds(shape, dtype, monkeyp
     assert sum(map(len, made)) == len(y)
     made.clear()
     gradients(layer, backward, y)
-    least = math.ceil(im2col_module.GROUP_ROWS / rows)
-    assert max(map(len, made)) == max(group, least)
+    minimum = math.ceil(im2col_module.GROUP_ROWS / rows)
+    assert max(map(len, made)) == max(group, minimum)
     assert sum(map(len, made)) == len(y)
 
 
-def test_on_a_device_all_images_are_worked_on_at_once(monkeypatch):
-    """With no groups; an empty batch is no work."""
+def test_on_a_gpu_all_images_are_one_group(monkeypatch):
+    """An empty batch has no group."""
     monkeypatch.setattr(im2col_module, "array_module", lambda x: "a device's")
     seen = [part for count in (5, 0, 1) for part in im2col_module._groups(np.zeros((count, 2)), 2)]
     assert seen == [slice(0, 5), slice(0, 1)]
@@ -228,8 +228,8 @@ def test_on_a_device_all_images_are_worked_on_at_once(monkeypatch):
 
 @precision
 @pytest.mark.parametrize("size", [2, 3, 16, 17])
-def test_of_a_tie_the_first_in_reading_order_is_the_largest(size, dtype):
-    """17 × 17 places are more than a byte counts."""
+def test_max_pooling_of_equal_values_takes_the_first_in_reading_order(size, dtype):
+    """17 × 17 pixels are more than a byte can number."""
     x = np.zeros((1, size, size + 1, 2), dtype)
     x[0, -1, :, 1] = 1  # the last row of one channel ties by itself
     y, backward = MaxPool2D(size, 1)(x)
@@ -241,22 +241,22 @@ def test_of_a_tie_the_first_in_reading_order_is_the_largest(size, dtype):
     same(y, np.array([[[[0, 1], [0, 1]]]], dtype))
 
 
-def test_relu_is_flat_at_zero():
+def test_the_gradient_of_relu_is_0_at_0():
     y, backward = ReLU()(np.array([[-1.0, 0.0, 2.0]]))
     same(y, np.array([[0.0, 0.0, 2.0]]))
     same(backward(np.ones((1, 3))), np.array([[0.0, 0.0, 1.0]]))
 
 
-def test_a_nan_stays_visible_through_relu():
+def test_relu_of_nan_is_nan():
     assert np.isnan(ReLU()(np.array([[np.nan]]))[0]).all()
 
 
-# ---------------------------------------------------------------- nothing is left on the layer
+# ---------------------------------------------------------------- calls change nothing
 
 
 @pytest.mark.parametrize("name", ["BatchNorm of images", "BatchNorm of rows"])
 @given(st.data())
-def test_batch_statistics_are_handed_to_the_caller(name, data):
+def test_batch_statistics_are_appended_to_grads(name, data):
     case = data.draw(cases(name))
     over = tuple(range(case.x.ndim - 1))
     y, backward = case.layer(case.x, train=True)
@@ -278,19 +278,19 @@ def test_a_call_changes_nothing(name, train, data):
     before, x = deepcopy(case.layer), case.x.copy()
     y, backward = case.layer(case.x, train)
     dy = case.like_output(y)
-    kept, first = dy.copy(), y.copy()
+    dy_before, y_before = dy.copy(), y.copy()
     gradients(case.layer, backward, dy)
     same_trees(case.layer.params, before.params)
     assert vars(case.layer).keys() == vars(before).keys()
     same(case.x, x)
-    same(dy, kept)
-    same(y, first)
+    same(dy, dy_before)
+    same(y, y_before)
 
 
 @mode
 @each_part
 @given(st.data())
-def test_two_calls_of_a_layer_do_not_disturb_each_other(name, train, data):
+def test_two_calls_of_a_layer_are_independent(name, train, data):
     case = data.draw(cases(name))
     other = case.random.permutation(case.x.ravel()).reshape(case.x.shape)
     y, backward = case.layer(case.x, train)
@@ -326,7 +326,7 @@ def test_gradients_of_parameters_add_up(name, train, data):
 
 
 def without(tree, path):
-    """A copy of the tree, less one leaf."""
+    """A copy of the tree without one leaf."""
     name, _, rest = path.partition("/")
     return {
         key: without(value, rest) if key == name and rest else deepcopy(value)
@@ -338,8 +338,8 @@ def without(tree, path):
 @mode
 @each_part
 @given(st.data())
-def test_a_slot_withheld_is_not_computed(name, train, data):
-    """What is left has the same bits, whether one slot is withheld, all of them, or the tree."""
+def test_a_parameter_without_a_slot_is_skipped(name, train, data):
+    """The other gradients have the same bits, without one slot, without all, and without grads."""
     case = data.draw(cases(name))
     y, backward = case.layer(case.x, train)
     dy = case.like_output(y)
@@ -352,15 +352,15 @@ def test_a_slot_withheld_is_not_computed(name, train, data):
     assert empty == {}
     same(backward(dy), dx)
     same(backward(dy, parameters.without_running(grads := parameters.zeros(case.layer.params))), dx)
-    for path, value in parameters.leaves(grads):  # what was added there was added here
+    for path, value in parameters.leaves(grads):  # `without_running` gave views of these
         if parameters.is_running(path):
             assert value == []
         else:
             same(value, parameters.flatten(full)[path])
 
 
-def test_an_attack_pays_for_no_gradient_of_weights(monkeypatch):
-    """Neither without a tree of gradients, nor where the slot is withheld."""
+def test_an_attack_computes_no_gradient_of_weights(monkeypatch):
+    """Neither without grads, nor where the slot is missing."""
 
     def forbidden(*arguments):
         raise AssertionError("computed a gradient that nobody asked for")
@@ -379,8 +379,8 @@ def test_an_attack_pays_for_no_gradient_of_weights(monkeypatch):
 
 
 def check_each_example_alone(layer, x, dy):
-    """Outputs and input gradients of a batch are those of its examples, taken one by one or in
-    uneven parts, bit for bit."""
+    """Outputs and input gradients of a batch are, bit for bit, those of its examples one by one,
+    and of batches of unequal size."""
     y, backward = layer(x)
     dx = backward(dy)
     for cut in (range(1, len(x)), [len(x) - 1] if len(x) > 2 else []):
@@ -448,9 +448,10 @@ for build, shape in (
 """
 
 
+@pytest.mark.slow
 def test_no_bit_depends_on_the_number_of_threads():
-    """Scores, input gradients, all parameters' gradients and batch statistics; BLAS's own threads
-    are let loose beside."""
+    """Scores, input gradients, gradients of all parameters and batch statistics; also with BLAS
+    allowed to use several threads."""
     seen = {}
     for count, blas in (("1", "1"), ("2", "2"), ("3", "2")):
         environment = {
@@ -490,7 +491,7 @@ def test_float32_stays_float32(name, train, data):
 @mode
 @each_part
 @given(st.data())
-def test_float32_is_float64_to_rounding(name, train, data):
+def test_float32_is_float64_up_to_rounding(name, train, data):
     case = data.draw(cases(name))
     y, backward = case.layer(case.x, train)
     dy = case.like_output(y)
@@ -534,10 +535,10 @@ def test_arrays_need_not_be_contiguous(name, train, data):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-# ---------------------------------------------------------------- starts, trees, errors
+# ---------------------------------------------------------------- initial weights, trees, errors
 
 
-def test_weights_start_with_variance_two_over_fan_in():
+def test_initial_weights_have_variance_two_over_fan_in():
     for layer, fan_in in ((Conv2D(16, 64, 3), 16 * 9), (Linear(100, 200), 100)):
         weight = initialize(layer, seed=3).params["weight"]
         assert weight.dtype == np.float32
@@ -547,7 +548,7 @@ def test_weights_start_with_variance_two_over_fan_in():
 
 
 @pytest.mark.parametrize("build", [lambda: Conv2D(2, 3, 3), lambda: Linear(4, 5)])
-def test_a_new_layer_starts_as_seed_0_draws_it(build):
+def test_a_new_layer_has_the_weights_of_seed_0(build):
     same_trees(build().params, initialize(build(), 0).params)
     assert not (build().params["weight"] == initialize(build(), 1).params["weight"]).any()
 
@@ -559,14 +560,14 @@ def test_weights_are_drawn_by_seed_and_path():
         return [part["weight"].copy() for part in initialize(parts, seed).params.values()]
 
     a, b = drawn(0, "a", "b")
-    same(a, drawn(0, "x", "a")[1])  # not by what stands before it
+    same(a, drawn(0, "x", "a")[1])  # whatever other weights there are
     assert not (a == b).any()
     assert not (a == drawn(1, "a")[0]).any()
     layer = BatchNorm(2)
     same_trees(initialize(layer, 5).params, BatchNorm(2).params)
 
 
-def test_the_tree_is_made_of_the_parts_own():
+def test_a_tree_of_parameters_is_made_of_the_trees_of_the_parts():
     conv, norm = Conv2D(1, 2, 1), BatchNorm(2)
     residual = Residual(Sequential(conv, norm, ReLU()), Conv2D(1, 2, 1, bias=False))
     paths = list(parameters.flatten(residual.params))
@@ -640,7 +641,7 @@ def test_a_wrong_shape_is_named(layer, x, says):
         assert says in one_line(layer, x.astype(dtype))
 
 
-def test_batch_norm_asks_for_more_than_one_value():
+def test_batch_norm_in_train_mode_needs_more_than_one_value():
     x = np.ones((1, 3), np.float32)
     assert "2 values a channel or more, not 1" in one_line(lambda: BatchNorm(3)(x, train=True))
     assert np.isfinite(BatchNorm(3)(x)[0]).all()  # in eval mode one is enough
@@ -648,8 +649,8 @@ def test_batch_norm_asks_for_more_than_one_value():
 
 @settings(max_examples=10)
 @given(st.data())
-def test_constant_channels_do_no_harm(data):
-    """A channel of variance 0 gives its shift, and finite gradients."""
+def test_a_channel_of_variance_0(data):
+    """It gives its shift, and finite gradients."""
     case = data.draw(cases("BatchNorm of images"))
     x = np.zeros_like(case.x) + 3
     y, backward = case.layer(x, train=True)
@@ -659,8 +660,8 @@ def test_constant_channels_do_no_harm(data):
     assert (grads["running_variance"][0] == 0).all()
 
 
-def test_a_large_mean_costs_the_variance_no_digits():
-    """Σ (x − μ)², not Σ x² − m μ², of which float32 would keep nothing here."""
+def test_the_variance_is_precise_with_a_large_mean():
+    """Σ (x − μ)² is; Σ x² − m μ² would be rounding error alone in float32."""
     x = (1e4 + np.random.default_rng(0).normal(size=(4, 5, 6, 3))).astype(np.float32)
     layer = BatchNorm(3)
     y, backward = layer(x, train=True)
@@ -670,27 +671,24 @@ def test_a_large_mean_costs_the_variance_no_digits():
     np.testing.assert_allclose(y.std(axis=(0, 1, 2)), 1, rtol=1e-4)
 
 
-def test_small_networks_are_what_they_stand_for():
+def test_shapes_of_the_small_networks():
     assert small_cnn()(np.zeros((2, 9, 8, 3), np.float32))[0].shape == (2, 3)
     assert small_resnet("linear")(np.zeros((2, 9, 8, 3), np.float32))[0].shape == (2, 3)
 
 
-# ---------------------------------------------------------------- what is not yet so
+# ---------------------------------------------------------------- empty and invalid inputs
 
 
-@pytest.mark.parametrize("name", ["Conv2D", "ReLU", "GlobalAveragePool", "Sequential", "Residual"])
-def test_an_empty_batch_is_a_batch(name):
-    check_an_empty_batch(name)
-
-
-@pytest.mark.parametrize("name", ["Linear", "MaxPool2D", "AveragePool2D", "Flatten", "Normalize"])
-def test_an_empty_batch_is_a_batch_already(name):
-    check_an_empty_batch(name)
-
-
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Conv2D", "ReLU", "GlobalAveragePool", "Sequential", "Residual", "Linear", "MaxPool2D",
+        "AveragePool2D", "Flatten", "Normalize",
+    ],
+)  # fmt: skip
 @settings(max_examples=5)
 @given(st.data())
-def check_an_empty_batch(name, data):
+def test_an_empty_batch(name, data):
     case = data.draw(cases(name))
     y, backward = case.layer(case.x[:0])
     assert y.shape == (0, *case.layer(case.x)[0].shape[1:])
@@ -705,7 +703,7 @@ def check_an_empty_batch(name, data):
     [Normalize((0.5,) * 3, (0.25,) * 3), BatchNorm(3), GlobalAveragePool(), Conv2D(3, 1, 1)],
 )
 def test_bytes_are_refused(layer):
-    """An image of bytes must be scaled to [0, 1] first; to compute with bytes is nonsense."""
+    """An image of bytes must be converted to floating-point numbers in [0, 1] first."""
     assert "uint8" in one_line(layer, np.full((1, 4, 5, 3), 200, np.uint8))
 
 
@@ -715,7 +713,7 @@ def test_a_wrong_shape_of_dy_is_refused(layer):
     one_line(backward, np.zeros((1, 2, 2, 3)))
 
 
-def test_a_nan_in_a_window_is_its_largest():
+def test_max_pooling_of_a_window_with_nan_is_nan():
     x = np.zeros((1, 2, 2, 1))
     for place in range(4):
         y, _ = MaxPool2D()(np.where(np.arange(4).reshape(1, 2, 2, 1) == place, np.nan, x))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import KINDS, problems
-from tinyproto.backend.kernel import _load_numba
+from tinyproto.backend.cpu import load_numba
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 
 
@@ -67,7 +67,7 @@ def test_scores_do_not_depend_on_the_batch_bit_for_bit(problem, cut):
 def test_learning_does_not_depend_on_the_number_of_threads(kind, batch_size, init):
     import numba
 
-    _load_numba()
+    load_numba()
     x, y = blobs()
     found = []
     for threads in (1, numba.config.NUMBA_NUM_THREADS):

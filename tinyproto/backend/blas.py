@@ -1,7 +1,8 @@
 """BLAS in one thread: its own threads split a product in ways that depend on how many there are,
-and what an example gives must not depend on their number."""
+and the result for one example must not depend on the number of threads."""
 
 import ctypes
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,45 +12,58 @@ from typing import Any
 import numpy as np
 
 _lock = threading.Lock()
-_state: dict[str, Any] = {"depth": 0, "before": 1, "blas": None}
+_depth = 0  # how many `one_blas_thread` blocks are open
+_threads_before = 1  # what OpenBLAS was set to before the first of them
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Within, the OpenBLAS that NumPy brings runs one thread; another BLAS is left as it is."""
-    setter, getter = _blas()
+    """A block in which the OpenBLAS that NumPy brings runs one thread.
+
+    Blocks may nest, and several Python threads may enter one at the same time: the last to leave
+    restores the number of threads. Another BLAS is left as it is.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import one_blas_thread
+    >>> with one_blas_thread():
+    ...     y = np.ones((4, 3)) @ np.ones((3, 2))
+    >>> y.shape
+    (4, 2)
+    """
+    global _depth, _threads_before
+    set_threads, get_threads = openblas_threads()
     with _lock:
-        if _state["depth"] == 0 and setter:
-            _state["before"] = getter()
-            setter(1)
-        _state["depth"] += 1
+        if _depth == 0 and set_threads:
+            _threads_before = get_threads()
+            set_threads(1)
+        _depth += 1
     try:
         yield
     finally:
         with _lock:
-            _state["depth"] -= 1
-            if _state["depth"] == 0 and setter:
-                setter(_state["before"])
+            _depth -= 1
+            if _depth == 0 and set_threads:
+                set_threads(_threads_before)
 
 
-def _blas() -> tuple[Any, Any]:
-    """Functions that set and get the number of OpenBLAS's threads, or (None, None)."""
-    if _state["blas"] is None:
-        _state["blas"] = _find_blas()
-    found: tuple[Any, Any] = _state["blas"]
-    return found
-
-
-def _find_blas() -> tuple[Any, Any]:
+@functools.cache
+def openblas_threads() -> tuple[Any, Any]:
+    """OpenBLAS's functions that set and get its number of threads, or (None, None)."""
     package = Path(np.__file__).parent
-    places = [package.parent / "numpy.libs", package / ".dylibs", package / ".libs"]
-    for path in sorted(p for place in places for p in place.glob("*openblas*")):
+    folders = [package.parent / "numpy.libs", package / ".dylibs", package / ".libs"]
+    for path in sorted(p for folder in folders for p in folder.glob("*openblas*")):
         library = ctypes.CDLL(str(path))
         for prefix in ("scipy_openblas", "openblas"):
             for suffix in ("64_", ""):
                 try:
-                    setter = library[f"{prefix}_set_num_threads{suffix}"]
-                    return setter, library[f"{prefix}_get_num_threads{suffix}"]
+                    set_threads = library[f"{prefix}_set_num_threads{suffix}"]
+                    return set_threads, library[f"{prefix}_get_num_threads{suffix}"]
                 except AttributeError:
                     continue
     return None, None

@@ -1,14 +1,15 @@
-"""Compiled work on all cores of the CPU: the one place that starts threads inside Numba.
+"""Compiled code on all cores of the CPU: the only place that starts Numba's threads.
 
-A parallel loop of Numba is compiled three times over. Here there is one such loop for everything,
+Numba compiles a parallel loop three times over. Here one such loop serves every kernel,
 
     for worker in prange(workers): function(worker, workers, arguments)
 
-and `function` is the address of a C function: each kernel is compiled once, as a plain loop. The
-arguments travel as numbers of eight bytes: an array as its address and shape, so it must be
-contiguous.
+where `function` is the address of a C function: a kernel is compiled once, as a plain loop. Its
+arguments are packed into numbers of eight bytes, an array as its address and its shape, so arrays
+must be contiguous.
 """
 
+import functools
 import importlib
 import math
 import os
@@ -20,16 +21,16 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-SPINS = "20000"
+SPIN_COUNT = "20000"
 """How often an idle thread of OpenMP looks for work before it sleeps: well below a millisecond.
 Waking it costs 40 µs, a fifth of a small layer; one that never sleeps takes a core from others."""
 
-LEAST_WORK = 1 << 22
-"""Operations for which a second thread is worth its start, about: 20 µs at what a core does."""
+MIN_WORK_PER_THREAD = 1 << 22
+"""Operations for which a second thread is worth its start: 20 µs of a core at its peak."""
 
 numba: Any = None
 packed_arguments: Any = None
@@ -41,7 +42,7 @@ def load_numba() -> Any:
     global numba, packed_arguments
     with _lock:
         if numba is None:
-            os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+            os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
             found = importlib.import_module("numba")
             if "NUMBA_THREADING_LAYER" not in os.environ:
                 found.config.THREADING_LAYER = _threading_layer()
@@ -60,171 +61,230 @@ def _threading_layer() -> str:
     return "omp"
 
 
-def workers(work: float = math.inf) -> int:
-    """How many threads share so much work, in operations or bytes."""
-    if work < 2 * LEAST_WORK:
+def worker_count(work: float = math.inf) -> int:
+    """How many threads should share an amount of work.
+
+    Parameters
+    ----------
+    work : float
+        An estimate, in arithmetic operations or bytes.
+
+    Returns
+    -------
+    int
+        At least 1, and at most Numba's number of threads.
+
+    Examples
+    --------
+    >>> from tinyproto.backend import worker_count
+    >>> worker_count(1000)
+    1
+    """
+    if work < 2 * MIN_WORK_PER_THREAD:
         return 1
     count: int = load_numba().get_num_threads()
-    return count if work == math.inf else int(min(count, work // LEAST_WORK))
+    return count if work == math.inf else int(min(count, work // MIN_WORK_PER_THREAD))
 
 
 class cpu_kernel:
-    """A kernel of the CPU alone: `body(worker, workers, *arrays)` does one worker's share.
+    """A decorator: a function that runs compiled, on several cores of the CPU at once.
 
-    Called with the number of workers and the arrays, it runs them side by side. A worker writes
-    only what it owns, and what is written must not depend on how many there are.
+    Called as `kernel(workers, *arguments)`, it runs `body(worker, workers, *arguments)` for
+    worker = 0 … workers − 1, side by side. Each must write only what no other writes, and what is
+    written must not depend on `workers`. For code that runs on a GPU too, see `kernel`.
+
+    Parameters
+    ----------
+    body : callable
+        `body(worker, workers, *arguments)` does one worker's part of the work. Its arguments are
+        contiguous arrays of NumPy, and numbers; it returns nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import cpu_kernel
+    >>> @cpu_kernel
+    ... def double(worker, workers, x):
+    ...     for i in range(worker, len(x), workers):
+    ...         x[i] *= 2
+    >>> x = np.arange(4.0)
+    >>> double(2, x)
+    >>> x
+    array([0., 2., 4., 6.])
     """
 
     def __init__(self, body: Callable[..., None]):
+        functools.update_wrapper(self, body)
         self.body = body
-        self.__name__ = body.__name__
-        self.__doc__ = body.__doc__
-        self._compiled: dict[Any, Any] = {}
+        self._compiled: dict[tuple[ArgumentType, ...], CompiledFunction] = {}
 
-    def __call__(self, count: int, *arguments: Any) -> None:
-        kinds = tuple(map(kind, arguments))
-        compiled = self._compiled.get(kinds)
+    def __call__(self, workers: int, *arguments: Any) -> None:
+        types = tuple(map(argument_type, arguments))
+        compiled = self._compiled.get(types)
         if compiled is None:
             load_numba()
             body = numba.njit(nogil=True, error_model="numpy", inline="always")(self.body)
             names = argument_names(self.body)[2:]
-            call = f"body(worker, workers, {', '.join(names)})"
-            compiled = compile_for(self.body, {"body": body}, call, names, kinds)
-            self._compiled[kinds] = compiled
-        run(compiled, count, arguments)
+            call = f"_body(_worker, _workers, {', '.join(names)})"
+            compiled = compile_function(self.body, {"_body": body}, call, names, types)
+            self._compiled[types] = compiled
+        run(compiled, workers, arguments)
 
 
-Kind = tuple[np.dtype, int] | type
+ArgumentType = tuple[np.dtype, int] | type
 
 
-def kind(argument: Any) -> Kind:
-    """What an argument is compiled for."""
+def argument_type(argument: Any) -> ArgumentType:
+    """What an argument is compiled for: (dtype, dimensions) of an array, the type of a number."""
     if isinstance(argument, np.ndarray):
-        if not argument.dtype.isnative:
-            raise ValueError(
-                f"a kernel was given an array of foreign byte order ({argument.dtype})"
-            )
         return argument.dtype, argument.ndim
     return type(argument)
-
-
-def run(compiled: Any, count: int, arguments: Sequence[Any]) -> None:
-    """Run a compiled function in `count` workers."""
-    function, form = compiled
-    numbers: list[Any] = []
-    for argument in arguments:
-        if isinstance(argument, np.ndarray):
-            if not argument.flags.c_contiguous:
-                raise ValueError("a kernel was given an array that is not contiguous")
-            numbers.append(argument.ctypes.data)
-            numbers += argument.shape
-        else:
-            numbers.append(argument)
-    packed = np.empty(len(numbers), dtype=np.int64)
-    form.pack_into(packed, 0, *numbers)
-    if count == 1:
-        packed_arguments.call(function.address, packed)
-    elif numba.config.THREADING_LAYER == "workqueue":
-        with _lock:  # which cannot be started from two threads at once
-            packed_arguments.launch(function.address, count, packed)
-    else:
-        packed_arguments.launch(function.address, count, packed)
 
 
 def argument_names(function: Callable[..., Any]) -> list[str]:
     return list(function.__code__.co_varnames[: function.__code__.co_argcount])
 
 
-def compile_for(
-    source: Callable[..., None],
+class CompiledFunction(NamedTuple):
+    """A compiled C function (worker, workers, packed), and how its arguments are packed."""
+
+    function: Any
+    layout: Any  # a struct.Struct
+    kernel: str
+    names: list[str]
+
+
+def run(compiled: CompiledFunction, workers: int, arguments: Sequence[Any]) -> None:
+    """Call a compiled function in so many threads.
+
+    Raises ValueError for an array that is not contiguous: its shape alone does not say where its
+    elements are.
+    """
+    numbers: list[Any] = []
+    for name, argument in zip(compiled.names, arguments, strict=True):
+        if isinstance(argument, np.ndarray):
+            if not argument.flags.c_contiguous:
+                raise ValueError(
+                    f"kernel {compiled.kernel}: argument {name} is not contiguous (shape "
+                    f"{argument.shape}, strides {argument.strides}); use np.ascontiguousarray"
+                )
+            numbers.append(argument.ctypes.data)
+            numbers += argument.shape
+        else:
+            numbers.append(argument)
+    packed = np.empty(len(numbers), dtype=np.int64)
+    compiled.layout.pack_into(packed, 0, *numbers)
+    address = compiled.function.address
+    if workers == 1:
+        packed_arguments.run_serial(address, packed)
+    elif numba.config.THREADING_LAYER == "workqueue":
+        with _lock:  # which cannot be started from two threads at once
+            packed_arguments.run_parallel(address, workers, packed)
+    else:
+        packed_arguments.run_parallel(address, workers, packed)
+
+
+def compile_function(
+    body: Callable[..., None],
     scope: Mapping[str, Any],
     call: str,
     names: Sequence[str],
-    kinds: Sequence[Kind],
-) -> Any:
-    """The C function (worker, workers, packed) that takes arguments of these names and kinds from
-    the packed ones and makes the `call`; their form for `struct`. `scope` holds what the call
-    names, `source` is where it comes from."""
-    lines, form = [], ""
-    for name, kind in zip(names, kinds, strict=True):
-        place = len(form)
-        if isinstance(kind, tuple):
-            dtype, dimensions = kind
-            shape = "".join(f"integer(packed, {place + 1 + axis}), " for axis in range(dimensions))
-            lines.append(f"{name} = array(integer(packed, {place}), ({shape}), {dtype.name})")
-            form += "q" * (1 + dimensions)
-        elif issubclass(kind, float | np.floating):
-            lines.append(f"{name} = {'float32' * (kind is np.float32)}(number(packed, {place}))")
-            form += "d"
+    types: Sequence[ArgumentType],
+) -> CompiledFunction:
+    """Compile the C function that unpacks arguments of these names and types and makes a call.
+
+    `call` is the call's source text, and `scope` holds what the text refers to; `body` is the
+    function that it is compiled for. Raises TypeError for a wrong number of arguments, and
+    ValueError for an array of foreign byte order.
+    """
+    kernel, lines, layout = body.__name__, [], ""
+    if len(names) != len(types):
+        expected = f"{len(names)} arguments ({', '.join(names)})"
+        raise TypeError(f"kernel {kernel} takes {expected}, not {len(types)}")
+    for name, type_ in zip(names, types, strict=True):
+        index = len(layout)
+        if isinstance(type_, tuple):
+            dtype, dimensions = type_
+            if not dtype.isnative:
+                raise ValueError(
+                    f"kernel {kernel}: argument {name} has foreign byte order ({dtype})"
+                )
+            axes = range(index + 1, index + 1 + dimensions)
+            shape = "".join(f"_read_integer(_packed, {axis}), " for axis in axes)
+            address = f"_read_integer(_packed, {index})"
+            lines.append(f"{name} = _array_at({address}, ({shape}), _{dtype.name})")
+            layout += "q" * (1 + dimensions)
+        elif issubclass(type_, float | np.floating):
+            convert = "_float32" if type_ is np.float32 else ""
+            lines.append(f"{name} = {convert}(_read_double(_packed, {index}))")
+            layout += "d"
         else:
-            lines.append(f"{name} = {'bool' * (kind is bool)}(integer(packed, {place}))")
-            form += "q"
+            convert = "bool" if type_ is bool else ""
+            lines.append(f"{name} = {convert}(_read_integer(_packed, {index}))")
+            layout += "q"
     text = (
-        "\n" * (source.__code__.co_firstlineno - 1)  # so that errors point at the body
-        + f"def make(stamp):\n def {source.__name__}(worker, workers, packed):\n  stamp\n  "
+        "\n" * (body.__code__.co_firstlineno - 1)  # so that errors point at the body
+        + f"def make(_checksum):\n def {kernel}(_worker, _workers, _packed):\n  _checksum\n  "
         + "\n  ".join([*lines, call])
-        + f"\n return {source.__name__}"
+        + f"\n return {kernel}"
     )
     scope = {
         **scope,
-        "array": packed_arguments.array,
-        "integer": packed_arguments.integer,
-        "number": packed_arguments.number,
-        "float32": np.float32,
-        "__name__": source.__module__,
+        "_array_at": packed_arguments.array_at,
+        "_read_integer": packed_arguments.read_integer,
+        "_read_double": packed_arguments.read_double,
+        "_float32": np.float32,
+        "__name__": body.__module__,
     }
-    scope |= {kind[0].name: kind[0].type for kind in kinds if isinstance(kind, tuple)}
-    exec(compile(text, source.__code__.co_filename, "exec"), scope)
+    scope |= {f"_{type_[0].name}": type_[0].type for type_ in types if isinstance(type_, tuple)}
+    file = body.__code__.co_filename
+    exec(compile(text, file, "exec"), scope)
     signature = numba.types.void(*[numba.types.int64] * 3)
-    # The stamp is part of the cache's key, which does not see the names in the code.
-    made = scope["make"](f"{source_checksum()} {kinds}")
+    # A closure variable is part of the key of Numba's cache; the names in the code are not.
+    made = scope["make"](f"{source_checksum()} {types}")
+    in_file = Path(file).is_file()  # not typed into an interpreter: Numba's cache lies beside it
     with compile_notice():
-        function = numba.cfunc(signature, cache=True)(made)
-    return function, struct.Struct(form)
+        function = numba.cfunc(signature, cache=in_file)(made)
+    return CompiledFunction(function, struct.Struct(layout), kernel, list(names))
 
 
+@functools.cache
 def source_checksum() -> int:
     """A number that changes when any source that a kernel can be built from changes.
 
-    Numba's cache looks only at the file of the outermost function; as a closure variable the stamp
-    becomes part of the key, and an edited routine in another file is seen.
+    Numba's cache looks only at the file of the outermost function. With the checksum in its key,
+    it also sees an edit to a function in another file.
     """
-    global _stamp
-    if _stamp is None:
-        here = Path(__file__).parent
-        files = [here / name for name in ("arguments.py", "cpu.py", "kernel.py")]
-        for folder in ("cpu", "kernels"):
-            files += sorted((here.parent / folder).rglob("*.py"))
-        _stamp = zlib.crc32(b"".join(file.read_bytes() for file in files))
-    return _stamp
+    package = Path(__file__).parent.parent
+    folders = ("backend", "cpu", "kernels")
+    files = [file for folder in folders for file in sorted((package / folder).rglob("*.py"))]
+    return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
-_stamp: int | None = None
+_compile_seconds, _notified = 0.0, False
 
 
 @contextmanager
 def compile_notice() -> Iterator[None]:
-    """Says in one line what is waited for, when compiling takes more than a second in all."""
-    global _compiling
+    """Around code that compiles: one line on stderr once compiling takes over a second in all."""
+    global _compile_seconds
     begun = time.perf_counter()
-    timer = threading.Timer(max(0.0, 1 - _compiling), _say_so)
+    timer = threading.Timer(max(0.0, 1 - _compile_seconds), _print_notice)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        _compiling += time.perf_counter() - begun
+        _compile_seconds += time.perf_counter() - begun
 
 
-_compiling, _said = 0.0, False
-
-
-def _say_so() -> None:
-    global _said
-    if not _said:
-        _said = True
+def _print_notice() -> None:
+    global _notified
+    if not _notified:
+        _notified = True
         print(
-            "tinyproto: preparing kernels for this processor (compiled once, later runs load them)",
+            "tinyproto: compiling kernels for this processor (once; later runs load them from the "
+            "cache)",
             file=sys.stderr,
         )

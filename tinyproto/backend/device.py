@@ -16,11 +16,30 @@ Array = Any
 
 
 class DeviceError(RuntimeError):
-    """A device was asked for that is not there; the message says why, in one line."""
+    """A device was asked for that cannot be used; the message says why, in one line."""
 
 
 def array_module(*arrays: Array) -> ModuleType:
-    """CuPy if any of the arrays is CuPy's, else NumPy."""
+    """The module whose functions work on these arrays: `numpy` or `cupy`.
+
+    Parameters
+    ----------
+    *arrays : array
+        Arrays of NumPy or CuPy; anything else is ignored.
+
+    Returns
+    -------
+    module
+        CuPy if any of the arrays is CuPy's, else NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import array_module
+    >>> xp = array_module(np.zeros(3))
+    >>> xp.__name__
+    'numpy'
+    """
     cupy = sys.modules.get("cupy")  # an array of CuPy cannot exist before CuPy is imported
     if cupy is not None and any(isinstance(a, cupy.ndarray) for a in arrays):
         return cupy
@@ -28,9 +47,19 @@ def array_module(*arrays: Array) -> ModuleType:
 
 
 def cuda_unavailable_reason() -> str | None:
-    """None where a CUDA device can be used, else the reason in one line.
+    """Why no CUDA device can be used: CuPy is missing, cannot be imported, or finds no device.
 
-    Not installed, installed but broken, and installed with no usable device are told apart.
+    Returns
+    -------
+    str or None
+        The reason in one line, or None where a CUDA device can be used.
+
+    Examples
+    --------
+    >>> from tinyproto.backend import cuda_unavailable_reason
+    >>> reason = cuda_unavailable_reason()
+    >>> reason is None or "CuPy is" in reason
+    True
     """
     if importlib.util.find_spec("cupy") is None:
         return "CuPy is not installed; try: pip install 'tinyproto[cuda13]' (or [cuda12])"
@@ -49,9 +78,30 @@ def cuda_unavailable_reason() -> str | None:
 
 
 def select_device(name: str) -> ModuleType:
-    """The array module of the device called `name`: "cpu" or "cuda".
+    """The array module of a device.
 
-    Raises ValueError for another name, DeviceError where there is no usable CUDA device.
+    Parameters
+    ----------
+    name : {"cpu", "cuda"}
+        The device.
+
+    Returns
+    -------
+    module
+        NumPy for "cpu", CuPy for "cuda".
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    DeviceError
+        For "cuda" where no CUDA device can be used.
+
+    Examples
+    --------
+    >>> from tinyproto.backend import select_device
+    >>> select_device("cpu").__name__
+    'numpy'
     """
     if name == "cpu":
         return np
@@ -64,24 +114,81 @@ def select_device(name: str) -> ModuleType:
 
 
 def to_host(array: Array) -> np.ndarray:
-    """The array as NumPy's; copies only what is on a device."""
+    """The array as NumPy's; only what is on a device is copied.
+
+    Parameters
+    ----------
+    array : array
+        An array of NumPy or CuPy.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same numbers on the host.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import to_host
+    >>> x = np.zeros(3)
+    >>> to_host(x) is x
+    True
+    """
     return array.get() if array_module(array) is not np else np.asarray(array)
 
 
 def to_device(array: Array, xp: ModuleType) -> Array:
-    """The array as `xp`'s, copied between host and device where it must be."""
+    """The array as that of a module, copied between host and device only where it is elsewhere.
+
+    Parameters
+    ----------
+    array : array
+        An array of NumPy or CuPy.
+    xp : module
+        NumPy or CuPy, as `select_device` and `array_module` return them.
+
+    Returns
+    -------
+    array
+        The same numbers as an array of `xp`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import select_device, to_device
+    >>> to_device(np.ones(2), select_device("cpu"))
+    array([1., 1.])
+    """
     return to_host(array) if xp is np else xp.asarray(array)
 
 
 def aligned_copy(array: Array) -> Array:
-    """A copy that starts on a cache line (64 bytes) of the host: vector loads then touch one line,
-    not two. CuPy's arrays are aligned as they are."""
+    """A contiguous copy that begins at a cache line (64 bytes): a vector load then touches one
+    line, not two. CuPy's arrays are aligned as they are.
+
+    Parameters
+    ----------
+    array : array
+        An array of NumPy or CuPy.
+
+    Returns
+    -------
+    array
+        The copy, on the same device.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import aligned_copy
+    >>> aligned_copy(np.ones(5)).ctypes.data % 64
+    0
+    """
     xp = array_module(array)
     if xp is not np:
         return array.copy()
-    room = np.empty(array.nbytes + 64, dtype=np.uint8)
-    start = -room.ctypes.data % 64
-    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    memory = np.empty(array.nbytes + 64, dtype=np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy
 

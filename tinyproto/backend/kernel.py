@@ -1,273 +1,193 @@
-"""One row body → a Numba CPU loop and a Numba CUDA kernel. The only file that imports `numba.cuda`.
-
-A kernel is written once, as the work of lane `t` of `T` on row `i`:
-
-    @kernel
-    def scale(i, t, T, x, factor):
-        for j in range(t, x.shape[1], T):
-            x[i, j] *= factor
-
-    scale(x.shape[0], x, factor)
-
-On the CPU each worker loops over its part of the rows with a single lane (t = 0, T = 1: the
-compiler folds both away and vectorises the inner loop). On CUDA a block takes a row and its threads
-are the lanes. A row writes only what it owns, so the results are the same bits for any number of
-threads.
-
-Lanes meet through three primitives, which on the CPU are nothing or the identity: `sync()`,
-`row_sum(value)` and `row_max(value)`. Parts that several bodies share are marked `@routine`.
-A kernel names arguments that are good to try it on (`@scale.example`); the checks that run every
-kernel in the CUDA simulator and build it for real architectures take them from there.
-"""
+"""One body, two compilers: `@kernel` makes a CPU loop and a CUDA kernel of the work on one row."""
 
 import importlib
-import operator
-import types
 from collections.abc import Callable
+from functools import partial, update_wrapper
 from typing import Any
 
 import numpy as np
 
-from . import cpu, device
+from . import cpu, device, routines
 
-MAX_LANES = 256  # threads of a block, a power of two; the size of a reduction's shared buffer
 MAX_BLOCKS = 65535
-
-registry: dict[str, "kernel"] = {}
-"""Every kernel that has been defined, by name."""
-
-numba: Any = None
-cuda: Any = None
+"""CUDA blocks of a launch at most; with more rows, a block does several."""
 
 
-def _load_numba() -> None:
-    """Import Numba on first use: `import tinyproto` stays as cheap as `import numpy`."""
-    global numba, cuda
-    if numba is None:
-        numba = cpu.load_numba()
-        from numba import cuda as cuda_
+def kernel(body: Callable[..., None] | None = None, *, fast: str | None = None) -> Any:
+    """A decorator: a function written once, as the work on one row, that runs on CPU and GPU.
 
-        cuda = cuda_
-        # CuPy and Numba share the legacy default stream; without this every launch would wait
-        # on the host for the stream that an array names.
-        numba.config.CUDA_ARRAY_INTERFACE_SYNC = False
+    The body does row `i` with lane `t` of `T`. The loop over the rows is not in it: `kernel` adds
+    the loop that suits the device, and compiles it with Numba when it is first called.
 
+    ====================  =========================  =====================================
+    ..                    CPU                        CUDA
+    ====================  =========================  =====================================
+    rows                  divided among the threads  one block of threads each
+    lanes of a row        one: t = 0, T = 1          the threads of the block, T = 128
+    `range(t, n, T)`      0 … n − 1, vectorized      every T-th element, from the t-th
+    `row_sum`, `row_max`  the value itself           a reduction over the block
+    `sync`                nothing                    a barrier for the block
+    ====================  =========================  =====================================
 
-class routine:
-    """A part of a body, compiled for whichever target the body is built for."""
+    Parameters
+    ----------
+    body : callable
+        `body(i, t, T, *arguments)`. Its arguments are arrays and numbers; it returns nothing.
+    fast : str, optional
+        The name of a module with a function of the same name, written with the CPU's vector
+        instructions: `function(i, *arguments)` does row i and returns True, or returns False and
+        leaves the row to the body. It is called on the CPU, where all floating-point arrays are
+        float32.
 
-    def __init__(self, function: Callable[..., Any], cuda: Callable[..., Any] | None = None):
-        self.function = function
-        self._make_cuda = cuda
-        self._built: dict[Any, Any] = {}
+    Returns
+    -------
+    Kernel
+        Called as `kernel(rows, *arguments)`, it runs the body for rows 0 … rows − 1 where the
+        arrays are. Arguments may be named. On the CPU, arrays must be contiguous.
 
-    def build(self, target: str, dtype: Any, sums: bool) -> Any:
-        """The compiled device function; `dtype` is that of the reduction buffers on CUDA."""
-        key = (target, dtype, sums)
-        if key not in self._built:
-            function = self.function
-            if target == "cuda" and self._make_cuda is not None:
-                function = self._make_cuda(dtype)
-            self._built[key] = _inline(function, target, dtype, sums)
-        return self._built[key]
+    Notes
+    -----
+    What a body must keep to:
 
-    def __call__(self, *arguments: Any) -> Any:
-        """Plain Python, with one lane: for reading, and for tests."""
-        return self.function(*arguments)
+    - A row writes only what no other row writes. Then the results are the same bits for any number
+      of threads. (Gather what a row needs, do not scatter what it gives.)
+    - Elements are divided among the lanes by `range(t, n, T)`, and what only one lane may do is
+      under `if t == 0`. A value that is the sum of the lanes' parts is `row_sum(part)`. Where one
+      lane reads what another wrote, `sync()` must lie in between. All lanes must reach a
+      `row_sum`, `row_max` or `sync`.
+    - Constants take the arrays' dtype, `x.dtype.type(0.5)`: a Python float is a float64, and would
+      make float32 arithmetic slow.
+    - What several bodies share is a `routine`.
 
+    Examples
+    --------
+    Each row of an array, divided by its sum. Lane t adds up the elements t, t + T, t + 2T, …; the
+    lanes' parts are summed; each lane divides its elements.
 
-def _inline(function: Any, target: str, dtype: Any, sums: bool, inlined: bool = True) -> Any:
-    """Compile a body or routine, with the routines that it names built for the same target."""
-    named = {
-        name: function.__globals__[name].build(target, dtype, sums)
-        for name in function.__code__.co_names
-        if isinstance(function.__globals__.get(name), routine)
-    }
-    rebound = types.FunctionType(
-        function.__code__,
-        {**function.__globals__, **named},
-        function.__name__,
-        closure=function.__closure__,
-    )
-    if target == "cuda":
-        # A routine is inlined into the body, so that a reduction is called from the body alone:
-        # numba-cuda links a function once for every path to it, and a shared buffer must be single.
-        return cuda.jit(device=True, inline="always" if named and inlined else "never")(rebound)
-    # Reassociation lets LLVM vectorise a sum; the order it picks is fixed when it compiles, so a
-    # row's bits do not depend on the other rows. NaN and infinity keep their meaning. A body that
-    # sums over no lanes gains nothing by it, and keeps the arithmetic as it is written: LLVM may
-    # reorder the same source differently when Numba compiles it and when it fills its cache.
-    return numba.njit(
-        error_model="numpy",
-        forceinline=True,
-        fastmath={"reassoc", "contract", "nsz"} if sums else False,
-    )(rebound)
+    >>> import numpy as np
+    >>> from tinyproto.backend import kernel, row_sum
+    >>> @kernel
+    ... def normalize(i, t, T, x, y):
+    ...     part = x.dtype.type(0)
+    ...     for j in range(t, x.shape[1], T):
+    ...         part += x[i, j]
+    ...     total = row_sum(part)
+    ...     for j in range(t, x.shape[1], T):
+    ...         y[i, j] = x[i, j] / total
+    >>> x = np.array([[1.0, 3.0], [2.0, 2.0]])
+    >>> y = np.empty_like(x)
+    >>> normalize(len(x), x, y)
+    >>> y
+    array([[0.25, 0.75],
+           [0.5 , 0.5 ]])
 
-
-def _tree(combine: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """A block-wide reduction in plain shared memory (shuffles do not run in the simulator)."""
-
-    def make(dtype: Any) -> Any:
-        def reduce(value):  # type: ignore[no-untyped-def]
-            shared = cuda.shared.array(MAX_LANES, dtype)
-            lane = cuda.threadIdx.x
-            half = cuda.blockDim.x // 2
-            cuda.syncthreads()
-            shared[lane] = value
-            cuda.syncthreads()
-            while half > 0:
-                if lane < half:
-                    shared[lane] = combine(shared[lane], shared[lane + half])
-                cuda.syncthreads()
-                half //= 2
-            return shared[0]
-
-        return reduce
-
-    return make
+    With arrays of CuPy the same call runs on the GPU.
+    """
+    return partial(Kernel, fast=fast) if body is None else Kernel(body, fast)
 
 
-def _barrier(dtype: Any) -> Any:
-    def wait():  # type: ignore[no-untyped-def]
-        cuda.syncthreads()
+class Kernel:
+    """What `kernel` makes of a body."""
 
-    return wait
-
-
-def _nothing() -> None:
-    pass
-
-
-def _identity(value: Any) -> Any:
-    return value
-
-
-sync = routine(_nothing, cuda=_barrier)
-row_sum = routine(_identity, cuda=_tree(operator.add))
-row_max = routine(_identity, cuda=_tree(max))
-
-LOOP = {
-    "thread": "for i in range(rows):\n   body(i, 0, 1, {arguments})",
-    "cuda": "for i in range(cuda.blockIdx.x, rows, cuda.gridDim.x):\n"
-    "   body(i, cuda.threadIdx.x, cuda.blockDim.x, {arguments})",
-}
-
-
-class kernel:
-    """The decorator. Calling the kernel runs `body` for rows 0 … rows − 1 where the arrays live."""
-
-    def __init__(self, body: Callable[..., None]):
-        self.body = body
+    def __init__(self, body: Callable[..., None], fast: str | None = None):
+        update_wrapper(self, body)
         self.__name__ = body.__name__
-        self.__doc__ = body.__doc__
-        self._built: dict[Any, Any] = {}
-        self.in_vectors: str | None = None
-        """A module with a function of the same name in vector code (float32, on the CPU): called as
-        fast(i, *arguments), it does row i and returns True, or leaves it to the body."""
-        self.make_example: Callable[[np.random.Generator, Any], tuple[Any, ...]] | None = None
-        registry[self.__name__] = self
+        self.body = body
+        self.fast = fast
+        self.argument_names = cpu.argument_names(body)[3:]
+        self._compiled: dict[tuple[cpu.ArgumentType, ...], cpu.CompiledFunction] = {}
+        self._compiled_cuda: dict[Any, Any] = {}
 
-    def example(self, make: Callable[[np.random.Generator, Any], tuple[Any, ...]]) -> Any:
-        """Register `make(random, dtype) -> (rows, *arguments)`: small arguments to check it on."""
-        self.make_example = make
-        return make
-
-    def __call__(self, rows: int, *arguments: Any) -> None:
-        """Where the arrays live; on the CPU in as many threads as so much work deserves."""
+    def __call__(self, rows: int, *arguments: Any, **named: Any) -> None:
+        """Run the body for rows 0 … rows − 1, on the CPU in as many threads as are worth it."""
+        if named:
+            arguments = self._in_order(arguments, named)
         if device.array_module(*arguments) is not np:
             self.launch(rows, *arguments)
         elif rows:
             work = 64 * sum(a.nbytes for a in arguments if isinstance(a, np.ndarray))
             arguments = (rows, *arguments)
-            kinds = tuple(map(cpu.kind, arguments))
-            built = self._built.get(kinds) or self._build_on_host(kinds)
-            cpu.run(built, min(rows, cpu.workers(work)), arguments)
+            types = tuple(map(cpu.argument_type, arguments))
+            compiled = self._compiled.get(types) or self._compile_cpu(types)
+            cpu.run(compiled, min(rows, cpu.worker_count(work)), arguments)
 
-    def _build_on_host(self, kinds: tuple[Any, ...]) -> Any:
-        """The loop over one worker's rows, for arguments of these kinds; see `host`."""
-        _load_numba()
-        names = cpu.argument_names(self.body)[3:]
-        loop = "for i in range(rows * worker // workers, rows * (worker + 1) // workers):\n   "
-        scope = {"body": self._inlined("cpu", None)}
-        if self.in_vectors and _all_float32(kinds):
-            scope["fast"] = getattr(importlib.import_module(self.in_vectors), self.__name__)
-            loop += f"if not fast(i, {', '.join(names)}):\n    "
-        call = f"{loop}body(i, 0, 1, {', '.join(names)})"
-        built = cpu.compile_for(self.body, scope, call, ["rows", *names], kinds)
-        self._built[kinds] = built
-        return built
-
-    def _inlined(self, target: str, dtype: Any) -> Any:
-        sums = "row_sum" in self.body.__code__.co_names
-        return _inline(self.body, target, dtype, sums, inlined=False)
+    def _in_order(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments in the body's order. Raises TypeError where one is missing or unknown."""
+        rest = self.argument_names[len(arguments) :]
+        if set(rest) != set(named):
+            wrong = ", ".join(sorted(set(rest) ^ set(named)))
+            raise TypeError(f"kernel {self.__name__}: missing, repeated or unknown: {wrong}")
+        return (*arguments, *(named[name] for name in rest))
 
     def launch(
         self, rows: int, *arguments: Any, lanes: int = 128, blocks: int = MAX_BLOCKS
     ) -> None:
         """Run on the CUDA device, or in the simulator. `lanes` is a power of two."""
         if rows:
-            built = self.build("cuda", reduction_dtype(arguments))
-            built[min(rows, blocks), lanes](rows, *arguments)
+            dtype = reduction_dtype(arguments)
+            if dtype not in self._compiled_cuda:
+                self._compiled_cuda[dtype] = routines.load_cuda().jit(self.cuda_loop(dtype))
+            self._compiled_cuda[dtype][min(rows, blocks), lanes](rows, *arguments)
 
-    def build(self, target: str, dtype: Any = None) -> Any:
-        """The compiled loop over rows for `target`: "cuda", or "thread" for arrays with gaps,
-        in the calling thread."""
-        key = (target, dtype)
-        if key not in self._built:
-            _load_numba()
-            code = self.body.__code__
-            arguments = ", ".join(cpu.argument_names(self.body)[3:])
-            name = f"{self.__name__}_{target}"
-            source = (
-                "\n" * (code.co_firstlineno - 1)  # so that errors point at the body
-                + f"def make(stamp):\n def {name}(rows, {arguments}):\n  stamp\n  "
-                + LOOP[target].format(arguments=arguments)
-                + f"\n return {name}"
-            )
-            names = {
-                "body": self._inlined(target, dtype),
-                "cuda": cuda,
-                "__name__": self.body.__module__,
-            }
-            exec(compile(source, code.co_filename, "exec"), names)
-            loop = names["make"](cpu.source_checksum())
-            if target == "cuda":
-                built = cuda.jit(loop)
-            else:
-                built = numba.njit(nogil=True, error_model="numpy", cache=True)(loop)
-            self._built[key] = built
-        return self._built[key]
+    def _compile_cpu(self, types: tuple[cpu.ArgumentType, ...]) -> cpu.CompiledFunction:
+        """The loop over one worker's rows, for arguments of these types."""
+        cpu.load_numba()
+        arguments = ", ".join(self.argument_names)
+        scope = {"_body": self._jit("cpu", None)}
+        call = f"_body(_i, 0, 1, {arguments})"
+        if self.fast is not None and _all_float32(types):
+            scope["_fast"] = self.fast_function()
+            call = f"if not _fast(_i, {arguments}):\n    {call}"
+        loop = f"for _i in range({_part('_worker')}, {_part('(_worker + 1)')}):\n   {call}"
+        names = ["_rows", *self.argument_names]
+        compiled = cpu.compile_function(self.body, scope, loop, names, types)
+        self._compiled[types] = compiled
+        return compiled
 
-    def compile(self, *signature: Any, dtype: Any, capability: tuple[int, int], output: str) -> Any:
-        """PTX or LTO-IR for a compute capability, with no driver and no device.
+    def fast_function(self) -> Any:
+        """The function in the module `fast`. Raises TypeError where it does not fit the body."""
+        found = getattr(importlib.import_module(str(self.fast)), self.__name__, None)
+        expected = ["i", *self.argument_names]
+        if found is None or cpu.argument_names(getattr(found, "py_func", found)) != expected:
+            signature = f"{self.__name__}({', '.join(expected)})"
+            raise TypeError(f"kernel {self.__name__}: {self.fast} has no function {signature}")
+        return found
 
-        `signature` are the Numba types of the arguments after `rows`. numba-cuda asks for the
-        current device while it types a callee; the patch answers in its place.
+    def cuda_loop(self, dtype: Any) -> Callable[..., None]:
+        """The function (rows, *arguments) that Numba compiles for CUDA, a block for each row.
+
+        `dtype` is that of the buffers of reductions.
         """
-        from unittest import mock
+        cuda = routines.load_cuda()
+        arguments = ", ".join(self.argument_names)
+        line = self.body.__code__.co_firstlineno  # so that errors point at the body
+        text = (
+            "\n" * (line - 1) + f"def {self.__name__}_cuda(_rows, {arguments}):\n"
+            "  for _i in range(cuda.blockIdx.x, _rows, cuda.gridDim.x):\n"
+            f"   _body(_i, cuda.threadIdx.x, cuda.blockDim.x, {arguments})"
+        )
+        scope = {"_body": self._jit("cuda", dtype), "cuda": cuda, "__name__": self.body.__module__}
+        exec(compile(text, self.body.__code__.co_filename, "exec"), scope)
+        return scope[f"{self.__name__}_cuda"]
 
-        self._built.pop(("cuda", dtype), None)
-        loop = self.build("cuda", dtype).py_func
-        current = types.SimpleNamespace(compute_capability=capability)
-        with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=current):
-            return cuda.compile(
-                loop,
-                (numba.int64, *signature),
-                device=False,
-                abi="numba",
-                cc=capability,
-                output=output,
-            )[0]
+    def _jit(self, target: str, dtype: Any) -> Any:
+        reassociate = "row_sum" in self.body.__code__.co_names
+        return routines.jit(self.body, target, dtype, reassociate, inline_callers=False)
 
 
-def _all_float32(kinds: tuple[Any, ...]) -> bool:
-    """Whether all floating-point arrays are of float32."""
-    dtypes = [kind[0] for kind in kinds if isinstance(kind, tuple)]
+def _part(worker: str) -> str:
+    """Where a worker's rows begin."""
+    return f"_rows * {worker} // _workers"
+
+
+def _all_float32(types: tuple[cpu.ArgumentType, ...]) -> bool:
+    """Whether all floating-point arrays are float32."""
+    dtypes = [type_[0] for type_ in types if isinstance(type_, tuple)]
     return all(dtype == np.float32 for dtype in dtypes if dtype.kind == "f")
 
 
 def reduction_dtype(arguments: tuple[Any, ...]) -> Any:
-    """The dtype of the first floating-point array: that of the reduction buffers."""
+    """The dtype of the first floating-point array: that of the reductions' buffers."""
     for argument in arguments:
         found = getattr(argument, "dtype", None)
         if found is not None and np.dtype(found).kind == "f":

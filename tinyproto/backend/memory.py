@@ -1,4 +1,4 @@
-"""Memory for large arrays that are made anew at each step and given back when nothing refers to it.
+"""Memory for large arrays that are made anew at each step and freed when nothing refers to them.
 
 The operating system hands out large blocks page by page, each filled with zeros first: for arrays
 that live as long as a layer's pass, that costs as much as the pass. Here a block goes back to a
@@ -13,15 +13,15 @@ import numpy as np
 
 from .device import Array, array_module
 
-LEAST_BYTES = 1 << 16
+MIN_POOLED_BYTES = 1 << 16
 """Smaller arrays are left to NumPy, which keeps such blocks itself."""
 
-MOST_FREE_BYTES = 1 << 30
-"""What may lie unused; beyond it, unused blocks go back to the system."""
+MAX_UNUSED_BYTES = 1 << 30
+"""Unused blocks beyond this go back to the operating system."""
 
-_free: dict[int, list[np.ndarray]] = {}
-_lock = threading.RLock()  # a block may come back while the garbage collector runs inside `take`
-_unused = 0
+_unused_blocks: dict[int, list[np.ndarray]] = {}
+_unused_bytes = 0
+_lock = threading.RLock()  # a block may come back while the garbage collector runs inside `empty`
 
 
 class _Block:
@@ -38,50 +38,96 @@ class _Block:
         }
 
     def __del__(self) -> None:
-        global _unused
+        global _unused_bytes
         with _lock:
-            kept = _free.pop(self.memory.nbytes, [])  # so that this size is the last again
-            _free[self.memory.nbytes] = [*kept, self.memory]
-            _unused += self.memory.nbytes
-            while _unused > MOST_FREE_BYTES:  # the sizes that were given back longest ago go
-                size = next(iter(_free))
-                _free[size].pop()
-                _unused -= size
-                if not _free[size]:
-                    del _free[size]
+            blocks = _unused_blocks.pop(self.memory.nbytes, [])  # this size becomes the newest
+            _unused_blocks[self.memory.nbytes] = [*blocks, self.memory]
+            _unused_bytes += self.memory.nbytes
+            while _unused_bytes > MAX_UNUSED_BYTES:  # free the size that was not used for longest
+                size = next(iter(_unused_blocks))
+                _unused_blocks[size].pop()
+                _unused_bytes -= size
+                if not _unused_blocks[size]:
+                    del _unused_blocks[size]
 
 
 def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
-    """A contiguous array of undefined numbers, as `numpy.empty` makes it."""
-    global _unused
+    """A contiguous array with undefined values, as `numpy.empty` makes it, from reused memory.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : dtype
+        The dtype of its elements.
+
+    Returns
+    -------
+    numpy.ndarray
+        The array. Its memory is reused once the array and all its views are gone.
+
+    Examples
+    --------
+    >>> from tinyproto.backend import empty
+    >>> empty((2, 3)).shape
+    (2, 3)
+    """
+    global _unused_bytes
     dtype = np.dtype(dtype)
-    wanted = math.prod(shape) * dtype.itemsize
-    if wanted < LEAST_BYTES:
+    needed = math.prod(shape) * dtype.itemsize
+    if needed < MIN_POOLED_BYTES:
         return np.empty(shape, dtype)
-    step = 1 << (wanted.bit_length() - 3)  # rounded up, by less than a quarter
-    size = -(-wanted // step) * step + 64
+    step = 1 << (needed.bit_length() - 3)  # rounded up, by less than a quarter
+    size = -(-needed // step) * step + 64
     with _lock:
-        kept = _free.get(size)
-        memory = kept.pop() if kept else None
+        blocks = _unused_blocks.get(size)
+        memory = blocks.pop() if blocks else None
         if memory is not None:
-            _unused -= size
-            if not kept:
-                del _free[size]
+            _unused_bytes -= size
+            if not blocks:
+                del _unused_blocks[size]
     if memory is None:
         memory = np.empty(size, dtype=np.uint8)
     return np.asarray(_Block(memory, shape, dtype))
 
 
 def empty_like(x: Array, shape: tuple[int, ...] | None = None) -> Array:
-    """An array of undefined numbers, of the dtype and on the device of x, of its shape or this."""
+    """An array with undefined values, of the dtype and on the device of another.
+
+    Parameters
+    ----------
+    x : array
+        The other array, of NumPy or CuPy.
+    shape : tuple of int, optional
+        The shape, that of x unless given.
+
+    Returns
+    -------
+    array
+        The array; on the CPU as `empty` makes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.backend import empty_like
+    >>> y = empty_like(np.zeros((4, 3)), (4, 5))
+    >>> y.shape, y.dtype.name
+    ((4, 5), 'float64')
+    """
     shape = x.shape if shape is None else shape
     xp = array_module(x)
     return empty(shape, x.dtype) if xp is np else xp.empty(shape, dtype=x.dtype)
 
 
-def clear() -> None:
-    """Give what is unused back to the system."""
-    global _unused
+def empty_cache() -> None:
+    """Give all unused memory back to the operating system; arrays in use are not touched.
+
+    Examples
+    --------
+    >>> from tinyproto.backend import empty_cache
+    >>> empty_cache()
+    """
+    global _unused_bytes
     with _lock:
-        _free.clear()
-        _unused = 0
+        _unused_blocks.clear()
+        _unused_bytes = 0

@@ -5,12 +5,10 @@ Sums are kept image by image, (N, C): the caller adds them in the images' order,
 depends on the number of threads.
 """
 
-import numpy as np
-
-from ..backend.kernel import kernel
+from ..backend import kernel
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.channels")
 def channel_sums(i, t, T, x, total):
     """total[i] = Σ_p x[i, p]."""
     for c in range(t, x.shape[2], T):
@@ -20,7 +18,7 @@ def channel_sums(i, t, T, x, total):
             total[i, c] += x[i, p, c]
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.channels")
 def channel_moments(i, t, T, x, mean, rest, squares):
     """mean[i] = Σ_p x[i, p] / P, and rest[i] = Σ_p (x[i, p] − mean[i]), what rounding left over;
     squares[i] = Σ_p (x[i, p] − mean[i])².
@@ -44,7 +42,7 @@ def channel_moments(i, t, T, x, mean, rest, squares):
             squares[i, c] += apart * apart
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.channels")
 def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
     """y = max(gain (x − centre) + offset, minimum), channel by channel; a NaN stays one."""
     for p in range(x.shape[1]):
@@ -53,7 +51,7 @@ def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
             y[i, p, c] = minimum if value < minimum else value
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.channels")
 def channel_affine_backward(i, t, T, x, centre, gain, offset, minimum, dy, dx):
     """The backward pass of `channel_affine`: dx = gain dy, 0 where the minimum was taken."""
     zero = x.dtype.type(0)
@@ -63,7 +61,7 @@ def channel_affine_backward(i, t, T, x, centre, gain, offset, minimum, dy, dx):
             dx[i, p, c] = zero if value <= minimum else gain[c] * dy[i, p, c]
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.channels")
 def batch_norm_backward_reduce(i, t, T, x, centre, gain, offset, minimum, dy, product, total):
     """product[i] = Σ_p (x[i, p] − centre) dy[i, p] and total[i] = Σ_p dy[i, p], where dy counts as
     0 where `channel_affine` took the minimum."""
@@ -79,7 +77,7 @@ def batch_norm_backward_reduce(i, t, T, x, centre, gain, offset, minimum, dy, pr
             total[i, c] += gradient
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.channels")
 def batch_norm_backward(i, t, T, x, centre, gain, offset, minimum, dy, slope, shift, dx):
     """dx = gain dy + slope (x − centre) + shift, with dy as in `batch_norm_backward_reduce`."""
     zero = x.dtype.type(0)
@@ -120,71 +118,3 @@ def relu_backward(i, t, T, y, dy, dx):
     zero = y.dtype.type(0)
     for j in range(t, y.shape[1], T):
         dx[i, j] = dy[i, j] if y[i, j] > zero else zero
-
-
-for _kernel in (
-    channel_sums, channel_moments, channel_affine, channel_affine_backward,
-    batch_norm_backward_reduce, batch_norm_backward,
-):  # fmt: skip
-    _kernel.in_vectors = "tinyproto.cpu.channels"
-
-
-def _draw(random, dtype, *shapes):
-    return [random.normal(size=shape).astype(dtype) for shape in shapes]
-
-
-@channel_sums.example
-def _channel_sums(random, dtype):
-    return 3, *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 4), dtype)
-
-
-@channel_moments.example
-def _channel_moments(random, dtype):
-    return 3, *_draw(random, dtype, (3, 5, 4)), *(np.zeros((3, 4), dtype) for _ in range(3))
-
-
-def _affine(random, dtype):
-    """x, centre, gain, offset and a minimum that half of the values lie under."""
-    return [*_draw(random, dtype, (3, 5, 4), 4, 4, 4), dtype(0)]
-
-
-@channel_affine.example
-def _channel_affine(random, dtype):
-    return 3, *_affine(random, dtype), np.zeros((3, 5, 4), dtype)
-
-
-@channel_affine_backward.example
-def _channel_gradient(random, dtype):
-    return 3, *_affine(random, dtype), *_draw(random, dtype, (3, 5, 4)), np.zeros((3, 5, 4), dtype)
-
-
-@batch_norm_backward_reduce.example
-def _channel_products(random, dtype):
-    inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4))]
-    return 3, *inputs, np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
-
-
-@batch_norm_backward.example
-def _channel_combine(random, dtype):
-    inputs = [*_affine(random, dtype), *_draw(random, dtype, (3, 5, 4), 4, 4)]
-    return 3, *inputs, np.zeros((3, 5, 4), dtype)
-
-
-@add.example
-def _add(random, dtype):
-    return 3, *_draw(random, dtype, (3, 7), (3, 7)), dtype(0), np.zeros((3, 7), dtype)
-
-
-@global_average_pool_backward.example
-def _channel_spread(random, dtype):
-    return 3, *_draw(random, dtype, (3, 4)), dtype(0.2), np.zeros((3, 5, 4), dtype)
-
-
-@relu.example
-def _relu(random, dtype):
-    return 3, *_draw(random, dtype, (3, 7)), np.zeros((3, 7), dtype)
-
-
-@relu_backward.example
-def _relu_backward(random, dtype):
-    return 3, *_draw(random, dtype, (3, 7), (3, 7)), np.zeros((3, 7), dtype)

@@ -1,8 +1,6 @@
 """Images moved by whole pixels, mirrored, and with a square hole: cut out, never interpolated."""
 
-import numpy as np
-
-from ..backend.kernel import kernel
+from ..backend import kernel
 
 
 @kernel
@@ -30,10 +28,3 @@ def crop(i, t, T, images, places, side, out):
         else:
             for c in range(channels):
                 out[n, row, column, c] = 0
-
-
-@crop.example
-def _crop(random, dtype):
-    images = random.random((3, 5, 4, 2)).astype(dtype)
-    places = np.array([[0, 0, 0, 5, 5], [-2, 1, 1, -1, 2], [1, -1, 0, 2, 1]])
-    return 15, images, places, 2, images * 0

@@ -1,9 +1,7 @@
 """The nearest point of a hyperplane inside a box, in L∞ and in L2; the derivation stands in
 `attacks.hyperplane`."""
 
-import numpy as np
-
-from ..backend.kernel import kernel, row_sum
+from ..backend import kernel, row_sum
 
 
 @kernel
@@ -48,10 +46,3 @@ def project_onto_hyperplane(i, t, T, x, w, b, lo, hi, euclidean, out):
         room = hi - x[i, j] if gain > 0 else x[i, j] - lo
         far = min(time * abs(gain) if euclidean else time, room)
         out[i, j] = far if gain > 0 else -far if gain < 0 else zero
-
-
-@project_onto_hyperplane.example
-def _nearest_on_plane(random, dtype):
-    x, w = random.random((3, 9)).astype(dtype), random.normal(size=(3, 9)).astype(dtype)
-    b = ((w * x).sum(axis=1) + random.normal(size=3)).astype(dtype)
-    return 3, x, w, b, dtype(0), dtype(1), True, np.zeros((3, 9), dtype)

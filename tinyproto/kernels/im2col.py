@@ -8,9 +8,7 @@ the convolution is the product columns · W, and its transpose adds the windows 
 NHWC keeps the channels of a pixel together, so both copy runs of C numbers.
 """
 
-import numpy as np
-
-from ..backend.kernel import kernel
+from ..backend import kernel
 
 
 @kernel
@@ -59,15 +57,3 @@ def col2im(i, t, T, columns, stride, padding, size, x):
                         start = (a * size + b) * channels
                         for c in range(t, channels, T):
                             x[n, r, s, c] += columns[n, h, w, start + c]
-
-
-@im2col.example
-def _gather_windows(random, dtype):
-    x = random.normal(size=(2, 5, 4, 3)).astype(dtype)
-    return 2 * 3, x, 2, 1, 3, np.zeros((2, 3, 2, 27), dtype)
-
-
-@col2im.example
-def _add_windows(random, dtype):
-    columns = random.normal(size=(2, 3, 2, 27)).astype(dtype)
-    return 2 * 5, columns, 2, 1, 3, np.zeros((2, 5, 4, 3), dtype)

@@ -1,6 +1,6 @@
 """The two halves of Lloyd's k-means step: assign every sample, then average every cluster."""
 
-from ..backend.kernel import kernel, row_sum
+from ..backend import kernel, row_sum
 from .winner_take_all import squared_distance
 
 
@@ -36,15 +36,3 @@ def cluster_means(i, t, T, x, label, centres):
                     centres[i, j] += x[n, j]
         for j in range(t, x.shape[1], T):
             centres[i, j] /= size
-
-
-@nearest.example
-def _nearest(random, dtype):
-    x = random.normal(size=(7, 5)).astype(dtype)
-    return 7, x, x[:3].copy(), random.integers(0, 1, 7), x[:, 0] * 0
-
-
-@cluster_means.example
-def _cluster_means(random, dtype):
-    x = random.normal(size=(7, 5)).astype(dtype)
-    return 4, x, random.integers(0, 3, 7), x[:4] * 1

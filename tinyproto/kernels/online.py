@@ -7,9 +7,7 @@ the gap g that β multiplies, and the residual τ − q. E of each sample, befor
 to `loss`.
 """
 
-import numpy as np
-
-from ..backend.kernel import kernel, routine, row_sum, sync
+from ..backend import kernel, routine, row_sum, sync
 from .winner_take_all import (
     compete,
     distance_difference,
@@ -158,33 +156,3 @@ def online_inner_product(i, t, T, x, label, order, per_class, weight, bias, rate
         if t == 0:
             loss[s] = value
         sync()
-
-
-def _lesson(random, dtype):
-    """Seven samples in an order, three classes of two neurons, and the scratch of a neuron."""
-    x = random.normal(size=(7, 5)).astype(dtype)
-    first, second = random.normal(size=(2, 6, 5)).astype(dtype)
-    rates = np.array([0.1, 0.01, 0.001, 1e-7], dtype)
-    scratch = np.zeros((3, 6), dtype)
-    return x, random.integers(0, 3, 7), random.permutation(7), first, second, rates, scratch
-
-
-@online_plus_minus.example
-def _online_plus_minus(random, dtype):
-    x, label, order, positive, negative, rates, scratch = _lesson(random, dtype)
-    beta, loss = np.ones(1, dtype), x[:, 0] * 0
-    pair = np.zeros((2, 5), dtype)
-    return 1, x, label, order, 2, positive, negative, beta, rates, scratch, pair, loss
-
-
-@online_euclidean.example
-def _online_euclidean(random, dtype):
-    x, label, order, w, _, rates, scratch = _lesson(random, dtype)
-    return 1, x, label, order, 2, w, np.ones(1, dtype), rates, scratch, x[:, 0] * 0
-
-
-@online_inner_product.example
-def _online_inner_product(random, dtype):
-    x, label, order, weight, _, rates, scratch = _lesson(random, dtype)
-    bias = weight[:, 0].copy()
-    return 1, x, label, order, 2, weight, bias, rates, scratch, x[:, 0] * 0

@@ -1,8 +1,6 @@
 """Philox4x32-10 (Salmon and others, "Parallel random numbers: as easy as 1, 2, 3", SC 2011)."""
 
-import numpy as np
-
-from ..backend.kernel import kernel, routine
+from ..backend import kernel, routine
 
 
 @routine
@@ -38,8 +36,3 @@ def random_words(i, t, T, index, k0, k1, c2, c3, out):
         out[i, 4 * b + 1] = a1
         out[i, 4 * b + 2] = a2
         out[i, 4 * b + 3] = a3
-
-
-@random_words.example
-def _random_words(random, dtype):
-    return 3, np.arange(3), 7, 11, 13, 17, np.zeros((3, 8), np.int64)

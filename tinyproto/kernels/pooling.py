@@ -1,11 +1,9 @@
 """Pooling windows of size × size pixels, `stride` apart, none of which juts out of the image."""
 
-import numpy as np
-
-from ..backend.kernel import kernel
+from ..backend import kernel
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.pooling")
 def max_pool(i, t, T, x, stride, size, y, winner):
     """y = the largest of each window; winner = its place a · size + b there, the first of a tie.
 
@@ -26,7 +24,7 @@ def max_pool(i, t, T, x, stride, size, y, winner):
                         winner[n, h, w, c] = a * size + b
 
 
-@kernel
+@kernel(fast="tinyproto.cpu.pooling")
 def max_pool_backward(i, t, T, dy, winner, stride, size, dx):
     """dx = dy where a pixel won its window, summed over the windows that it won; row i = n · H + r.
 
@@ -84,37 +82,3 @@ def average_pool_backward(i, t, T, dy, stride, size, dx):
                     s = w * stride + b
                     for c in range(t, dx.shape[3], T):
                         dx[n, r, s, c] += share * dy[n, h, w, c]
-
-
-for _kernel in (max_pool, max_pool_backward):
-    _kernel.in_vectors = "tinyproto.cpu.pooling"
-
-
-def _images(random, dtype):
-    return random.normal(size=(2, 5, 4, 3)).astype(dtype)
-
-
-def _pooled(random, dtype):
-    return random.normal(size=(2, 2, 1, 3)).astype(dtype)
-
-
-@max_pool.example
-def _pool_max(random, dtype):
-    winner = np.full((2, 2, 1, 3), 9, np.uint8)
-    return 4, _images(random, dtype), 2, 3, np.zeros((2, 2, 1, 3), dtype), winner
-
-
-@max_pool_backward.example
-def _unpool_max(random, dtype):
-    winner = random.integers(0, 9, (2, 2, 1, 3)).astype(np.uint8)
-    return 10, _pooled(random, dtype), winner, 2, 3, np.zeros((2, 5, 4, 3), dtype)
-
-
-@average_pool.example
-def _pool_mean(random, dtype):
-    return 4, _images(random, dtype), 2, 3, np.zeros((2, 2, 1, 3), dtype)
-
-
-@average_pool_backward.example
-def _unpool_mean(random, dtype):
-    return 10, _pooled(random, dtype), 2, 3, np.zeros((2, 5, 4, 3), dtype)

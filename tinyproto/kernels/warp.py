@@ -4,7 +4,7 @@
 
 import math
 
-from ..backend.kernel import kernel, routine
+from ..backend import kernel, routine
 
 
 @routine
@@ -55,10 +55,3 @@ def warp(i, t, T, images, field, out):
         upper = between(pixel(images[i], top, start), pixel(images[i], top, start + 1), x)
         lower = between(pixel(images[i], top + 1, start), pixel(images[i], top + 1, start + 1), x)
         out[i, p // width, p % width] = between(upper, lower, y)
-
-
-@warp.example
-def _warp(random, dtype):
-    images = random.random((3, 5, 4)).astype(dtype)
-    field = random.uniform(-2, 2, (3, 3, 3, 2)).astype(dtype)
-    return 3, images, field, images * 0

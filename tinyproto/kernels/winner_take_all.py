@@ -6,9 +6,7 @@ are gathered: a row owns one neuron's prototypes and sums over the samples in th
 
 import math
 
-import numpy as np
-
-from ..backend.kernel import kernel, routine, row_max, row_sum, sync
+from ..backend import kernel, routine, row_max, row_sum, sync
 
 NEGLIGIBLE = 1e-15  # of an element of a prototype: far from where its square is subnormal
 
@@ -223,50 +221,3 @@ def switching_update(i, t, T, x, residual, rate, positive, negative):
         elif step < 0:
             for j in range(t, x.shape[1], T):
                 negative[i, j] -= step * x[n, j]
-
-
-def _network(random, dtype):
-    """Seven samples of five features, three classes of two neurons."""
-    x = random.normal(size=(7, 5)).astype(dtype)
-    first, second = random.normal(size=(2, 6, 5)).astype(dtype)
-    label = random.integers(0, 3, 7)
-    return x, label, first, second
-
-
-@inner_products.example
-def _inner_products(random, dtype):
-    x, _, w, _ = _network(random, dtype)
-    return 7, x, w, w[:, 0].copy(), x[:, :1].repeat(6, 1)
-
-
-@squared_distances.example
-def _squared_distances(random, dtype):
-    x, _, w, _ = _network(random, dtype)
-    return 7, x, w, x[:, :1].repeat(6, 1)
-
-
-@distance_differences.example
-def _distance_differences(random, dtype):
-    x, _, positive, negative = _network(random, dtype)
-    return 2, x, positive, negative, x[:, :1].repeat(6, 1)
-
-
-@competitive_softmax.example
-def _competitive_softmax(random, dtype):
-    _, label, _, _ = _network(random, dtype)
-    score = random.normal(size=(7, 6)).astype(dtype)
-    return 7, score, label, 2, dtype(1e-7), score * 0, score[:, 0] * 0
-
-
-@gradient_update.example
-def _gather_move(random, dtype):
-    x, _, w, _ = _network(random, dtype)
-    residual = random.normal(size=(7, 6)).astype(dtype)
-    return 6, x, residual, np.full(1, 0.1, dtype), dtype(1), w
-
-
-@switching_update.example
-def _switching_move(random, dtype):
-    x, _, positive, negative = _network(random, dtype)
-    residual = random.normal(size=(7, 6)).astype(dtype)
-    return 6, x, residual, np.full(1, 0.1, dtype), positive, negative

@@ -57,6 +57,7 @@ def kmeans(
     xp = array_module(x)
     if not 1 <= clusters <= len(x):
         raise ValueError(f"clusters must be between 1 and the {len(x)} samples, not {clusters}")
+    x = xp.ascontiguousarray(x)
     centres = kmeans_plus_plus(x, clusters, seed=seed)
     label = xp.zeros(len(x), dtype=xp.int64)
     distance = xp.empty(len(x), dtype=x.dtype)

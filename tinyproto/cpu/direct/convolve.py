@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm
 from ..geometry import Geometry
@@ -96,7 +96,7 @@ def _convolve(
     band_rows = max(1, (BAND_BYTES // row - kernel_rows) // grid.x_stride + 1)
     band_rows = min(grid.out_rows, band_rows)
     band = forward_layout(*sizes, band_rows, 1).band
-    threads = workers(2 * y.size * taps[0].size // NR)
+    threads = worker_count(2 * y.size * taps[0].size // NR)
     total = len(x) * -(-grid.out_rows // band_rows)
     bands = max(1, min(GROUP_BYTES // band, -(-total // threads)))
     layout = forward_layout(*sizes, band_rows, bands)

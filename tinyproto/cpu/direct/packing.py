@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR
 from ..geometry import Geometry
@@ -31,7 +31,7 @@ def _pack(weight: np.ndarray, a: int, b: int, step: int, transposed: bool) -> np
     if transposed:
         channels, out = out, channels
     panels = empty((-(-out // NR), rows, columns * channels, NR))
-    _pack_taps(workers(weight.size * 16), weight, a, b, step, transposed, out, panels)
+    _pack_taps(worker_count(weight.size * 16), weight, a, b, step, transposed, out, panels)
     return panels
 
 

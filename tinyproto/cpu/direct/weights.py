@@ -11,7 +11,7 @@ As in `winograd.weights`, the chunks depend on the shapes alone and are added in
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm_accumulate
 from ..geometry import Geometry
@@ -54,7 +54,7 @@ def weight_gradient(
     sums = empty((chunks, size * size * channels, padded(out)))
     sums.fill(0)
     sums_of_dy = np.zeros((chunks, padded(out)), dtype=np.float32)
-    threads = workers(2 * dy.size * size * size * channels)
+    threads = worker_count(2 * dy.size * size * size * channels)
     _sum_products(
         threads,
         x,

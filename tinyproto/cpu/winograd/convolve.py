@@ -7,7 +7,7 @@ group.
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm
 from ..geometry import Geometry
@@ -53,7 +53,7 @@ def _convolve(
         return y
     panels = -(-out // NR)
     tiles_across, tile_rows = -(-shape[2] // 4), -(-shape[1] // 4) * images
-    threads = workers(36 * tile_rows * tiles_across * channels * out * 2)
+    threads = worker_count(36 * tile_rows * tiles_across * channels * out * 2)
     fitting = CACHE_BYTES // (36 * 4 * (padded(channels) + padded(out)))
     group_rows = max(1, max(fitting, MIN_TILES) // tiles_across)
     groups = -(-tile_rows // group_rows)

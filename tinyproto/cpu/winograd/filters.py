@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR
 from ..geometry import Geometry
@@ -24,7 +24,7 @@ def prepare_weights(weight: np.ndarray, geometry: Geometry, transposed: bool) ->
     if transposed:
         channels, out = out, channels
     U = empty((36, -(-out // NR) * channels * NR + CACHE_LINE // 4))
-    threads = workers(36 * channels * out * 8)
+    threads = worker_count(36 * channels * out * 8)
     scratch = np.zeros((threads, (TAPS + HALF) * WIDTH), dtype=np.float32)
     _transform_filters(threads, weight, transposed, U, scratch)
     return U

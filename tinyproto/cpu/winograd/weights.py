@@ -7,7 +7,7 @@ the number of threads.
 
 import numpy as np
 
-from ...backend.cpu import cpu_kernel, workers
+from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm_accumulate
 from ..geometry import Geometry
@@ -61,7 +61,7 @@ def weight_gradient(
     sums = empty((chunks, 36, channels * padded(out) + CACHE_LINE // 4))
     blocks = -(-channels // block)
     sums_of_dy = np.zeros((chunks, blocks, padded(out)), dtype=np.float32)  # equal in all blocks
-    threads = workers(36 * tiles * channels * out * 2)
+    threads = worker_count(36 * tiles * channels * out * 2)
     layout = scratch_layout(tiles_across, group_rows, block, out)
     _sum_products(
         threads,

@@ -1,0 +1,254 @@
+"""Small arguments to run every kernel on: in the CUDA simulator, in the builds for real GPUs.
+
+`EXAMPLES[name](random, dtype)` returns (rows, *arguments) for the kernel of that name.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+import numpy as np
+
+import tinyproto.kernels
+from tinyproto.backend.kernel import Kernel
+
+EXAMPLES: dict[str, Callable[..., tuple]] = {}
+
+
+def all_kernels() -> dict[str, Kernel]:
+    """Every kernel of the package by name: a new file under kernels/ is found by itself."""
+    modules = [
+        importlib.import_module(f"tinyproto.kernels.{module.name}")
+        for module in pkgutil.iter_modules(tinyproto.kernels.__path__)
+    ]
+    kernels = [k for module in modules for k in vars(module).values() if isinstance(k, Kernel)]
+    return {kernel.__name__: kernel for kernel in kernels}
+
+
+def example(make: Callable[..., tuple]) -> Callable[..., tuple]:
+    """Register the arguments for the kernel that the function is named after."""
+    EXAMPLES[make.__name__] = make
+    return make
+
+
+def normal(random, dtype, *shapes):
+    """Arrays of standard normal numbers."""
+    return [random.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+# Channels.
+
+
+@example
+def channel_sums(random, dtype):
+    return 3, *normal(random, dtype, (3, 5, 4)), np.zeros((3, 4), dtype)
+
+
+@example
+def channel_moments(random, dtype):
+    return 3, *normal(random, dtype, (3, 5, 4)), *(np.zeros((3, 4), dtype) for _ in range(3))
+
+
+def affine(random, dtype):
+    """x, centre, gain, offset, and a minimum that half of the values lie below."""
+    return [*normal(random, dtype, (3, 5, 4), 4, 4, 4), dtype(0)]
+
+
+@example
+def channel_affine(random, dtype):
+    return 3, *affine(random, dtype), np.zeros((3, 5, 4), dtype)
+
+
+@example
+def channel_affine_backward(random, dtype):
+    return 3, *affine(random, dtype), *normal(random, dtype, (3, 5, 4)), np.zeros((3, 5, 4), dtype)
+
+
+@example
+def batch_norm_backward_reduce(random, dtype):
+    inputs = [*affine(random, dtype), *normal(random, dtype, (3, 5, 4))]
+    return 3, *inputs, np.zeros((3, 4), dtype), np.zeros((3, 4), dtype)
+
+
+@example
+def batch_norm_backward(random, dtype):
+    inputs = [*affine(random, dtype), *normal(random, dtype, (3, 5, 4), 4, 4)]
+    return 3, *inputs, np.zeros((3, 5, 4), dtype)
+
+
+@example
+def add(random, dtype):
+    return 3, *normal(random, dtype, (3, 7), (3, 7)), dtype(0), np.zeros((3, 7), dtype)
+
+
+@example
+def global_average_pool_backward(random, dtype):
+    return 3, *normal(random, dtype, (3, 4)), dtype(0.2), np.zeros((3, 5, 4), dtype)
+
+
+@example
+def relu(random, dtype):
+    return 3, *normal(random, dtype, (3, 7)), np.zeros((3, 7), dtype)
+
+
+@example
+def relu_backward(random, dtype):
+    return 3, *normal(random, dtype, (3, 7), (3, 7)), np.zeros((3, 7), dtype)
+
+
+# Windows of images.
+
+
+@example
+def im2col(random, dtype):
+    return 2 * 3, *normal(random, dtype, (2, 5, 4, 3)), 2, 1, 3, np.zeros((2, 3, 2, 27), dtype)
+
+
+@example
+def col2im(random, dtype):
+    return 2 * 5, *normal(random, dtype, (2, 3, 2, 27)), 2, 1, 3, np.zeros((2, 5, 4, 3), dtype)
+
+
+@example
+def max_pool(random, dtype):
+    y, winner = np.zeros((2, 2, 1, 3), dtype), np.full((2, 2, 1, 3), 9, np.uint8)
+    return 4, *normal(random, dtype, (2, 5, 4, 3)), 2, 3, y, winner
+
+
+@example
+def max_pool_backward(random, dtype):
+    winner = random.integers(0, 9, (2, 2, 1, 3)).astype(np.uint8)
+    dy, dx = *normal(random, dtype, (2, 2, 1, 3)), np.zeros((2, 5, 4, 3), dtype)
+    return 10, dy, winner, 2, 3, dx
+
+
+@example
+def average_pool(random, dtype):
+    return 4, *normal(random, dtype, (2, 5, 4, 3)), 2, 3, np.zeros((2, 2, 1, 3), dtype)
+
+
+@example
+def average_pool_backward(random, dtype):
+    return 10, *normal(random, dtype, (2, 2, 1, 3)), 2, 3, np.zeros((2, 5, 4, 3), dtype)
+
+
+# Augmentation, attacks, random numbers.
+
+
+@example
+def crop(random, dtype):
+    images = random.random((3, 5, 4, 2)).astype(dtype)
+    places = np.array([[0, 0, 0, 5, 5], [-2, 1, 1, -1, 2], [1, -1, 0, 2, 1]])
+    return 15, images, places, 2, images * 0
+
+
+@example
+def warp(random, dtype):
+    images = random.random((3, 5, 4)).astype(dtype)
+    field = random.uniform(-2, 2, (3, 3, 3, 2)).astype(dtype)
+    return 3, images, field, images * 0
+
+
+@example
+def project_onto_hyperplane(random, dtype):
+    x, w = random.random((3, 9)).astype(dtype), random.normal(size=(3, 9)).astype(dtype)
+    b = ((w * x).sum(axis=1) + random.normal(size=3)).astype(dtype)
+    return 3, x, w, b, dtype(0), dtype(1), True, np.zeros((3, 9), dtype)
+
+
+@example
+def random_words(random, dtype):
+    return 3, np.arange(3), 7, 11, 13, 17, np.zeros((3, 8), np.int64)
+
+
+# k-means.
+
+
+@example
+def nearest(random, dtype):
+    x = random.normal(size=(7, 5)).astype(dtype)
+    return 7, x, x[:3].copy(), random.integers(0, 1, 7), x[:, 0] * 0
+
+
+@example
+def cluster_means(random, dtype):
+    x = random.normal(size=(7, 5)).astype(dtype)
+    return 4, x, random.integers(0, 3, 7), x[:4] * 1
+
+
+# Winner-take-all networks: seven samples of five features, three classes of two neurons.
+
+
+def network(random, dtype):
+    x = random.normal(size=(7, 5)).astype(dtype)
+    first, second = random.normal(size=(2, 6, 5)).astype(dtype)
+    return x, random.integers(0, 3, 7), first, second
+
+
+@example
+def inner_products(random, dtype):
+    x, _, w, _ = network(random, dtype)
+    return 7, x, w, w[:, 0].copy(), x[:, :1].repeat(6, 1)
+
+
+@example
+def squared_distances(random, dtype):
+    x, _, w, _ = network(random, dtype)
+    return 7, x, w, x[:, :1].repeat(6, 1)
+
+
+@example
+def distance_differences(random, dtype):
+    x, _, positive, negative = network(random, dtype)
+    return 2, x, positive, negative, x[:, :1].repeat(6, 1)
+
+
+@example
+def competitive_softmax(random, dtype):
+    _, label, _, _ = network(random, dtype)
+    score = random.normal(size=(7, 6)).astype(dtype)
+    return 7, score, label, 2, dtype(1e-7), score * 0, score[:, 0] * 0
+
+
+@example
+def gradient_update(random, dtype):
+    x, _, w, _ = network(random, dtype)
+    residual = random.normal(size=(7, 6)).astype(dtype)
+    return 6, x, residual, np.full(1, 0.1, dtype), dtype(1), w
+
+
+@example
+def switching_update(random, dtype):
+    x, _, positive, negative = network(random, dtype)
+    residual = random.normal(size=(7, 6)).astype(dtype)
+    return 6, x, residual, np.full(1, 0.1, dtype), positive, negative
+
+
+def online(random, dtype):
+    """Samples in an order, two arrays of prototypes, the rates, and the scratch rows."""
+    x = random.normal(size=(7, 5)).astype(dtype)
+    first, second = random.normal(size=(2, 6, 5)).astype(dtype)
+    rates = np.array([0.1, 0.01, 0.001, 1e-7], dtype)
+    scratch = np.zeros((3, 6), dtype)
+    return x, random.integers(0, 3, 7), random.permutation(7), first, second, rates, scratch
+
+
+@example
+def online_plus_minus(random, dtype):
+    x, label, order, positive, negative, rates, scratch = online(random, dtype)
+    beta, loss = np.ones(1, dtype), x[:, 0] * 0
+    pair = np.zeros((2, 5), dtype)
+    return 1, x, label, order, 2, positive, negative, beta, rates, scratch, pair, loss
+
+
+@example
+def online_euclidean(random, dtype):
+    x, label, order, w, _, rates, scratch = online(random, dtype)
+    return 1, x, label, order, 2, w, np.ones(1, dtype), rates, scratch, x[:, 0] * 0
+
+
+@example
+def online_inner_product(random, dtype):
+    x, label, order, weight, _, rates, scratch = online(random, dtype)
+    bias = weight[:, 0].copy()
+    return 1, x, label, order, 2, weight, bias, rates, scratch, x[:, 0] * 0

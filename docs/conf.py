@@ -33,6 +33,8 @@ exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"tinyproto {release}"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 
 default_role = "py:obj"  # `name` in a docstring is a link where the name is known, else code
 highlight_language = "none"  # an indented block of a docstring is a formula, not code

@@ -128,7 +128,7 @@ def test_what_passes_keeps_its_size():
         (lambda: networks.wide_resnet(12), ValueError, "depth must be 6 n + 4 (10, 16, …), not 12"),
         (lambda: networks.wide_resnet(4), ValueError, "not 4"),
         (lambda: networks.wide_resnet(10, 0), ValueError, "1 or more, not 0"),
-        (lambda: networks.resnet18(head="prototypes", start="x"), ValueError, "not 'x'"),
+        (lambda: networks.resnet18(head="prototypes", init="x"), ValueError, "not 'x'"),
     ],
 )
 def test_a_wrong_option_is_named(build, error, says):

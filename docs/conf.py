@@ -56,6 +56,7 @@ HEADING = re.compile(r"^[A-Z][A-Za-z ]+$")
 FIELDS = {"Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes"}
 LIST_ITEM = re.compile(r"^ *([-*+]|\d+[.)]|\w[.)]) ")
 CODE = re.compile(r"(``.*?``|`[^`]*`)")
+MISREAD = re.compile(r"\||(?<=\w)_(?=\W|$)|(?<![^\s(])\*+(?=\w)(?!.*\*)")
 
 
 def explain_constants(
@@ -78,7 +79,8 @@ def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines:
     """Keep the formulas of docstrings as they are written.
 
     reStructuredText would join the lines of an indented block into one paragraph; `::` before the
-    block keeps them. Outside of code, `|x|` and `w_` are mathematics here and no references.
+    block keeps them. Outside of code, `|x|` and `w_` are mathematics and no references, and a lone
+    `**options` is not the start of bold text.
     """
     section, previous, base, inside = "", "", 0, False
     text: list[str] = []
@@ -99,9 +101,9 @@ def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines:
 
 
 def escaped(line: str) -> str:
-    """The line with `|` and final underscores escaped, outside of backticks."""
+    """The line with what reStructuredText would misread escaped, outside of backticks."""
     parts = CODE.split(line)
-    parts[::2] = [re.sub(r"(\||(?<=\w)_(?=\W|$))", r"\\\1", part) for part in parts[::2]]
+    parts[::2] = [MISREAD.sub(r"\\\g<0>", part) for part in parts[::2]]
     return "".join(parts)
 
 

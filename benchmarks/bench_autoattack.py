@@ -27,8 +27,7 @@ from torch_peer import torch
 from tinyproto import networks
 from tinyproto.attacks import Victim, apgd, craft, fab, square
 from tinyproto.attacks.autoattack import fab_inside, stages
-from tinyproto.attacks.ball import lengths
-from tinyproto.attacks.region import Region
+from tinyproto.attacks.region import Region, norms
 from tinyproto.data import load
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
@@ -185,7 +184,7 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     x, y = x[clean], y[clean]
     images, labels = plain(x), torch.from_numpy(y)
     region = Region(x, sides.eps, sides.norm, sides.victim)
-    start = region.random(np.arange(len(x)), stream="apgd", seed=0, restart=0)
+    start = region.random_point(np.arange(len(x)), stream="apgd", seed=0, restart=0)
     settings: dict[str, Any] = {"norm": THEIR_NORM[sides.norm], "eps": sides.eps, "device": "cpu"}
     rows = []
     for name, loss in (("cross-entropy", "ce"), ("DLR", "dlr")):
@@ -198,7 +197,7 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     attack.target_class = 2  # the second of the sorted scores
     theirs = attack.attack_single_run(images, labels, is_targeted=True)
     mine = fab(sides.victim, x, y, norm=sides.norm, targets=1)
-    far = [lengths(a.astype(np.float64) - x, sides.norm) for a in (mine, peer.array(theirs))]
+    far = [norms(a.astype(np.float64) - x, sides.norm) for a in (mine, peer.array(theirs))]
     apart = np.median(np.abs(far[0] / far[1] - 1))
     name = f"FAB towards one class (distances differ by {100 * apart:.1g} % in the median)"
     rows.append((name, far[0] > sides.eps, far[1] > sides.eps))
@@ -238,7 +237,7 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
             begun = time.perf_counter()
             attacked = run(x, y, np.arange(len(x)))
             seconds = time.perf_counter() - begun
-            distance = lengths(attacked.astype(np.float64) - x, sides.norm)
+            distance = norms(attacked.astype(np.float64) - x, sides.norm)
             inside = distance <= sides.eps * (1 + 1e-5)  # theirs are rounded in float32
             right = ~(inside & ~sides.right(attacked, y)) & sides.right(x, y)
             row |= {f"{who}, right %": 100 * float(right.mean()), f"{who}, s": seconds}

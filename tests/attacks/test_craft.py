@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyproto.attacks import Victim, craft, fgsm, pgd
-from tinyproto.attacks.ball import lengths
+from tinyproto.attacks.region import norms
 from tinyproto.layers import BatchNorm, Conv2D, Flatten, Linear, MaxPool2D, ReLU, Sequential
 from tinyproto.layers import initialize as initialized
 from tinyproto.losses import cross_entropy
@@ -57,7 +57,7 @@ def test_ball_and_box_for_all_shapes(norm, shape, count, eps, seed, dtype, jitte
         assert attacked.min() >= 0
         assert attacked.max() <= 1
         delta = attacked.astype(np.float64) - x.astype(np.float64)
-        assert (np.abs(delta).max() if norm == "linf" else lengths(delta).max()) <= eps
+        assert (np.abs(delta).max() if norm == "linf" else norms(delta).max()) <= eps
 
 
 @pytest.mark.parametrize("norm", NORMS)

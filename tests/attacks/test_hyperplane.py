@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyproto.attacks.ball import lengths
 from tinyproto.attacks.hyperplane import step_to_hyperplane
+from tinyproto.attacks.region import norms
 
 optimize = pytest.importorskip("scipy.optimize")
 NORMS = ["linf", "l2", "l1"]
@@ -61,7 +61,7 @@ def test_the_step_is_the_shortest(norm, seed, d, sparse):
         np.testing.assert_allclose((x + step)[w != 0], extreme[w != 0], atol=1e-12)
     else:
         np.testing.assert_allclose((w * (x + step)).sum(axis=1), b, atol=1e-8)
-        np.testing.assert_allclose(lengths(step, norm), least, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(norms(step, norm), least, rtol=1e-5, atol=1e-7)
 
 
 @each_norm

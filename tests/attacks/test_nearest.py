@@ -18,7 +18,7 @@ from tinyproto.attacks import (
     pgd,
     square,
 )
-from tinyproto.attacks.ball import lengths
+from tinyproto.attacks.region import norms
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 from tinyproto.prototypes.certificate import exact_radius
 
@@ -60,7 +60,7 @@ def linear(seed, d=8, classes=2):
 def test_fab_finds_the_nearest_wrong_point_of_a_linear_victim(norm, seed, classes):
     victim, x, y, distances = linear(seed, classes=classes)
     found = fab(victim, x, y, norm=norm, steps=20, bisections=30)
-    reached = lengths(found - x, norm)
+    reached = norms(found - x, norm)
     assert (victim(found)[0].argmax(axis=1) != y).all()
     assert (reached >= distances[norm] * (1 - 1e-9)).all()
     np.testing.assert_allclose(reached, distances[norm], rtol=1e-6, atol=1e-8)
@@ -71,7 +71,7 @@ def test_fab_finds_the_nearest_wrong_point_of_a_linear_victim(norm, seed, classe
 def test_carlini_and_wagner_find_it_too(seed):
     victim, x, y, distances = linear(seed)
     found = carlini_wagner(victim, x, y, searches=12)
-    reached = lengths(found - x)
+    reached = norms(found - x)
     assert (victim(found)[0].argmax(axis=1) != y).all()
     assert (reached >= distances["l2"] * (1 - 1e-9)).all()
     np.testing.assert_allclose(reached, distances["l2"], rtol=0.02, atol=2e-4)
@@ -117,7 +117,7 @@ def test_attacks_come_close_to_the_exact_radius_and_never_below(clusters, kind, 
         nearest["cw"] = lambda: carlini_wagner(victim, x, y, steps=300, searches=9)
     for attack in nearest.values():
         found = attack()
-        ratio = lengths(found - x, norm) / exact
+        ratio = norms(found - x, norm) / exact
         assert (victim(found)[0].argmax(axis=1) != y).all()
         assert ratio.min() >= 1 - 1e-6
         assert np.median(ratio) <= 1.02

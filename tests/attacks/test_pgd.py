@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyproto.attacks import Victim, fgsm, pgd
-from tinyproto.attacks.ball import lengths, limits
+from tinyproto.attacks.region import linf_bounds, norms
 from tinyproto.losses import cross_entropy, margin
 
 NORMS = ["linf", "l2"]
@@ -58,7 +58,7 @@ def test_never_outside_ball_or_box_by_one_bit(
         assert attacked.min() >= 0
         assert attacked.max() <= 1
         delta = attacked.astype(np.float64) - x.astype(np.float64)
-        length = np.abs(delta).max() if norm == "linf" else lengths(delta).max()
+        length = np.abs(delta).max() if norm == "linf" else norms(delta).max()
         assert length <= eps
 
 
@@ -66,7 +66,7 @@ def test_never_outside_ball_or_box_by_one_bit(
 def test_limits_are_tight(shape, dtype, eps, seed):
     """The next number beyond either bound is outside the ball or the box."""
     x = images(2, shape, seed, dtype)
-    low, high = limits(x, eps, 0.0, 1.0)
+    low, high = linf_bounds(x, eps, 0.0, 1.0)
     exact = x.astype(np.float64)
     assert (low >= 0).all()
     assert (high <= 1).all()

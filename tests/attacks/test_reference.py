@@ -8,9 +8,8 @@ from tests.attacks import reference
 from tests.victims import flattened, hidden, problem
 from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.autoattack import VERSIONS, stages
-from tinyproto.attacks.ball import lengths
 from tinyproto.attacks.fab import _near
-from tinyproto.attacks.region import Region
+from tinyproto.attacks.region import Region, norms
 from tinyproto.attacks.square import _L2, HALVED_AFTER, _Linf
 from tinyproto.losses import cross_entropy, dlr, margin
 
@@ -27,7 +26,9 @@ def test_apgd_is_the_paper_s_algorithm(norm, steps, loss):
     apart, eps = [], 0.02
     for seed in range(8):
         victim, x, y = problem(seed, count=5)
-        start = Region(x, eps, norm, victim).random(np.arange(5), stream="apgd", seed=0, restart=0)
+        start = Region(x, eps, norm, victim).random_point(
+            np.arange(5), stream="apgd", seed=0, restart=0
+        )
         found = apgd(victim, x, y, eps=eps, norm=norm, loss=loss, steps=steps)
         for i in np.flatnonzero(victim(found)[0].argmax(axis=1) == y):
             expected = reference.apgd(victim.model, x[i], y[i], start[i], eps, norm, loss, steps)
@@ -49,7 +50,7 @@ def test_fab_is_the_paper_s_algorithm(norm):
         examples = zip(x, y, strict=True)
         expected = np.stack([reference.fab(victim.model, *at, norm, 12) for at in examples])
         apart += list(np.abs(found - expected).max(axis=1))
-        np.testing.assert_allclose(lengths(found - x, norm), lengths(expected - x, norm), rtol=0.02)
+        np.testing.assert_allclose(norms(found - x, norm), norms(expected - x, norm), rtol=0.02)
     assert sum(distance < 1e-7 for distance in apart) >= 57
 
 
@@ -164,7 +165,7 @@ def test_square_in_l2_moves_what_a_second_window_held(share):
     windows and of what the ball had left; the second one is empty unless they overlap."""
     run, x = search(_L2, (15, 15, 1), eps=0.2, count=6)
     best = x + share * (run.start() - x)  # where the box cuts it short, some of the ball is left
-    np.testing.assert_allclose(lengths(best - x), 0.2 * share, atol=1e-9)
+    np.testing.assert_allclose(norms(best - x), 0.2 * share, atol=1e-9)
     places, side = np.arange(6), run.side(0.1, 3, odd=True)
     moved = run.change(places, best, 7, 0.1)
     windows = [run.window(places, side, 7, what) for what in ("window", "second window")]
@@ -193,7 +194,7 @@ def test_the_tiles_that_square_starts_from_in_l2(shape, side, monkeypatch):
     run, x = search(_L2, shape)
     bumps, asked = run.bumps, []
     monkeypatch.setattr(run, "bumps", lambda *sides: asked.append(sides) or bumps(*sides))
-    np.testing.assert_allclose(lengths(run.start() - x), 0.1, atol=1e-9)
+    np.testing.assert_allclose(norms(run.start() - x), 0.1, atol=1e-9)
     assert asked == [side]
 
 
@@ -202,7 +203,7 @@ def test_a_restart_of_fab_begins_half_way_out(norm):
     x, reach = np.full((4, 9), 0.5), np.array([0.1, 0.2, 0.3, 0.4])
     name = {"seed": 0, "restart": 1, "step": 0}
     start = _near(Victim(lambda x: None), x, reach, norm, np.arange(4), name)
-    np.testing.assert_allclose(lengths(start - x, norm), reach / 2)
+    np.testing.assert_allclose(norms(start - x, norm), reach / 2)
 
 
 def test_momentum_adds_gradients_of_length_1():
@@ -263,7 +264,9 @@ def test_apgd_and_fab_are_their_authors_from_the_same_start(norm):
     y = model(x)[0].argmax(axis=1)
     names = {"norm": {"linf": "Linf", "l2": "L2"}[norm], "eps": eps, "device": "cpu"}
     images, labels = torch.from_numpy(x), torch.from_numpy(y)
-    start = Region(x, eps, norm, victim).random(np.arange(60), stream="apgd", seed=0, restart=0)
+    start = Region(x, eps, norm, victim).random_point(
+        np.arange(60), stream="apgd", seed=0, restart=0
+    )
     for loss, name in ((cross_entropy, "ce"), (dlr, "dlr")):
         attack = peer.APGDAttack(twin, loss=name, logger=getLogger("peer"), **names)
         attack.init_hyperparam(images)
@@ -278,5 +281,5 @@ def test_apgd_and_fab_are_their_authors_from_the_same_start(norm):
     attack = FABAttack_PT(twin, n_iter=30, **names)
     theirs = attack.attack_single_run(images.float(), labels).numpy().astype(np.float64)
     ours = fab(victim, x, y, norm=norm, steps=30)
-    ratio = lengths(ours - x, norm) / lengths(theirs - x, norm)
+    ratio = norms(ours - x, norm) / norms(theirs - x, norm)
     np.testing.assert_allclose(ratio, 1, atol=2e-3)

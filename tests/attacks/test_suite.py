@@ -19,8 +19,7 @@ from tinyproto.attacks import (
     square,
 )
 from tinyproto.attacks.autoattack import VERSIONS, fab_inside, stages
-from tinyproto.attacks.ball import lengths
-from tinyproto.attacks.region import Region
+from tinyproto.attacks.region import Region, norms
 from tinyproto.losses import cross_entropy, dlr
 
 
@@ -61,7 +60,7 @@ def test_points_lie_in_ball_and_box_to_the_last_bit(name, norm, dtype, seed, eps
     assert attacked.shape == x.shape
     assert attacked.min() >= 0
     assert attacked.max() <= 1
-    assert (lengths(attacked.astype(np.float64) - x, norm) <= eps).all()
+    assert (norms(attacked.astype(np.float64) - x, norm) <= eps).all()
 
 
 @each_norm
@@ -99,7 +98,7 @@ def test_square_on_images_of_any_shape(norm, shape, seed, eps):
     attacked = square(victim, x, y, eps=eps, norm=norm, queries=60)
     assert attacked.min() >= 0
     assert attacked.max() <= 1
-    assert (lengths(attacked.astype(np.float64) - x, norm) <= eps).all()
+    assert (norms(attacked.astype(np.float64) - x, norm) <= eps).all()
 
 
 @each_norm
@@ -156,8 +155,8 @@ def test_the_seed_is_0_unless_given(name):
 def test_starts_are_uniform_in_the_l2_ball():
     x = np.full((3000, 3), 0.5)
     region = Region(x, np.linspace(0.01, 0.4, 3000), "l2", Victim(constant()))
-    start = region.random(np.arange(3000), seed=0)
-    share = (lengths(start - x) / region.eps) ** 3  # of the ball's volume
+    start = region.random_point(np.arange(3000), seed=0)
+    share = (norms(start - x) / region.eps) ** 3  # of the ball's volume
     np.testing.assert_allclose(np.quantile(share, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.03)
 
 
@@ -239,7 +238,7 @@ def test_more_runs_of_fab_never_go_farther():
     distances = []
     for steps, restarts in ((5, 1), (20, 1), (60, 1), (60, 3)):
         found = fab(victim, x, y, norm="l2", steps=steps, restarts=restarts)
-        distance = lengths(found - x, "l2")
+        distance = norms(found - x, "l2")
         distances.append(np.where(distance > 0, distance, np.inf))
     assert np.isfinite(distances[-1]).all()
     assert (np.diff(np.minimum(distances, 1e9), axis=0) <= 0).all()
@@ -289,7 +288,7 @@ def test_every_stage_works_for_few_classes(stage, classes):
 
 def test_a_victim_of_one_class_is_refused():
     victim = Victim(lambda x: (x[:, :1], lambda dz: np.zeros_like(x)))
-    with pytest.raises(ValueError, match="scores must be of two classes or more, not 1"):
+    with pytest.raises(ValueError, match="the scores must have two classes or more, not 1"):
         fab(victim, np.full((2, 3), 0.5), np.zeros(2, int))
 
 
@@ -355,7 +354,7 @@ def test_constant_scores_are_survived(name):
     x, options = np.full((3, 5), 0.5), {"eps": 0.1} if name in BALL else {}
     found = (BALL | NEAREST)[name](Victim(constant()), x, np.zeros(3, int), steps=5, **options)
     assert np.isfinite(found).all()
-    assert (lengths(found - x, "linf") <= 0.1).all()
+    assert (norms(found - x, "linf") <= 0.1).all()
 
 
 def test_a_flat_gradient_warns_once():

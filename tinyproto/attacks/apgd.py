@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from ..backend.device import Array, array_module
 from ..losses import difference, dlr, margin, targeted_dlr
-from .ball import Radius, column, spread
-from .region import Loss, Region, check, named, standing
+from .inputs import Loss, initially_correct, resolve_loss, validate_inputs
+from .region import Radius, Region, expand_like, per_example
 from .victim import Victim
 
 MOMENTUM, RISING = 0.75, 0.75
@@ -50,14 +50,16 @@ def apgd(
     alone. Of two classes, where DLR is not defined, the margin takes its place: the steps do not
     depend on a loss's scale. Raises ValueError as `pgd` does, and for an unknown loss.
     """
-    chosen = named(loss)
-    y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
-    attacked, left, z = standing(victim, x, y)
+    chosen = resolve_loss(loss)
+    y, index = validate_inputs(
+        victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot
+    )
+    attacked, left, z = initially_correct(victim, x, y)
     if chosen is dlr and z.shape[1] < 3:
         chosen = margin
     runs = [Run("apgd", restart, y) for restart in range(restarts)]
     climb = partial(_climb, victim, loss=chosen, steps=steps, eot=eot, early_exit=early_exit)
-    return _in_turn(victim, x, attacked, left, spread(eps, x), norm, seed, index, runs, climb)
+    return _in_turn(victim, x, attacked, left, per_example(eps, x), norm, seed, index, runs, climb)
 
 
 def apgd_targeted(
@@ -78,10 +80,10 @@ def apgd_targeted(
     """As `apgd`, on the targeted DLR loss, towards the `targets` wrong classes of the highest
     scores at x, one after the other; of fewer than four classes, where that loss is not defined,
     on z_t − z_y."""
-    y, index = check(
+    y, index = validate_inputs(
         victim, x, y, index, eps, norm, steps=steps, restarts=restarts, targets=targets, eot=eot
     )
-    attacked, left, z = standing(victim, x, y)
+    attacked, left, z = initially_correct(victim, x, y)
     xp = array_module(x)
     order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
     runs = [
@@ -90,7 +92,7 @@ def apgd_targeted(
         for restart in range(restarts)
     ]
     climb = partial(_climb, victim, loss=_towards, steps=steps, eot=eot, early_exit=early_exit)
-    return _in_turn(victim, x, attacked, left, spread(eps, x), norm, seed, index, runs, climb)
+    return _in_turn(victim, x, attacked, left, per_example(eps, x), norm, seed, index, runs, climb)
 
 
 def _towards(z: Array, aim: Array) -> tuple[Array, Array]:
@@ -117,7 +119,7 @@ def _in_turn(
         if len(left) == 0 or not radii.any():
             break
         region = Region(x[left], radii[left], norm, victim)
-        start = region.random(index[left], stream=stream, seed=seed, restart=restart)
+        start = region.random_point(index[left], stream=stream, seed=seed, restart=restart)
         attacked[left], fooled = climb(region, start, aim[left])
         left = left[~fooled]
     return attacked
@@ -198,7 +200,7 @@ def _check_headway(run: dict[str, Any], period: int) -> None:
     xp = array_module(point)
     stuck = run["rises"] <= RISING * period
     stuck |= ~run["halved then"] & (run["best value then"] >= run["best value"])
-    back = column(stuck, point)
+    back = expand_like(stuck, point)
     run |= {
         "size": xp.where(stuck, run["size"] / 2, run["size"]),
         "point": xp.where(back, run["best point"], point),

@@ -17,9 +17,9 @@ from typing import Any
 
 from ..backend.device import Array, array_module
 from .apgd import apgd, apgd_targeted
-from .ball import Radius, column, lengths, spread
 from .fab import fab
-from .region import check, standing
+from .inputs import initially_correct, validate_inputs
+from .region import Radius, expand_like, norms, per_example
 from .square import square
 from .victim import Victim
 
@@ -49,9 +49,9 @@ def autoattack(
     `pgd` does, and for an unknown version or stage. `evaluation.robustness.evaluate` does the same
     in batches, goes on after a stop, and tells what each stage did.
     """
-    y, index = check(victim, x, y, index, eps, norm)
-    chosen, radii = stages(version), spread(eps, x)
-    attacked, left, _ = standing(victim, x, y)
+    y, index = validate_inputs(victim, x, y, index, eps, norm)
+    chosen, radii = stages(version), per_example(eps, x)
+    attacked, left, _ = initially_correct(victim, x, y)
     for attack in chosen.values():
         if len(left) == 0 or not radii.any():
             break
@@ -91,5 +91,5 @@ def fab_inside(
     """FAB's nearest wrong points where they lie in the ball, else x. `options`: those of `fab`."""
     found = fab(victim, x, y, norm=norm, eps=eps, **options)
     xp = array_module(x)
-    near = lengths(found.astype(xp.float64) - x, norm) <= spread(eps, x)
-    return xp.where(column(near, x), found, x)
+    near = norms(found.astype(xp.float64) - x, norm) <= per_example(eps, x)
+    return xp.where(expand_like(near, x), found, x)

@@ -18,9 +18,9 @@ import math
 
 from ..backend.device import Array, array_module
 from ..losses import margin
-from .ball import Radius, column, inside, lengths
+from .inputs import initially_correct, validate_inputs
 from .pgd import pgd
-from .region import check, standing
+from .region import Radius, clip_to_box, expand_like, norms
 from .victim import Victim
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
@@ -44,9 +44,9 @@ def carlini_wagner(
     `first` is the first. confidence: κ, by how much the scores have to be wrong. There is nothing
     random in it. Raises ValueError as `pgd` does.
     """
-    y, _ = check(victim, x, y, None, 0.0, "l2", steps=steps, searches=searches)
+    y, _ = validate_inputs(victim, x, y, None, 0.0, "l2", steps=steps, searches=searches)
     xp = array_module(x)
-    found, left, _ = standing(victim, x, y)
+    found, left, _ = initially_correct(victim, x, y)
     if len(left) == 0:
         return found
     clean, labels = x[left].astype(xp.float64), y[left]
@@ -61,15 +61,15 @@ def carlini_wagner(
         for step in range(1, steps + 1):
             squashed = xp.tanh(w)
             exact = middle + half * squashed
-            point = inside(exact, best, victim.lo, victim.hi)
+            point = clip_to_box(exact, best, victim.lo, victim.hi)
             z, backward = victim(point)
             value, dz = margin(z, labels)
             wrong = (z.argmax(axis=1) != labels) & (value >= confidence)
             succeeded |= wrong
-            distance = lengths(point - clean)
+            distance = norms(point - clean)
             nearer = wrong & (distance < nearest)
             best[nearer], nearest[nearer] = point[nearer], distance[nearer]
-            pull = column(c * (value < confidence), x) * backward(dz)
+            pull = expand_like(c * (value < confidence), x) * backward(dz)
             gradient = ((exact - clean) / (2 * half**2) - pull) * half * (1 - squashed**2)
             first_moment = BETA_1 * first_moment + (1 - BETA_1) * gradient
             second_moment = BETA_2 * second_moment + (1 - BETA_2) * gradient**2

@@ -19,9 +19,9 @@ from typing import Any
 from .. import losses
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
-from .ball import Radius, column, flat, inside, lengths, spread
 from .hyperplane import step_to_hyperplane
-from .region import check, standing
+from .inputs import initially_correct, validate_inputs
+from .region import Radius, clip_to_box, expand_like, flatten, norms, per_example
 from .victim import Victim
 
 LEAN, OVERSHOOT, BACK = 0.1, 1.05, 0.9
@@ -56,11 +56,13 @@ def fab(
     """
     if targets < 0:
         raise ValueError(f"targets must be 0 or more, not {targets!r}")
-    y, index = check(victim, x, y, index, eps, norm, tuple(DUAL), steps=steps, restarts=restarts)
+    y, index = validate_inputs(
+        victim, x, y, index, eps, norm, tuple(DUAL), steps=steps, restarts=restarts
+    )
     xp = array_module(x)
-    found, right, z = standing(victim, x, y)
+    found, right, z = initially_correct(victim, x, y)
     order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
-    best, radii = xp.full(len(x), math.inf), spread(eps, x)
+    best, radii = xp.full(len(x), math.inf), per_example(eps, x)
     near = xp.where(radii < math.inf, radii, REACH[norm] * (victim.hi - victim.lo))
     for place in range(1, min(targets + 1, z.shape[1])) if targets else [0]:
         for restart in range(restarts):
@@ -86,25 +88,25 @@ def _search(
     victim: Victim, x: Array, start: Array, y: Array, aim: Array | None, norm: str, steps: int
 ) -> tuple[Array, Array]:
     """The nearest wrong point of one run for each example, and its distance; ∞ where none is."""
-    xp, origin, point = array_module(x), flat(x), start
+    xp, origin, point = array_module(x), flatten(x), start
     found, best = x.copy(), xp.full(len(x), math.inf)
     box: dict[str, Any] = {"norm": norm, "lo": victim.lo, "hi": victim.hi}
     for _ in range(steps):
         difference, gradient = _boundary(victim, point, y, aim, norm)
-        here = flat(point).astype(xp.float64)
+        here = flatten(point).astype(xp.float64)
         plane = gradient, (gradient * here).sum(axis=1) - difference
         step = step_to_hyperplane(here, *plane, **box)
         from_origin = step_to_hyperplane(origin, *plane, **box)
-        near, far = (xp.maximum(lengths(d, norm), 1e-8) for d in (step, from_origin))
+        near, far = (xp.maximum(norms(d, norm), 1e-8) for d in (step, from_origin))
         lean = xp.minimum(near / (near + far), LEAN)[:, None]
         moved = (here + OVERSHOOT * step) * (1 - lean) + (origin + OVERSHOOT * from_origin) * lean
-        point = inside(moved.reshape(x.shape), x, victim.lo, victim.hi)
+        point = clip_to_box(moved.reshape(x.shape), x, victim.lo, victim.hi)
         wrong = victim(point)[0].argmax(axis=1) != y
-        distance = lengths(point.astype(xp.float64) - x, norm)
+        distance = norms(point.astype(xp.float64) - x, norm)
         nearer = wrong & (distance < best)
         found[nearer], best[nearer] = point[nearer], distance[nearer]
-        back = inside(x + (point - x) * x.dtype.type(BACK), x, victim.lo, victim.hi)
-        point = xp.where(column(wrong, x), back, point)
+        back = clip_to_box(x + (point - x) * x.dtype.type(BACK), x, victim.lo, victim.hi)
+        point = xp.where(expand_like(wrong, x), back, point)
     return found, best
 
 
@@ -118,14 +120,14 @@ def _boundary(
 
     def towards(target: Array) -> tuple[Array, Array]:
         value, dz = losses.difference(z.astype(xp.float64), y, target)
-        return value, flat(backward(dz.astype(z.dtype))).astype(xp.float64)
+        return value, flatten(backward(dz.astype(z.dtype))).astype(xp.float64)
 
     if aim is not None:
         return towards(aim)
     least = xp.full(len(point), math.inf)
     for shift in range(1, z.shape[1]):
         difference, gradient = towards((y + shift) % z.shape[1])
-        distance = xp.abs(difference) / (lengths(gradient, DUAL[norm]) + 1e-12)
+        distance = xp.abs(difference) / (norms(gradient, DUAL[norm]) + 1e-12)
         nearer = distance < least
         least = xp.minimum(distance, least)
         if shift == 1:
@@ -145,8 +147,8 @@ def _near(
         drawn = 2 * uniform(size, index, stream="fab start", xp=xp, **name) - 1
     else:
         drawn = normal(size, index, stream="fab start", xp=xp, **name)
-    moved = flat(x) + drawn * (reach / (2 * lengths(drawn, norm)))[:, None]
-    return inside(moved.reshape(x.shape), x, victim.lo, victim.hi)
+    moved = flatten(x) + drawn * (reach / (2 * norms(drawn, norm)))[:, None]
+    return clip_to_box(moved.reshape(x.shape), x, victim.lo, victim.hi)
 
 
 def _bisect(victim: Victim, x: Array, wrong: Array, y: Array, halvings: int) -> Array:
@@ -156,7 +158,7 @@ def _bisect(victim: Victim, x: Array, wrong: Array, y: Array, halvings: int) -> 
     found, way = wrong.copy(), wrong.astype(xp.float64) - x
     for _ in range(halvings):
         middle = (inner + outer) / 2
-        point = inside(x + way * column(middle, x), x, victim.lo, victim.hi)
+        point = clip_to_box(x + way * expand_like(middle, x), x, victim.lo, victim.hi)
         bad = victim(point)[0].argmax(axis=1) != y
         found[bad] = point[bad]
         inner, outer = xp.where(bad, inner, middle), xp.where(bad, middle, outer)

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..backend.device import Array, array_module
 from ..random import normal
-from .ball import Radius, column, lengths, spread
-from .region import Loss, Region, check, named, standing
+from .inputs import Loss, initially_correct, resolve_loss, validate_inputs
+from .region import Radius, Region, expand_like, norms, per_example
 from .victim import Victim
 
 
@@ -70,17 +70,17 @@ def pgd(
     Raises ValueError for an unknown norm, a negative eps, no steps, labels that are no columns of
     z, or x outside the victim's bounds.
     """
-    loss = named(loss)
-    y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
-    radii = spread(eps, x)
-    sizes = 2.5 * radii / steps if step_size is None else spread(step_size, x)
-    attacked, left, _ = standing(victim, x, y)
+    loss = resolve_loss(loss)
+    y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
+    radii = per_example(eps, x)
+    sizes = 2.5 * radii / steps if step_size is None else per_example(step_size, x)
+    attacked, left, _ = initially_correct(victim, x, y)
     for restart in range(restarts):
         if len(left) == 0 or not radii.any():
             break
         region = Region(x[left], radii[left], norm, victim)
         name: dict[str, Any] = {"seed": seed, "restart": restart}
-        start = region.random(index[left], **name) if random_start else x[left]
+        start = region.random_point(index[left], **name) if random_start else x[left]
         landed, fooled = _climb(
             victim, region, start, y[left], steps, sizes[left], momentum, early_exit, loss
         )
@@ -110,12 +110,12 @@ def craft(
     It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size, as
     TRADES does. The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
     """
-    loss = named(loss)
-    y, index = check(victim, x, y, index, eps, norm, steps=steps)
-    xp, sizes = array_module(x), spread(step_size, x)
+    loss = resolve_loss(loss)
+    y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps)
+    xp, sizes = array_module(x), per_example(step_size, x)
     region = Region(x, eps, norm, victim)
     if jitter is None:
-        point = region.random(index, seed=seed, epoch=epoch)
+        point = region.random_point(index, seed=seed, epoch=epoch)
     else:
         size = int(np.prod(x.shape[1:]))
         drawn = normal(size, index, stream="craft jitter", seed=seed, epoch=epoch, xp=xp)
@@ -160,8 +160,8 @@ def _climb(
         if len(active) == 0:
             break
         if momentum:
-            length = lengths(gradient, "l1")
-            scale = column(xp.where(length > 0, length, 1.0), gradient)
+            length = norms(gradient, "l1")
+            scale = expand_like(xp.where(length > 0, length, 1.0), gradient)
             velocity = momentum * velocity + gradient / scale
             gradient = velocity
         point = region.step(active, point, gradient, sizes[active])

@@ -12,8 +12,8 @@ from typing import Any
 from ..backend.device import Array, array_module
 from ..losses import margin
 from ..random import uniform
-from . import ball
-from .region import check, standing
+from .inputs import initially_correct, validate_inputs
+from .region import Radius, expand_like, flatten, linf_bounds, normalize_l2, per_example, project_l2
 from .victim import Victim
 
 HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -26,7 +26,7 @@ def square(
     x: Array,
     y: Array,
     *,
-    eps: ball.Radius,
+    eps: Radius,
     norm: str = "linf",
     queries: int = 5000,
     share: float = 0.8,
@@ -42,9 +42,9 @@ def square(
     that is wrong to begin with is left alone. Raises ValueError as `pgd` does, and for images with
     their channels first.
     """
-    y, index = check(victim, x, y, index, eps, norm, queries=queries)
-    attacked, left, _ = standing(victim, x, y)
-    radii = ball.spread(eps, x)
+    y, index = validate_inputs(victim, x, y, index, eps, norm, queries=queries)
+    attacked, left, _ = initially_correct(victim, x, y)
+    radii = per_example(eps, x)
     if len(left) == 0 or not radii.any():
         return attacked
     images = _as_images(x[left])
@@ -71,7 +71,7 @@ def _as_images(x: Array) -> Array:
         raise ValueError(f"square takes images (N, H, W, C), and {x.shape} has its channels first")
     if x.ndim == 4:
         return x
-    return x[..., None] if x.ndim == 3 else ball.flat(x)[:, None, :, None]
+    return x[..., None] if x.ndim == 3 else flatten(x)[:, None, :, None]
 
 
 def _margins(victim: Victim, point: Array, y: Array) -> tuple[Array, Array]:
@@ -120,7 +120,7 @@ class _Search:
 class _Linf(_Search):
     def __init__(self, x: Array, eps: Array, victim: Victim, seed: int, index: Array):
         super().__init__(x, eps, victim, seed, index)
-        self.low, self.high = ball.limits(x, eps, self.lo, self.hi)
+        self.low, self.high = linf_bounds(x, eps, self.lo, self.hi)
 
     def start(self) -> Array:
         """Stripes: a sign for each column and channel."""
@@ -186,8 +186,8 @@ class _L2(_Search):
     def stretched(self, places: Array, delta: Array) -> Array:
         """x plus the perturbation, stretched to the radius, in the box."""
         x, eps = self.x[places], self.eps[places]
-        moved = x + ball.column(eps, x) * ball.unit(delta)
-        return ball.project_l2(x, moved, eps, self.lo, self.hi)
+        moved = x + expand_like(eps, x) * normalize_l2(delta)
+        return project_l2(x, moved, eps, self.lo, self.hi)
 
     def bumps(self, rows: int, columns: int) -> tuple[Array, Array]:
         """(rows, columns), of norm 1: a hill beside a hollow; and, of a square, on end."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
-from ..attacks.victim import tell_flat
+from ..attacks.victim import flat_gradient_message
 from ..backend.device import Array, array_module
 from .report import NO_BOUND, Report, Result, share
 
@@ -69,7 +69,7 @@ def after(report: Report) -> list[str]:
     """The signs that an evaluation shows, one line each."""
     results, clean, found = report.results, report.clean, []
     for name, result in results.items():
-        told = tell_flat(result.flat_gradients, result.backward_passes)
+        told = flat_gradient_message(result.flat_gradients, result.backward_passes)
         if told:
             found.append(f"{name}: {told}")
     along = [r for r in results.values() if r.backward_passes]

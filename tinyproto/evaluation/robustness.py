@@ -18,8 +18,8 @@ import numpy as np
 
 from .. import state
 from ..attacks import Victim
-from ..attacks.ball import inside, lengths
-from ..attacks.region import check, check_labels
+from ..attacks.inputs import validate_inputs, validate_labels
+from ..attacks.region import clip_to_box, norms
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from . import masking
@@ -60,7 +60,7 @@ def evaluate(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size!r}")
-    y, index = check(victim, x, y, index, eps, norm)
+    y, index = validate_inputs(victim, x, y, index, eps, norm)
     chosen, in_turn = choose(attacks, norm)
     chain, count = in_turn if chain is None else chain, len(x)
     settings = {
@@ -70,7 +70,7 @@ def evaluate(
         "images": _checksum(x, y, index),
     }  # fmt: skip
     probe = to_host(Victim(victim.model)(x[:PROBED])[0])
-    check_labels(probe, y)
+    validate_labels(probe, y)
     report = _load(path, settings, probe)
     if report is None:
         clean = _right(victim, x, y, batch_size)
@@ -122,7 +122,7 @@ def _attack(
     least, most = float(attacked.min()), float(attacked.max())
     if not victim.lo - slack <= least <= most <= victim.hi + slack:
         raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
-    distance = to_host(lengths(attacked.astype(xp.float64) - images, norm))
+    distance = to_host(norms(attacked.astype(xp.float64) - images, norm))
     distance[_right(victim, attacked, labels, len(places))] = np.inf
     right = distance > eps + slack
     rounded = _on_8_bits(victim, attacked, images, eps if norm == "linf" else None)
@@ -140,7 +140,7 @@ def _on_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> 
         lowest = xp.ceil((x.astype(xp.float64) - eps - victim.lo) / level - 1e-4)
         highest = xp.floor((x.astype(xp.float64) + eps - victim.lo) / level + 1e-4)
         levels = xp.where(lowest <= highest, xp.clip(levels, lowest, highest), levels)
-    return inside(victim.lo + level * levels, x, victim.lo, victim.hi)
+    return clip_to_box(victim.lo + level * levels, x, victim.lo, victim.hi)
 
 
 def _right(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:

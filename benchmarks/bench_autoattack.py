@@ -25,8 +25,8 @@ from common import options, report
 from torch_peer import torch
 
 from tinyproto import networks
-from tinyproto.attacks import Victim, apgd, craft, fab, square
-from tinyproto.attacks.autoattack import fab_inside, stages
+from tinyproto.attacks import Victim, apgd, fab, pgd_inner, square
+from tinyproto.attacks.autoattack import attacks_to_run, fab_in_ball
 from tinyproto.attacks.region import Region, norms
 from tinyproto.data import load
 
@@ -141,11 +141,11 @@ def plain(x: np.ndarray) -> Any:
 
 
 def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
-    """Nothing is drawn: the same examples have to be fooled. Ours is `craft`, which moves every
+    """Nothing is drawn: the same examples have to be fooled. Ours is `pgd_inner`, which moves every
     image all its steps, as torchattacks does; `pgd` leaves alone what is wrong."""
 
     def ours(steps: int, size: float) -> Attack:
-        attack = partial(craft, steps=steps, step_size=size, jitter=0.0)
+        attack = partial(pgd_inner, steps=steps, step_size=size, initial_noise=0.0)
         return sides.ours(attack)
 
     if sides.norm == "linf":
@@ -220,7 +220,7 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
         "APGD, cross-entropy": (apgd, "apgd-ce", ("APGD", {"loss": "ce", "steps": 100})),
         "APGD, DLR": (partial(apgd, loss="dlr"), "apgd-dlr",
                       ("APGD", {"loss": "dlr", "steps": 100})),
-        "FAB, 100 steps": (fab_inside, "fab",
+        "FAB, 100 steps": (fab_in_ball, "fab",
                 ("FAB", {"steps": 100, "n_classes": 10, "multi_targeted": False})),
         "Square, 5,000 queries": (square, "square", 
                                   ("Square", {"n_queries": 5000, "resc_schedule": False})),
@@ -258,7 +258,7 @@ def stage_by_stage(
         if found["about"] != about:
             raise SystemExit(f"{kept} is of {found['about']}, not of {about}: remove it")
         rows, left = found["rows"], {who: np.array(v) for who, v in found["left"].items()}
-    for name, attack in list(stages().items())[len(rows) :]:
+    for name, attack in list(attacks_to_run().items())[len(rows) :]:
         row: dict[str, Any] = {"AutoAttack": f"{name}, {sides.norm}", "images": len(x)}
         for who, run in (("ours", sides.ours(attack)), ("theirs", sides.official(name))):
             at = np.flatnonzero(left[who])
@@ -288,7 +288,7 @@ def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     """The same images for both at each stage, and no early exit: the same passes."""
     left = sides.right(x, y)
     rows = []
-    for name, attack in stages().items():
+    for name, attack in attacks_to_run().items():
         at = np.flatnonzero(left)
         every = attack if name in ("fab-t", "square") else partial(attack, early_exit=False)
         row: dict[str, Any] = {"timing": f"{name}, {sides.norm}", "images": len(at)}

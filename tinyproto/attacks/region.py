@@ -49,9 +49,13 @@ class Region:
 
     def __init__(self, x: Array, eps: Radius, norm: str, victim: Victim):
         self.x, self.norm, self.eps = x, norm, per_example(eps, x)
-        self.lo, self.hi = victim.lo, victim.hi
+        self.victim, self.lo, self.hi = victim, victim.lo, victim.hi
         if norm == "linf":
             self.low, self.high = linf_bounds(x, self.eps, self.lo, self.hi)
+
+    def take(self, examples: Array) -> "Region":
+        """The region of some of the examples: n indices into x."""
+        return Region(self.x[examples], self.eps[examples], self.norm, self.victim)
 
     def random_point(self, index: Array, *, stream: str = "pgd", **key: Any) -> Array:
         """A point drawn uniformly from each ball, then clipped to the box: an array like x.

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
+from .. import attacks
+from ..attacks import Victim, apgd_targeted, pgd, square
 from ..attacks.victim import flat_gradient_message
 from ..backend.device import Array, array_module
 from .report import NO_BOUND, Report, Result, share
@@ -34,13 +35,8 @@ def unbounded(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any)
     return pgd(victim, x, y, eps=far, steps=100, **options)
 
 
-def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:
-    """FGSM draws nothing: it takes no seed."""
-    return fgsm(victim, x, y, **options)
-
-
 ATTACKS: dict[str, Callable[..., Array]] = {
-    "fgsm": _fgsm,
+    "fgsm": attacks.ATTACKS["fgsm"],
     "pgd-20": pgd,
     "pgd-20" + NO_START: partial(pgd, random_start=False),
     "pgd-100": partial(pgd, steps=100),

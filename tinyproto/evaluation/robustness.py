@@ -24,7 +24,7 @@ from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from . import masking
 from .report import ARRAYS, COSTS, Report, Result, share
-from .suites import Attack, choose
+from .suites import Attack, choose, current_names
 
 PROBED = 16  # images whose scores tell one victim from another
 ROUNDING = 1e-6  # of the box's size: how far outside ball or box an attack in float32 may land
@@ -48,7 +48,7 @@ def evaluate(
     """Attack x (N, …) of the labels y (N,), columns of the victim's scores; images channels last.
 
     attacks: "autoattack", "autoattack-plus", "autoattack-rand" or "masking"; or names out of
-    `catalogue.ATTACKS`; or name → attack(victim, x, y, eps=, norm=, seed=, index=). chain: each
+    `attacks.ATTACKS`; or name → attack(victim, x, y, eps=, norm=, seed=, index=). chain: each
     attack gets only what is still right after those before it, and the table shows what is left:
     AutoAttack's way, and the default for it. path: a file that is written after each batch, and
     read when it is there. shown: a bar with the accuracy so far, on stderr. What an attack finds
@@ -186,6 +186,8 @@ def _load(path: str | Path | None, settings: dict[str, Any], probe: np.ndarray) 
     found = metadata.get("settings")
     if found is None:
         raise ValueError(f"{path} is no evaluation")
+    saved = found.get("attacks", {})
+    found["attacks"] = {name: current_names(text) for name, text in saved.items()}
     for name, value in settings.items():
         if found.get(name) != value:
             about = _tell_apart(name, found.get(name), value)

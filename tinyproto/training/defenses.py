@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..attacks import Victim, craft
+from ..attacks import Victim, pgd_inner
 from ..backend.device import Array
 from ..losses import (
     boosted_cross_entropy,
@@ -57,8 +57,8 @@ class Crafting:
     norm: str = "linf"
 
     def __call__(self, network: Network, batch: Batch, **options: Any) -> Array:
-        """x′ for every image of the batch (options: loss, jitter)."""
-        return craft(
+        """x′ for every image of the batch (options: loss, initial_noise)."""
+        return pgd_inner(
             Victim(fold(network)), batch.x, batch.y, eps=self.eps, steps=self.steps,
             step_size=self.step_size, norm=self.norm, seed=batch.seed, epoch=batch.epoch,
             index=batch.index, **options,
@@ -104,7 +104,7 @@ def trades(
         value, _, dz = kl_divergence(still, z)
         return value, dz
 
-    attacked = crafting(network, batch, loss=apart, jitter=jitter)
+    attacked = crafting(network, batch, loss=apart, initial_noise=jitter)
     z, backward = network(batch.x, train=True)
     z_attacked, backward_attacked = network(attacked, train=True)
     loss, dz = cross_entropy(z, batch.y)

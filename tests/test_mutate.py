@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import mutate  # noqa: E402
 
+DIVERGENCES = "losses/divergences.py"
+
 
 @pytest.fixture(scope="module")
 def everything():
@@ -40,7 +42,7 @@ def test_every_file_and_every_rule_has_its_share(everything):
     rules = [mutant.rule for mutant in drawn]
     assert min(rules.count(rule) for rule in mutate.RULES) >= 5
     assert 8 <= sum(mutant.file.startswith("kernels/") for mutant in drawn) <= 12
-    few = mutate.drawn({"losses.py": everything["losses.py"][:3]}, seed=0, count=60)
+    few = mutate.drawn({DIVERGENCES: everything[DIVERGENCES][:3]}, seed=0, count=60)
     assert len(few) == 3
 
 
@@ -118,26 +120,26 @@ def the(everything, file, change):
 def test_a_mutant_is_caught_and_the_copy_is_whole_again(everything, tmp_path):
     workshop = mutate.Workshop(tmp_path / "copy")
     tests = ["tests/test_losses.py", "-k", "squared_error_of_any_shape"]
-    path = workshop.folder / "tinyproto" / "losses.py"
+    path = workshop.folder / "tinyproto" / DIVERGENCES
     before, written = path.read_text(), path.stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(mutate.TESTS, "losses.py", tests)
-        wrong = the(everything, "losses.py", "dh = [2 -> 1] * difference")
+        patch.setitem(mutate.TESTS, DIVERGENCES, tests)
+        wrong = the(everything, DIVERGENCES, "dh = [2 -> 1] * difference")
         assert workshop.attempt(wrong, 60) == "test_losses.py::test_squared_error_of_any_shape"
-        elsewhere = the(everything, "losses.py", "dw = q [- -> +] p")  # which these do not test
+        elsewhere = the(everything, DIVERGENCES, "dw = q [- -> +] p")  # which these do not test
         assert workshop.attempt(elsewhere, 60) == ""
         assert workshop.attempt(wrong, 0) == "time limit"
     assert (path.read_text(), path.stat().st_mtime_ns) == (before, written)
-    assert before == (ROOT / "tinyproto" / "losses.py").read_text()
+    assert before == (ROOT / "tinyproto" / DIVERGENCES).read_text()
 
 
 @pytest.mark.parametrize(("explained", "status"), [(False, 1), (True, 0)])
 def test_a_survivor_without_an_explanation_is_a_failure(
     everything, explained, status, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(mutate, "TESTS", {"losses.py": ["tests/test_losses.py"]})
+    monkeypatch.setattr(mutate, "TESTS", {DIVERGENCES: ["tests/test_losses.py"]})
     monkeypatch.setattr(mutate.Workshop, "test", lambda *_: "")
-    reasons = dict.fromkeys(names(everything["losses.py"]), "why") if explained else {}
+    reasons = dict.fromkeys(names(everything[DIVERGENCES]), "why") if explained else {}
     monkeypatch.setattr(mutate, "EQUIVALENT", reasons)
     monkeypatch.setattr(sys, "argv", ["mutate.py", "--count", "3", "--json", f"{tmp_path}/m.json"])
     with pytest.raises(SystemExit) as left:

@@ -156,7 +156,7 @@ def test_attacks_agree_on_a_real_device(norm):
         "apgd-t": partial(apgd_targeted, eps=0.01, steps=3, targets=2, norm=norm),
         "fab": partial(fab, steps=3, targets=1, norm=norm),
         "square": partial(square, eps=0.01, queries=20, norm=norm),
-        "cw": partial(carlini_wagner, steps=5, searches=2),
+        "cw": partial(carlini_wagner, steps=5, binary_search_steps=2),
     }
     x = np.random.default_rng(0).random((6, 32, 32, 3))
     found: dict = {}

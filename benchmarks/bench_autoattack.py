@@ -25,10 +25,9 @@ from common import argument_parser, report
 from torch_peer import torch
 
 from tinyproto import networks
-from tinyproto.attacks import Victim, apgd, craft, fab, square
-from tinyproto.attacks.autoattack import fab_inside, stages
-from tinyproto.attacks.ball import lengths
-from tinyproto.attacks.region import Region
+from tinyproto.attacks import Victim, apgd, fab, pgd_inner, square
+from tinyproto.attacks.autoattack import attacks_to_run, fab_in_ball
+from tinyproto.attacks.region import Region, norms
 from tinyproto.data import load
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
@@ -142,11 +141,11 @@ def plain(x: np.ndarray) -> Any:
 
 
 def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
-    """Nothing is drawn: the same examples have to be fooled. Ours is `craft`, which moves every
+    """Nothing is drawn: the same examples have to be fooled. Ours is `pgd_inner`, which moves every
     image all its steps, as torchattacks does; `pgd` leaves alone what is wrong."""
 
     def ours(steps: int, size: float) -> Attack:
-        attack = partial(craft, steps=steps, step_size=size, jitter=0.0)
+        attack = partial(pgd_inner, steps=steps, step_size=size, initial_noise=0.0)
         return sides.ours(attack)
 
     if sides.norm == "linf":
@@ -185,7 +184,7 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     x, y = x[clean], y[clean]
     images, labels = plain(x), torch.from_numpy(y)
     region = Region(x, sides.eps, sides.norm, sides.victim)
-    start = region.random(np.arange(len(x)), stream="apgd", seed=0, restart=0)
+    start = region.random_point(np.arange(len(x)), stream="apgd", seed=0, restart=0)
     settings: dict[str, Any] = {"norm": THEIR_NORM[sides.norm], "eps": sides.eps, "device": "cpu"}
     rows = []
     for name, loss in (("cross-entropy", "ce"), ("DLR", "dlr")):
@@ -198,7 +197,7 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     attack.target_class = 2  # the second of the sorted scores
     theirs = attack.attack_single_run(images, labels, is_targeted=True)
     mine = fab(sides.victim, x, y, norm=sides.norm, targets=1)
-    far = [lengths(a.astype(np.float64) - x, sides.norm) for a in (mine, peer.array(theirs))]
+    far = [norms(a.astype(np.float64) - x, sides.norm) for a in (mine, peer.array(theirs))]
     apart = np.median(np.abs(far[0] / far[1] - 1))
     name = f"FAB towards one class (distances differ by {100 * apart:.1g} % in the median)"
     rows.append((name, far[0] > sides.eps, far[1] > sides.eps))
@@ -221,7 +220,7 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
         "APGD, cross-entropy": (apgd, "apgd-ce", ("APGD", {"loss": "ce", "steps": 100})),
         "APGD, DLR": (partial(apgd, loss="dlr"), "apgd-dlr",
                       ("APGD", {"loss": "dlr", "steps": 100})),
-        "FAB, 100 steps": (fab_inside, "fab",
+        "FAB, 100 steps": (fab_in_ball, "fab",
                 ("FAB", {"steps": 100, "n_classes": 10, "multi_targeted": False})),
         "Square, 5,000 queries": (square, "square", 
                                   ("Square", {"n_queries": 5000, "resc_schedule": False})),
@@ -238,7 +237,7 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
             begun = time.perf_counter()
             attacked = run(x, y, np.arange(len(x)))
             seconds = time.perf_counter() - begun
-            distance = lengths(attacked.astype(np.float64) - x, sides.norm)
+            distance = norms(attacked.astype(np.float64) - x, sides.norm)
             inside = distance <= sides.eps * (1 + 1e-5)  # theirs are rounded in float32
             right = ~(inside & ~sides.right(attacked, y)) & sides.right(x, y)
             row |= {f"{who}, accuracy %": 100 * float(right.mean()), f"{who}, s": seconds}
@@ -259,7 +258,7 @@ def stage_by_stage(
         if found["about"] != about:
             raise SystemExit(f"{kept} is of {found['about']}, not of {about}: remove it")
         rows, left = found["rows"], {who: np.array(v) for who, v in found["left"].items()}
-    for name, attack in list(stages().items())[len(rows) :]:
+    for name, attack in list(attacks_to_run().items())[len(rows) :]:
         row: dict[str, Any] = {"AutoAttack stage": f"{name}, {sides.norm}", "images": len(x)}
         for who, run in (("ours", sides.ours(attack)), ("authors", sides.official(name))):
             at = np.flatnonzero(left[who])
@@ -289,7 +288,7 @@ def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     """The same images for both at each stage, and no early exit: the same passes."""
     left = sides.right(x, y)
     rows = []
-    for name, attack in stages().items():
+    for name, attack in attacks_to_run().items():
         at = np.flatnonzero(left)
         every = attack if name in ("fab-t", "square") else partial(attack, early_exit=False)
         row: dict[str, Any] = {"stage": f"{name}, {sides.norm}", "images": len(at)}

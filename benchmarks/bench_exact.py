@@ -17,7 +17,7 @@ import numpy as np
 from common import argument_parser, load_mnist, report
 
 from tinyproto.attacks import Victim, apgd, apgd_targeted, carlini_wagner, fab, pgd, square
-from tinyproto.attacks.ball import lengths
+from tinyproto.attacks.region import norms
 from tinyproto.prototypes import PlusMinusEDWTA
 from tinyproto.prototypes.certificate import exact_radius
 
@@ -36,7 +36,7 @@ def bisected(attack: Callable[..., np.ndarray], rounds: int = HALVINGS) -> Searc
             radius = (low + high) / 2
             attacked = attack(victim, x, y, eps=radius, norm=norm)
             wrong = victim(attacked)[0].argmax(axis=1) != y
-            distance = lengths(attacked - x, norm)
+            distance = norms(attacked - x, norm)
             nearer = wrong & (distance < nearest)
             found[nearer], nearest[nearer] = attacked[nearer], distance[nearer]
             low, high = np.where(wrong, low, radius), np.where(wrong, distance, high)
@@ -95,7 +95,7 @@ def measure(
     found = search(victim, x, y, norm)
     seconds = time.perf_counter() - begun
     wrong = network(found)[0].argmax(axis=1) != y
-    ratio = lengths(found - x, norm)[wrong] / exact[wrong]
+    ratio = norms(found - x, norm)[wrong] / exact[wrong]
     return {
         "norm": norm,
         "attack": name,

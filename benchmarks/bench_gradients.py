@@ -18,7 +18,7 @@ from common import Row, argument_parser, report
 from torch_peer import torch
 
 from tinyproto import losses, networks, parameters
-from tinyproto.attacks import Victim, craft
+from tinyproto.attacks import Victim, pgd_inner
 from tinyproto.layers import (
     AveragePool2D,
     BatchNorm,
@@ -324,7 +324,7 @@ def compare_attack(quick: bool) -> Iterator[Row]:
     x, y = random.random((4, 16, 16, 3)), random.integers(0, 10, 4)
     twin = peer.module(network).eval().requires_grad_(False)
     settings: dict[str, Any] = {"eps": eps, "steps": steps, "step_size": step_size}
-    found = craft(Victim(network), x, y, jitter=0.0, **settings)
+    found = pgd_inner(Victim(network), x, y, initial_noise=0.0, **settings)
 
     image, labels = peer.images(x), torch.from_numpy(y)
     point = image

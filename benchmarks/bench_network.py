@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from torch_peer import torch
 
 from tinyproto import networks
-from tinyproto.attacks import ball
+from tinyproto.attacks.region import linf_bounds
 from tinyproto.backend import cpu
 from tinyproto.layers import Conv2D
 from tinyproto.losses import cross_entropy
@@ -43,7 +43,7 @@ Run = Callable[[], Any]
 
 def ours(trained: Network, folded: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
     """The runs to be timed, by name; the attack goes on from one step to the next."""
-    low, high = ball.limits(x, EPS, 0.0, 1.0)
+    low, high = linf_bounds(x, EPS, 0.0, 1.0)
     state = {"point": x}
     optimizer = SGD(weight_decay=DECAY)
     trained = copy.deepcopy(trained)
@@ -73,7 +73,7 @@ def theirs(
     """The same in PyTorch, in one of its modes."""
     layout = torch.contiguous_format if mode == "contiguous" else torch.channels_last
     image, labels = peer.images(x).contiguous(memory_format=layout), torch.from_numpy(y)
-    low, high = (peer.images(b).contiguous(memory_format=layout) for b in ball.limits(x, EPS, 0, 1))
+    low, high = (peer.images(b).contiguous(memory_format=layout) for b in linf_bounds(x, EPS, 0, 1))
     folded_module = peer.module(folded).to(memory_format=layout).eval().requires_grad_(False)
     trained_module = peer.module(trained).to(memory_format=layout).train()
     optimizer = fastest_sgd(trained_module, trained)

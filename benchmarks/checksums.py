@@ -30,10 +30,10 @@ from tinyproto.attacks import (
     autoattack,
     carlini_wagner,
     carlini_wagner_linf,
-    craft,
     fab,
     fgsm,
     pgd,
+    pgd_inner,
     square,
 )
 from tinyproto.data import load
@@ -261,25 +261,26 @@ def of_attacks(dtype: Any) -> Iterator[Item]:
         yield f"fgsm, {norm}", fgsm(Victim(network), x, y, **ball)
         yield f"pgd, {norm}", pgd(Victim(network), x, y, **ball, steps=7, restarts=2, momentum=0.5)
         yield f"apgd, {norm}", apgd(Victim(network), *few, **ball, steps=20, restarts=2, loss="dlr")
-        yield f"apgd eot, {norm}", apgd(Victim(network), *few, **ball, steps=9, eot=2)
+        yield f"apgd eot, {norm}", apgd(Victim(network), *few, **ball, steps=9, eot_iter=2)
         yield f"apgd-t, {norm}", apgd_targeted(Victim(network), *few, **ball, steps=12, targets=3)
         yield f"square, {norm}", square(Victim(network), *few, **ball, queries=150)
         yield (
             f"inner pgd, {norm}",
-            craft(Victim(network), x, y, **ball, steps=3, step_size=eps / 4, epoch=2),
+            pgd_inner(Victim(network), x, y, **ball, steps=3, step_size=eps / 4, epoch=2),
         )
         victim = Victim(network)
         found = autoattack(victim, x, y, **ball, version="standard", seed=1)
         yield f"autoattack, {norm}", [found, victim.forward_passes, victim.backward_passes]
-    jitter: dict[str, Any] = {"eps": 8 / 255, "steps": 2, "step_size": 2 / 255, "jitter": 0.001}
-    yield "inner pgd, noise", craft(Victim(network), x, y, **jitter)
+    steps: dict[str, Any] = {"eps": 8 / 255, "steps": 2, "step_size": 2 / 255}
+    yield "inner pgd, noise", pgd_inner(Victim(network), x, y, **steps, initial_noise=0.001)
     for norm in ("linf", "l2", "l1"):
         yield (
             f"fab, {norm}",
             fab(Victim(network), *few, norm=norm, steps=6, restarts=2, bisections=3),
         )
         yield f"fab-t, {norm}", fab(Victim(network), *few, norm=norm, steps=6, targets=3)
-    yield "cw", carlini_wagner(Victim(network), *few, steps=20, searches=3, first=1.0, rate=0.05)
+    search: dict[str, Any] = {"binary_search_steps": 3, "initial_const": 1.0}
+    yield "cw", carlini_wagner(Victim(network), *few, steps=20, learning_rate=0.05, **search)
     yield "cw linf", carlini_wagner_linf(Victim(network), *few, eps=8 / 255, steps=5)
     for attacks in ("masking", ["apgd-ce", "fab", "cw-linf"]):
         report = evaluate(

@@ -37,6 +37,7 @@ ROOT = Path(__file__).parent.parent
 DEFENSES = "tests/training/test_defenses.py"
 CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
 LAYERS = ["tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py"]
+LOSSES = ["tests/test_losses.py", DEFENSES]
 ATTACKS = ["tests/attacks"]
 TESTS = {
     "layers/base.py": LAYERS,
@@ -47,7 +48,9 @@ TESTS = {
     "layers/linear.py": LAYERS,
     "layers/elementwise.py": LAYERS,
     "layers/pooling.py": LAYERS,
-    "losses.py": ["tests/test_losses.py", DEFENSES],
+    "losses/divergences.py": LOSSES,
+    "losses/entropy.py": LOSSES,
+    "losses/margins.py": LOSSES,
     "prototypes/dpnp.py": ["tests/prototypes/test_dpnp.py", DEFENSES],
     "optimizers.py": ["tests/test_optimizers.py"],
     "schedules.py": ["tests/test_schedules.py"],
@@ -55,11 +58,11 @@ TESTS = {
     "training/prototype_defenses.py": [DEFENSES],
     "attacks/apgd.py": ATTACKS,
     "attacks/autoattack.py": ATTACKS,
-    "attacks/ball.py": ATTACKS,
     "attacks/carlini_wagner.py": ATTACKS,
     "attacks/fab.py": ATTACKS,
     "attacks/pgd.py": ATTACKS,
     "attacks/hyperplane.py": ATTACKS,
+    "attacks/inputs.py": ATTACKS,
     "attacks/region.py": ATTACKS,
     "attacks/square.py": ATTACKS,
     "attacks/victim.py": ATTACKS,
@@ -88,8 +91,8 @@ EQUIVALENT = {
         "w = w - scale * first_moment / (xp.sqrt(second_moment) [+ -> -] EPSILON)",
     ): "Adam's 1e-8 beside the root of a second moment that is far larger",
     (
-        "losses.py",
-        "_ratio",
+        "losses/margins.py",
+        "_logits_ratio",
         "total = xp.zeros_like(z[:, [0 -> 1]])",
     ): "zeros of the shape and dtype of a column, whichever",
 }

@@ -1,7 +1,7 @@
 """Scores with labels of matching shapes for Hypothesis, every loss, and its definition.
 
-A definition is written from the paper's formula, one example at a time, with nothing done about
-rounding: it is for small scores in float64.
+A definition is the paper's formula for one example, without any care for rounding: it is for small
+scores in float64.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def labels(random, count, classes):
 
 @st.composite
 def scores(draw, classes=(4, 7), examples=(1, 5), gap=(0.3, 1.0)):
-    """Scores of which no two of an example tie or nearly so: they lie at least gap[0] apart."""
+    """Scores of which no two of an example tie: they differ by at least gap[0]."""
     classes, count = draw(st.integers(*classes)), draw(st.integers(*examples))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
@@ -72,7 +72,7 @@ LOSSES = {
 }
 
 
-def share(z):
+def softmax(z):
     return np.exp(z) / np.exp(z).sum()
 
 
@@ -87,7 +87,7 @@ def ordered(z):
 def smoothed(z, y):
     target = np.full(len(z), SMOOTHING / len(z))
     target[y] += 1 - SMOOTHING
-    return -(target * np.log(share(z))).sum()
+    return -(target * np.log(softmax(z))).sum()
 
 
 def dlr(z, y):
@@ -99,21 +99,21 @@ def targeted_dlr(z, y, t):
 
 
 def kl(z, w):
-    return (share(z) * np.log(share(z) / share(w))).sum()
+    return (softmax(z) * np.log(softmax(z) / softmax(w))).sum()
 
 
 # Each definition of one example: its z (C,), w (C,), label and target → the value.
 DEFINITIONS = {
-    "cross_entropy": lambda z, w, y, t: -np.log(share(z)[y]),
+    "cross_entropy": lambda z, w, y, t: -np.log(softmax(z)[y]),
     "smoothed": lambda z, w, y, t: smoothed(z, y),
     "margin": lambda z, w, y, t: others(z, y).max() - z[y],
     "dlr": lambda z, w, y, t: dlr(z, y),
     "targeted_dlr": lambda z, w, y, t: targeted_dlr(z, y, t),
     "boosted_cross_entropy": lambda z, w, y, t: (
-        -np.log(share(z)[y]) - np.log(1 - others(share(z), y).max())
+        -np.log(softmax(z)[y]) - np.log(1 - others(softmax(z), y).max())
     ),
     "kl_divergence": lambda z, w, y, t: kl(z, w),
-    "weighted_kl": lambda z, w, y, t: kl(z, w) * (1 - share(z)[y]),
+    "weighted_kl": lambda z, w, y, t: kl(z, w) * (1 - softmax(z)[y]),
     "squared_error": lambda z, w, y, t: ((z - w) ** 2).sum(),
 }
 
@@ -124,7 +124,7 @@ def defined(name, case, z, w):
     return np.array([definition(*of) for of in zip(z, w, case.y, case.target, strict=True)])
 
 
-def slope(function, at, direction, step=1e-3):
+def numerical_derivative(function, at, direction, step=1e-3):
     """The derivative (N,) of each example's value along its row of `direction`.
 
     A central difference of fourth order; its own error is of the order of step⁴ and 1e-16 / step.

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.loss_strategies import LOSSES, Case, any_scores, defined, labels, scores, slope
+from tests.loss_strategies import (
+    LOSSES,
+    Case,
+    any_scores,
+    defined,
+    labels,
+    numerical_derivative,
+    scores,
+)
 from tinyproto import losses
+from tinyproto.losses.margins import MIN_DENOMINATOR
 
 CLOSE = 1e-7  # of an example's largest partial derivative, or of its gradient's length
 SCORE_LOSSES = [name for name in LOSSES if name != "squared_error"]
@@ -42,7 +51,7 @@ def test_each_partial_derivative(name, case):
         assert gradient.shape == at.shape
         largest = np.abs(gradient).max(axis=1)
         for column in np.eye(at.shape[1]):
-            partial = slope(function, at, np.broadcast_to(column, at.shape))
+            partial = numerical_derivative(function, at, np.broadcast_to(column, at.shape))
             error = np.abs(partial - (gradient * column).sum(axis=1))
             assert (error <= CLOSE * largest).all(), (error / largest).max()
 
@@ -54,7 +63,9 @@ def test_the_derivative_along_random_directions(name, case, seed):
     for at, gradient, function in gradients(name, case):
         direction = random.normal(size=at.shape)
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        error = np.abs(slope(function, at, direction) - (gradient * direction).sum(axis=1))
+        error = np.abs(
+            numerical_derivative(function, at, direction) - (gradient * direction).sum(axis=1)
+        )
         assert (error <= CLOSE * np.linalg.norm(gradient, axis=1)).all()
 
 
@@ -70,7 +81,7 @@ def test_every_argument_with_a_gradient_is_covered():
 @given(any_scores(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0]), dtypes=[np.float64]))
 def test_at_a_tie_the_earlier_column_wins(name, case):
     ranked = -np.sort(-case.z, axis=1)
-    assume((ranked[:, 0] > ranked[:, 2]).all())  # the ratios' least denominator: below
+    assume((ranked[:, 0] > ranked[:, 2]).all())  # else the denominator is the smallest: see below
     earlier = 1e-9 * np.arange(case.z.shape[1])
     found = LOSSES[name](case, case.z, case.w)
     untied = LOSSES[name](case, case.z - earlier, case.w)
@@ -87,7 +98,7 @@ def test_at_a_tie_by_hand():
         losses.targeted_dlr(z, y, np.array([1]))[1], [[-1 + 2, 1, 0, -1, -1]]
     )
     np.testing.assert_array_equal(losses.margin(z, y)[1], [[-1, 0, 1, 0, 0]])
-    # y ties with the rival before it, and with the one behind it
+    # y ties with the class before it, and with the one after it
     tied = np.array([[2.0, 2.0, 0.0], [2.0, 2.0, 0.0]])
     value, dz = losses.dlr(tied, np.array([1, 0]))
     np.testing.assert_array_equal(value, [0, 0])
@@ -96,17 +107,17 @@ def test_at_a_tie_by_hand():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("level", [-1e4, 0.0, 1e4])
-def test_ratios_of_constant_scores(dtype, level):
+def test_dlr_of_constant_scores(dtype, level):
     z = np.full((2, 5), level, dtype=dtype)
     y, target = np.array([0, 3]), np.array([4, 0])
-    scale = dtype(1) / dtype(losses.SMALLEST_SPREAD)
+    scale = dtype(1) / dtype(MIN_DENOMINATOR)
     value, dz = losses.dlr(z, y)
     np.testing.assert_array_equal(value, [0, 0])
     np.testing.assert_array_equal(dz, scale * np.array([[-1, 1, 0, 0, 0], [1, 0, 0, -1, 0]]))
     value, dz = losses.targeted_dlr(z, y, target)
     np.testing.assert_array_equal(value, [0, 0])
     np.testing.assert_array_equal(dz, scale * np.array([[-1, 0, 0, 0, 1], [1, 0, 0, -1, 0]]))
-    # the top three tie and y is below them: the least denominator is a constant
+    # the three largest tie and y is below them: the smallest denominator is a constant
     z = np.array([[1, 1, 1, 0]], dtype=dtype)
     value, dz = losses.dlr(z, np.array([3]))
     np.testing.assert_array_equal(value, [scale])
@@ -142,7 +153,7 @@ def test_a_shift_of_all_scores_changes_nothing(name, case):
 
 
 @given(scores(), st.floats(-6, 6))
-def test_ratios_have_no_scale(case, exponent):
+def test_dlr_does_not_depend_on_the_scale(case, exponent):
     scale = 10**exponent
     for name in ("dlr", "targeted_dlr"):
         value, dz = LOSSES[name](case, case.z, case.w)
@@ -152,7 +163,7 @@ def test_ratios_have_no_scale(case, exponent):
 
 
 @given(any_scores(st.floats(-50, 50)))
-def test_ratio_and_margin_are_above_0_where_the_answer_is_wrong(case):
+def test_dlr_and_margin_are_above_0_where_the_prediction_is_wrong(case):
     rows = np.arange(len(case.z))
     wrong = case.z[rows, case.y] < case.z.max(axis=1)
     for name in ("dlr", "margin"):
@@ -162,7 +173,7 @@ def test_ratio_and_margin_are_above_0_where_the_answer_is_wrong(case):
 
 
 @given(any_scores(st.floats(-50, 50)))
-def test_kl_is_never_below_0_and_0_where_nothing_differs(case):
+def test_kl_is_never_below_0_and_0_for_equal_scores(case):
     value = losses.kl_divergence(case.z, case.w)[0]
     assert (value >= 0).all()
     difference = np.abs(losses.softmax(case.z) - losses.softmax(case.w)).sum(axis=1)
@@ -172,17 +183,17 @@ def test_kl_is_never_below_0_and_0_where_nothing_differs(case):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rounding_takes_kl_no_lower_than_0(dtype):
+def test_rounding_never_takes_kl_below_0(dtype):
     random = np.random.default_rng(0)
     z = random.normal(size=(200, 10)).astype(dtype)
     w = (z * (1 + np.finfo(dtype).eps * random.integers(-2, 3, z.shape))).astype(dtype)
     p, ratio = losses.softmax(z), losses.log_softmax(z) - losses.log_softmax(w)
-    assert ((p * ratio).sum(axis=1) < 0).any()  # what the sum alone would say
+    assert ((p * ratio).sum(axis=1) < 0).any()  # as the sum alone would be
     assert (losses.kl_divergence(z, w)[0] >= 0).all()
 
 
 @given(scores())
-def test_kl_is_0_only_for_a_shift(case):
+def test_kl_is_0_only_where_the_scores_differ_by_a_shift(case):
     assert (losses.kl_divergence(case.z, case.z + 2)[0] <= 1e-14).all()
     difference = np.abs(losses.softmax(case.z) - losses.softmax(case.w)).sum(axis=1)
     value = losses.kl_divergence(case.z, case.w)[0]
@@ -212,14 +223,14 @@ def test_smoothing():
         assert plain.tobytes() == zero.tobytes()
     target = np.full((6, 5), 0.3 / 5)
     target[np.arange(6), y] += 0.7
-    _, dz = losses.cross_entropy(np.log(target), y, 0.3)  # the scores that it asks for
+    _, dz = losses.cross_entropy(np.log(target), y, 0.3)  # the scores of the smallest loss
     np.testing.assert_allclose(dz, 0, atol=1e-15)
     value, dz = losses.cross_entropy(z, y, 1.0)
     np.testing.assert_allclose(value, -losses.log_softmax(z).mean(axis=1), rtol=1e-13)
     np.testing.assert_allclose(dz, losses.softmax(z) - 1 / 5, atol=1e-15)
 
 
-def test_a_sure_answer_keeps_its_digits_in_float32():
+def test_a_confident_prediction_keeps_its_digits_in_float32():
     random = np.random.default_rng(0)
     z = random.normal(size=(50, 10)).astype(np.float32)
     y = random.integers(0, 10, 50)
@@ -236,7 +247,7 @@ def test_a_sure_answer_keeps_its_digits_in_float32():
             assert (size > 0).all()
 
 
-def test_boosted_cross_entropy_of_a_sure_and_wrong_answer():
+def test_boosted_cross_entropy_of_a_confident_and_wrong_prediction():
     z, y = np.array([[0.0, 800.0, -1.0]]), np.array([0])
     value, dz = losses.boosted_cross_entropy(z, y)
     np.testing.assert_allclose(value, [1600 - np.log(1 + np.exp(-1))], rtol=1e-15)
@@ -255,20 +266,20 @@ def test_squared_error_of_any_shape():
         np.testing.assert_array_equal(dg, -dh)
 
 
-def example(dtype, count=37, classes=10, spread=5):
+def example(dtype, count=37, classes=10, scale=5):
     random = np.random.default_rng(1)
-    z, w = (spread * random.normal(size=(2, count, classes))).astype(dtype)
+    z, w = (scale * random.normal(size=(2, count, classes))).astype(dtype)
     return Case(z, w, *labels(random, count, classes))
 
 
 @each_loss
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_example_does_not_see_its_batch(name, dtype):
+def test_an_example_does_not_depend_on_its_batch(name, dtype):
     case = example(dtype)
     before = [array.copy() for array in (case.z, case.w)]
     whole = LOSSES[name](case, case.z, case.w)
     for found, kept in zip((case.z, case.w), before, strict=True):
-        assert found.tobytes() == kept.tobytes()  # a loss leaves its arguments alone
+        assert found.tobytes() == kept.tobytes()  # a loss does not change its arguments
     order = np.random.default_rng(2).permutation(len(case.z))
     for key in [order, slice(0, 0), *(slice(i, i + 1) for i in range(len(case.z)))]:
         part = case.rows(key)
@@ -292,7 +303,7 @@ def test_the_gpu_branch(name, monkeypatch):
         assert array.tobytes() == there.get().tobytes()
 
 
-def test_what_is_refused():
+def test_invalid_arguments_are_refused():
     z, y = np.zeros((2, 3)), np.array([0, 1])
     with pytest.raises(ValueError, match="dlr needs scores of at least 3 classes, not 2"):
         losses.dlr(z[:, :2], y)

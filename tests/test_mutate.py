@@ -9,6 +9,8 @@ import pytest
 
 from tests import ROOT
 
+DIVERGENCES = "losses/divergences.py"
+
 
 @pytest.fixture(scope="module")
 def everything():
@@ -36,7 +38,7 @@ def test_every_file_and_every_rule_is_drawn(everything):
     rules = [mutant.rule for mutant in drawn]
     assert min(rules.count(rule) for rule in mutate.RULES) >= 5
     assert 8 <= sum(mutant.file.startswith("kernels/") for mutant in drawn) <= 12
-    few = mutate.draw({"losses.py": everything["losses.py"][:3]}, seed=0, count=60)
+    few = mutate.draw({DIVERGENCES: everything[DIVERGENCES][:3]}, seed=0, count=60)
     assert len(few) == 3
 
 
@@ -109,28 +111,28 @@ def mutant_with(everything, file, change):
 def test_a_mutant_is_caught_and_the_copy_is_restored(everything, tmp_path):
     sandbox = mutate.Sandbox(tmp_path / "copy")
     tests = ["tests/test_losses.py", "-k", "squared_error_of_any_shape"]
-    path = sandbox.folder / "tinyproto" / "losses.py"
+    path = sandbox.folder / "tinyproto" / DIVERGENCES
     before, written = path.read_text(), path.stat().st_mtime_ns
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(mutate.TESTS, "losses.py", tests)
-        wrong = mutant_with(everything, "losses.py", "dh = [2 -> 1] * difference")
+        patch.setitem(mutate.TESTS, DIVERGENCES, tests)
+        wrong = mutant_with(everything, DIVERGENCES, "dh = [2 -> 1] * difference")
         assert sandbox.test_mutant(wrong, 600) == "test_losses.py::test_squared_error_of_any_shape"
         elsewhere = mutant_with(
-            everything, "losses.py", "dw = q [- -> +] p"
+            everything, DIVERGENCES, "dw = q [- -> +] p"
         )  # these tests do not cover it
         assert sandbox.test_mutant(elsewhere, 600) == ""
         assert sandbox.test_mutant(wrong, 0) == "time limit"
     assert (path.read_text(), path.stat().st_mtime_ns) == (before, written)
-    assert before == (ROOT / "tinyproto" / "losses.py").read_text()
+    assert before == (ROOT / "tinyproto" / DIVERGENCES).read_text()
 
 
 @pytest.mark.parametrize(("explained", "status"), [(False, 1), (True, 0)])
 def test_a_survivor_without_an_explanation_is_a_failure(
     everything, explained, status, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(mutate, "TESTS", {"losses.py": ["tests/test_losses.py"]})
+    monkeypatch.setattr(mutate, "TESTS", {DIVERGENCES: ["tests/test_losses.py"]})
     monkeypatch.setattr(mutate.Sandbox, "run_tests", lambda *_: "")
-    reasons = dict.fromkeys(names(everything["losses.py"]), "why") if explained else {}
+    reasons = dict.fromkeys(names(everything[DIVERGENCES]), "why") if explained else {}
     monkeypatch.setattr(mutate, "EQUIVALENT", reasons)
     monkeypatch.setattr(sys, "argv", ["mutate.py", "--count", "3", "--json", f"{tmp_path}/m.json"])
     with pytest.raises(SystemExit) as left:

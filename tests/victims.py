@@ -1,4 +1,4 @@
-"""Small victims that attacks are tested on; their scores do not depend on the batch."""
+"""Small victims for tests of attacks; their scores do not depend on the batch."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from tinyproto.layers import Linear, ReLU, Sequential, initialize
 
 
 def hidden(seed, d=6, classes=5, dtype=np.float64, width=48):
-    """A random network with one hidden layer on x (N, d); no class is favoured."""
+    """A random network with one hidden layer on x (N, d), whose mean scores are 0."""
     network = initialize(Sequential(Linear(d, width), ReLU(), Linear(width, classes)), seed)
     random = np.random.default_rng(seed)
     for _, leaf in parameters.leaves(network.params):
@@ -24,7 +24,7 @@ def hidden(seed, d=6, classes=5, dtype=np.float64, width=48):
 
 
 def flattened(model):
-    """The same victim on images (N, H, W, C)."""
+    """The same model on images (N, H, W, C)."""
 
     def images(x):
         z, backward = model(np.ascontiguousarray(x.reshape(len(x), -1)))
@@ -34,12 +34,12 @@ def flattened(model):
 
 
 def problem(seed, count=8, d=6, classes=5, dtype=np.float64):
-    """A victim, examples in its box, and the answers that it gives."""
+    """A victim, examples in its box, and its predictions."""
     victim = Victim(hidden(seed, d, classes, dtype))
     x = np.random.default_rng(seed).random((count, d)).astype(dtype)
     return victim, x, victim(x)[0].argmax(axis=1)
 
 
 def constant(value=0.0, classes=4):
-    """The same scores everywhere, and no gradient."""
+    """The same scores everywhere, and a gradient of 0."""
     return lambda x: (np.full((len(x), classes), value), lambda dz: np.zeros_like(x))

@@ -1,4 +1,4 @@
-"""FGSM and PGD: ball and box to the last bit, invariance, closed forms, and what is refused."""
+"""FGSM and PGD: ball and box to the last bit, invariance, closed forms, invalid arguments."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyproto.attacks import Victim, fgsm, pgd
-from tinyproto.attacks.ball import lengths, limits
+from tinyproto.attacks.region import linf_bounds, norms
 from tinyproto.losses import cross_entropy, margin
 
 NORMS = ["linf", "l2"]
 
 
 class LinearModel:
-    """z = x W + b on flattened x: where an attack's best answer is known."""
+    """z = x W + b on flattened x: the optimal perturbation is known."""
 
     def __init__(self, features, classes, seed=0, dtype=np.float32):
         random = np.random.default_rng(seed)
@@ -22,13 +22,13 @@ class LinearModel:
 
     def __call__(self, x):
         flat = x.reshape(len(x), int(np.prod(x.shape[1:])))
-        # one product an example: a flattened one may change bits with the batch
+        # one product for each example: the bits of a flattened one may depend on the batch
         z = np.stack([row @ self.W + self.b for row in flat]) if len(x) else flat @ self.W
         return z, lambda dz: np.array([self.W @ row for row in dz]).reshape(x.shape)
 
 
 def images(count, shape, seed, dtype=np.float32):
-    """Images of which some elements lie on the bounds of the box."""
+    """Images of which some elements are exactly lo or hi."""
     random = np.random.default_rng(seed)
     return np.clip(random.uniform(-0.2, 1.2, size=(count, *shape)), 0, 1).astype(dtype)
 
@@ -42,7 +42,7 @@ dtypes = st.sampled_from([np.float32, np.float64])
     shape=shapes, dtype=dtypes, eps=st.floats(1e-4, 2.0), count=st.integers(1, 5),
     seed=st.integers(0, 1000), momentum=st.sampled_from([0.0, 0.75]), early=st.booleans(),
 )  # fmt: skip
-def test_never_outside_ball_or_box_by_one_bit(
+def test_points_lie_in_ball_and_box_to_the_last_bit(
     norm, shape, dtype, eps, count, seed, momentum, early
 ):
     x = images(count, shape, seed, dtype)
@@ -58,15 +58,15 @@ def test_never_outside_ball_or_box_by_one_bit(
         assert attacked.min() >= 0
         assert attacked.max() <= 1
         delta = attacked.astype(np.float64) - x.astype(np.float64)
-        length = np.abs(delta).max() if norm == "linf" else lengths(delta).max()
+        length = np.abs(delta).max() if norm == "linf" else norms(delta).max()
         assert length <= eps
 
 
 @given(shapes, dtypes, st.floats(0, 1), st.integers(0, 1000))
-def test_limits_are_tight(shape, dtype, eps, seed):
+def test_linf_bounds_are_tight(shape, dtype, eps, seed):
     """The next number beyond either bound is outside the ball or the box."""
     x = images(2, shape, seed, dtype)
-    low, high = limits(x, eps, 0.0, 1.0)
+    low, high = linf_bounds(x, eps, 0.0, 1.0)
     exact = x.astype(np.float64)
     assert (low >= 0).all()
     assert (high <= 1).all()
@@ -81,7 +81,7 @@ def test_limits_are_tight(shape, dtype, eps, seed):
 
 @pytest.mark.parametrize("norm", NORMS)
 @given(seed=st.integers(0, 1000), cut=st.integers(1, 5), early=st.booleans())
-def test_batches_do_not_matter_bit_for_bit(norm, seed, cut, early):
+def test_batches_and_order_do_not_change_a_bit(norm, seed, cut, early):
     x = images(6, (5,), seed)
     model = LinearModel(5, 4, seed)
     y = model(x)[0].argmax(axis=1)
@@ -99,7 +99,7 @@ def test_batches_do_not_matter_bit_for_bit(norm, seed, cut, early):
 
 
 @given(st.integers(0, 1000))
-def test_fgsm_is_exact_on_two_linear_classes(seed):
+def test_fgsm_is_optimal_for_two_linear_classes(seed):
     """The margin falls by ‖w_y − w_other‖₁ eps; the attack succeeds exactly beyond their ratio."""
     model = LinearModel(6, 2, seed, np.float64)
     x = np.random.default_rng(seed).normal(size=(5, 6))
@@ -115,7 +115,7 @@ def test_fgsm_is_exact_on_two_linear_classes(seed):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_wrong_examples_are_left_alone_and_eps_zero_changes_nothing(norm):
+def test_misclassified_examples_and_eps_0_are_not_changed(norm):
     x = images(8, (5,), 0)
     model = LinearModel(5, 3)
     y = model(x)[0].argmax(axis=1)
@@ -125,7 +125,7 @@ def test_wrong_examples_are_left_alone_and_eps_zero_changes_nothing(norm):
     np.testing.assert_array_equal(pgd(Victim(model), x, y, eps=0.0, norm=norm), x)
 
 
-def test_passes_are_counted_and_early_exit_saves_them():
+def test_passes_are_counted_and_early_exit_makes_fewer():
     x = images(20, (5,), 0)
     model = LinearModel(5, 3)
     y = model(x)[0].argmax(axis=1)
@@ -139,7 +139,7 @@ def test_passes_are_counted_and_early_exit_saves_them():
     assert counts[1][1] < counts[0][1]
 
 
-def test_more_restarts_never_help_the_victim():
+def test_more_restarts_never_leave_more_correct():
     x = images(50, (5,), 1)
     model = LinearModel(5, 4)
     y = model(x)[0].argmax(axis=1)
@@ -166,7 +166,7 @@ def test_losses_against_finite_differences(classes, seed, size):
         )
 
 
-def test_cross_entropy_keeps_its_gradient_where_the_answer_is_sure():
+def test_cross_entropy_has_a_gradient_at_a_confident_prediction():
     z = np.array([[60.0, 0.0, 0.0]], np.float32)
     value, dz = cross_entropy(z, np.array([0]))
     assert value[0] >= 0
@@ -185,23 +185,23 @@ def test_cross_entropy_keeps_its_gradient_where_the_answer_is_sure():
         ({"y": np.zeros(3, int)}, "one label for each of the 2 examples, not 3"),
     ],
 )
-def test_bad_input_gets_one_line(change, message):
+def test_invalid_arguments_are_refused(change, message):
     arguments = {"x": np.full((2, 5), 0.5), "y": np.zeros(2, int), "eps": 0.1, **change}
     with pytest.raises(ValueError, match=message):
         pgd(Victim(LinearModel(5, 3)), arguments.pop("x"), arguments.pop("y"), **arguments)
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_no_images_are_no_trouble(norm):
+def test_an_empty_batch(norm):
     x = np.zeros((0, 2, 3), np.float32)
     assert pgd(Victim(LinearModel(6, 3)), x, np.zeros(0, int), eps=0.1, norm=norm).shape == x.shape
 
 
-def test_cross_entropy_of_a_sure_answer_is_not_rounded_away():
+def test_cross_entropy_of_a_confident_prediction_is_not_rounded_to_0():
     value, _ = cross_entropy(np.array([[20.0, 0.0]], np.float32), np.array([0]))
     np.testing.assert_allclose(value, np.log1p(np.exp(-20.0)), rtol=1e-6)
 
 
-def test_victim_needs_an_interval():
+def test_lo_must_be_below_hi():
     with pytest.raises(ValueError, match="lo must be below hi"):
         Victim(LinearModel(5, 3), lo=1.0, hi=0.0)

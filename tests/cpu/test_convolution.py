@@ -136,7 +136,7 @@ def test_no_bit_depends_on_the_number_of_workers(module, p, monkeypatch):
     seen = []
     for count in (1, 2, 3, 7):
         for each in MODULES:
-            monkeypatch.setattr(each, "workers", lambda work=0, count=count: count)
+            monkeypatch.setattr(each, "worker_count", lambda work=0, count=count: count)
         seen.append([value.tobytes() for value in passes(module, p)])
     assert all(values == seen[0] for values in seen)
 
@@ -182,7 +182,7 @@ def test_nothing_is_read_or_written_beyond_an_array(module, count, monkeypatch, 
     arrays = {n: between_nans(v) for n, v in vars(p).items() if isinstance(v, np.ndarray)}
     with monkeypatch.context() as patch:
         for each in MODULES:
-            patch.setattr(each, "workers", lambda work=0: count)
+            patch.setattr(each, "worker_count", lambda work=0: count)
             patch.setattr(each, "empty", fenced)
         found = passes(module, Problem(**{**vars(p), **arrays}))
     for value, exact in zip(found, expected, strict=True):

@@ -18,7 +18,7 @@ from tinyproto.prototypes import EDWTA
 
 
 def cw(*a, norm, eps, **k):
-    return carlini_wagner(*a, steps=4, searches=2, rate=0.5, first=10.0)
+    return carlini_wagner(*a, steps=4, binary_search_steps=2, learning_rate=0.5, initial_const=10.0)
 
 
 def nearest(attack):
@@ -28,7 +28,7 @@ def nearest(attack):
 RUNS = [
     ("apgd", "linf", partial(apgd, steps=4, restarts=2)),
     ("apgd", "l2", partial(apgd, steps=4)),
-    ("apgd on dlr", "linf", partial(apgd, steps=2, loss="dlr", eot=2)),
+    ("apgd on dlr", "linf", partial(apgd, steps=2, loss="dlr", eot_iter=2)),
     ("apgd-t", "l2", partial(apgd_targeted, steps=2, targets=2)),
     ("fab", "linf", nearest(partial(fab, steps=2, restarts=2, bisections=2))),
     ("fab", "l1", nearest(partial(fab, steps=2))),

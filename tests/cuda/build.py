@@ -33,51 +33,51 @@ def signature(arguments: list) -> list:
     ]
 
 
-def code_library(kernel: Kernel, arguments: list, dtype, capability: tuple[int, int]):
-    """The kernel's LLVM IR for a compute capability, from which numba-cuda makes PTX and LTO-IR.
+def code_library(kernel: Kernel, arguments: list, dtype):
+    """The kernel's LLVM IR, from which numba-cuda makes PTX and LTO-IR for any architecture.
 
-    `cuda.compile` would start from Python once for each of the two. numba-cuda asks for the current
-    device while it types a callee; the patch answers in its place.
+    The IR is the same for all of them; `cuda.compile` would start from Python for each, and once
+    for PTX and once for LTO-IR. numba-cuda asks for the current device while it types a callee;
+    the patch answers in its place.
     """
     import numba
     from numba.cuda.compiler import _compile_pyfunc_with_fixup
 
-    loop = kernel.cuda_loop(dtype)
-    current = SimpleNamespace(compute_capability=capability)
+    loop, types = kernel.cuda_loop(dtype), (numba.int64, *signature(arguments))
+    current = SimpleNamespace(compute_capability=CAPABILITIES[0])
     with mock.patch("numba.cuda.dispatcher.get_current_device", return_value=current):
-        types = (numba.int64, *signature(arguments))
         library, _ = _compile_pyfunc_with_fixup(
-            loop, types, device=False, abi="numba", cc=capability
+            loop, types, device=False, abi="numba", cc=CAPABILITIES[0]
         )
     return library
 
 
-def build(name: str, capability: tuple[int, int], dtype=np.float32) -> dict:
-    """What the cubin of a kernel uses on one architecture, and its float64 instructions."""
+def build(name: str, dtype=np.float32) -> list[dict]:
+    """What the cubin of a kernel uses on each architecture, and its float64 instructions."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     _, *arguments = EXAMPLES[name](np.random.default_rng(0), dtype)
-    library = code_library(all_kernels()[name], arguments, dtype, capability)
-    architecture = f"sm_{capability[0]}{capability[1]}"
-    linker = Linker(
-        ObjectCode.from_ltoir(bytes(library.get_ltoir(cc=capability)), name=name),
-        options=LinkerOptions(arch=architecture, link_time_optimization=True, ptxas_options="-v"),
-    )
-    cubin = linker.link("cubin")
-    log = linker.get_info_log() or ""
-    return {
-        "architecture": architecture,
-        "kernel": name,
-        "bytes": len(cubin.code),
-        "registers": int(re.search(r"Used (\d+) registers", log).group(1)),
-        "spilled": sum(map(int, re.findall(r"(\d+) bytes spill", log))),
-        "shared": sum(map(int, re.findall(r"(\d+) bytes smem", log))),
-        "float64": len(re.findall(r"\.f64", library.get_asm_str(cc=capability))),
-    }
-
-
-def build_all(name: str) -> list[dict]:
-    return [build(name, capability) for capability in CAPABILITIES]
+    library = code_library(all_kernels()[name], arguments, dtype)
+    rows = []
+    for capability in CAPABILITIES:
+        architecture = f"sm_{capability[0]}{capability[1]}"
+        code = ObjectCode.from_ltoir(bytes(library.get_ltoir(cc=capability)), name=name)
+        options = LinkerOptions(arch=architecture, link_time_optimization=True, ptxas_options="-v")
+        linker = Linker(code, options=options)
+        cubin = linker.link("cubin")
+        log = linker.get_info_log() or ""
+        rows.append(
+            {
+                "architecture": architecture,
+                "kernel": name,
+                "bytes": len(cubin.code),
+                "registers": int(re.search(r"Used (\d+) registers", log).group(1)),
+                "spilled": sum(map(int, re.findall(r"(\d+) bytes spill", log))),
+                "shared": sum(map(int, re.findall(r"(\d+) bytes smem", log))),
+                "float64": len(re.findall(r"\.f64", library.get_asm_str(cc=capability))),
+            }
+        )
+    return rows
 
 
 def table(rows: list[dict]) -> str:
@@ -92,7 +92,7 @@ def table(rows: list[dict]) -> str:
 
 if __name__ == "__main__":
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        built = [row for rows in pool.map(build_all, all_kernels()) for row in rows]
+        built = [row for rows in pool.map(build, all_kernels()) for row in rows]
     if "--json" in sys.argv:
         print(json.dumps(built))
     else:

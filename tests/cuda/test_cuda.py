@@ -35,6 +35,7 @@ def simulated():
     return script("simulate", NUMBA_ENABLE_CUDASIM="1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lanes", LANES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", KERNELS)
@@ -54,6 +55,7 @@ def built(request):
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, name):
     rows = [row for row in built if row["kernel"] == name]
@@ -64,6 +66,7 @@ def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, 
         assert row["float64"] == 0
 
 
+@pytest.mark.slow
 def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
     """All arrays "on the device", by a stand-in as strict as CuPy; kernels in the simulator."""
     pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
@@ -72,6 +75,7 @@ def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
     assert max(differences.values()) < 1e-12, differences
 
 
+@pytest.mark.slow
 def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu():
     """Two steps of every defence, Adv-DPNP among them, evaluation and PGD; every layer there is."""
     pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
@@ -80,6 +84,7 @@ def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu(
     assert max(differences.values()) < 1e-12, differences
 
 
+@pytest.mark.slow
 def test_every_attack_through_the_gpu_branch_equals_the_cpu():
     pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
     differences = script("attack", NUMBA_ENABLE_CUDASIM="1")
@@ -96,7 +101,7 @@ def test_without_a_device_the_reason_is_one_line():
         device.select_device("cuda")
 
 
-def test_installed_but_unusable_is_told_apart_from_not_installed(monkeypatch):
+def test_installed_but_unusable_is_another_reason_than_not_installed(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert device.cuda_unavailable_reason().startswith("CuPy is not installed; try: pip install")
     monkeypatch.undo()
@@ -151,7 +156,7 @@ def test_attacks_agree_on_a_real_device(norm):
         "apgd-t": partial(apgd_targeted, eps=0.01, steps=3, targets=2, norm=norm),
         "fab": partial(fab, steps=3, targets=1, norm=norm),
         "square": partial(square, eps=0.01, queries=20, norm=norm),
-        "cw": partial(carlini_wagner, steps=5, searches=2),
+        "cw": partial(carlini_wagner, steps=5, binary_search_steps=2),
     }
     x = np.random.default_rng(0).random((6, 32, 32, 3))
     found: dict = {}

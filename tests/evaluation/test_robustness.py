@@ -15,16 +15,15 @@ import pytest
 from tests import ROOT
 from tests.victims import hidden, problem
 from tinyproto import networks, state
-from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
-from tinyproto.attacks.autoattack import autoattack, fab_inside
+from tinyproto.attacks import ATTACKS, SINGLE_NORM, Victim, apgd, carlini_wagner, fab, pgd, square
+from tinyproto.attacks.autoattack import attacks_to_run, autoattack, fab_in_ball
 from tinyproto.data import load
-from tinyproto.evaluation import evaluate
-from tinyproto.evaluation.suites import ATTACKS, ONLY
+from tinyproto.evaluation import evaluate, robustness
 
 MODEL = ROOT / "benchmarks" / "models" / "cifar10_pgd.npz"
 ATTACKS_FOR_PHOTOGRAPHS = {
     "apgd-ce": partial(apgd, steps=8),
-    "fab-t": partial(fab_inside, steps=3, targets=2),
+    "fab-t": partial(fab_in_ball, steps=3, targets=2),
     "square": partial(square, queries=30),
 }
 EPS = 8 / 255
@@ -182,7 +181,7 @@ def test_points_outside_the_ball_count_for_the_distances_only():
     victim, x, y = problem(5, count=40)
     without_radius = {
         "fab": lambda *a, eps, **k: fab(*a, **k),
-        "cw": lambda *a, eps, norm, seed, index: carlini_wagner(*a, steps=100, rate=0.05),
+        "cw": lambda *a, eps, norm, seed, index: carlini_wagner(*a, steps=100, learning_rate=0.05),
     }
     report = evaluate(victim, x, y, without_radius, eps=0.05, norm="l2", verbose=False)
     for row, result in zip(report.rows()[1:], report.results.values(), strict=False):
@@ -314,6 +313,25 @@ def test_a_state_file_of_the_previous_version_is_read(tmp_path):
     assert again.forward_passes == 0
 
 
+def test_an_evaluation_saved_under_the_earlier_names_of_attacks_is_continued(tmp_path, monkeypatch):
+    victim, x, y = problem(5, count=6)
+    earlier = {
+        "apgd-ce": "apgd[('eot', 1), ('restarts', 1)]",
+        "apgd-dlr": "apgd[('eot', 1), ('loss', 'dlr'), ('restarts', 1)]",
+        "fab": "fab_inside[('restarts', 1)]",
+    }
+    attacks = attacks_to_run(list(earlier))
+    options = {"eps": 0.05, "state_path": tmp_path / "state.npz", "verbose": False}
+    with monkeypatch.context() as patch:
+        names = iter(earlier.values())
+        patch.setattr(robustness, "_describe", lambda attack: next(names))
+        expected = evaluate(victim, x, y, attacks, **options)
+    assert expected.settings["attacks"] == earlier
+    again = Victim(victim.model)
+    assert_equal(evaluate(again, x, y, attacks, **options), expected)
+    assert again.forward_passes == 0
+
+
 def test_scores_that_are_nan_are_refused_and_nothing_is_written(tmp_path):
     victim = Victim(lambda x: (np.full((len(x), 3), np.nan), lambda dz: x))
     x, y = np.full((2, 4), 0.5), np.zeros(2, int)
@@ -325,7 +343,8 @@ def test_scores_that_are_nan_are_refused_and_nothing_is_written(tmp_path):
 def test_attacks_by_name():
     victim, x, y = problem(5, count=20)
     for norm in ("linf", "l2"):
-        names = [n for n in ATTACKS if ONLY.get(n, norm) == norm and n not in ("cw", "square")]
+        slow = ("cw", "square")
+        names = [n for n in ATTACKS if SINGLE_NORM.get(n, norm) == norm and n not in slow]
         report = evaluate(victim, x, y, names, eps=0.05, norm=norm, verbose=False)
         assert list(report.results) == names
         assert all(row["success rate %"] > 0 for row in report.rows()[1:])

@@ -35,7 +35,7 @@ def small(prototypes=True, seed=0):
     """A network of three classes with every kind of parameter, in float64, smooth but for ReLUs."""
     random = np.random.default_rng(seed)
     layers = Conv2D(2, 4, 3, padding=1), BatchNorm(4), ReLU(), GlobalAveragePool(), Linear(4, 3)
-    head = PrototypeHead(3, 3, radius=1.5, start="random") if prototypes else Linear(3, 3)
+    head = PrototypeHead(3, 3, radius=1.5, init="random") if prototypes else Linear(3, 3)
     network = Network(Sequential(*layers), head)
     for path, leaf in flatten(network.params).items():
         if "prototypes" not in path and "running" not in path:

@@ -1,14 +1,24 @@
-"""Attacks: functions of a victim, images and labels that return attacked images."""
+"""Attacks: functions of a victim, examples and labels that return attacked examples.
 
+ATTACKS are those that an evaluation finds by name (`python -m tinyproto.evaluation --attack NAME`).
+A new attack takes a file in this folder and, here, an import, its name in `__all__` and a line in
+ATTACKS.
+"""
+
+from functools import partial
+from typing import Any
+
+from ..backend.device import Array
 from .apgd import apgd, apgd_targeted
-from .autoattack import autoattack
+from .autoattack import Attack, autoattack
 from .carlini_wagner import carlini_wagner, carlini_wagner_linf
 from .fab import fab
-from .pgd import craft, fgsm, pgd
+from .pgd import fgsm, pgd, pgd_inner
 from .square import square
 from .victim import FlatGradientWarning, Victim
 
 __all__ = [
+    "ATTACKS",
     "FlatGradientWarning",
     "Victim",
     "apgd",
@@ -16,9 +26,48 @@ __all__ = [
     "autoattack",
     "carlini_wagner",
     "carlini_wagner_linf",
-    "craft",
     "fab",
     "fgsm",
     "pgd",
+    "pgd_inner",
     "square",
 ]
+
+# In ATTACKS every attack takes the same arguments; these leave out what one of them does not take.
+# A saved evaluation describes its attacks by the names of these functions: they stay.
+
+
+def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:
+    return fgsm(victim, x, y, **options)
+
+
+def _fab(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
+    """Without a radius, FAB looks for the nearest point even where it is within eps."""
+    return fab(victim, x, y, **options)
+
+
+def _cw(victim: Victim, x: Array, y: Array, **_: Any) -> Array:
+    return carlini_wagner(victim, x, y)
+
+
+def _cw_linf(victim: Victim, x: Array, y: Array, *, norm: str, **options: Any) -> Array:
+    return carlini_wagner_linf(victim, x, y, **options)
+
+
+ATTACKS: dict[str, Attack] = {
+    "fgsm": _fgsm,
+    "pgd-20": pgd,
+    "pgd-100": partial(pgd, steps=100),
+    "cw-linf": _cw_linf,
+    "cw": _cw,
+    "apgd-ce": apgd,
+    "apgd-dlr": partial(apgd, loss="dlr"),
+    "apgd-t": apgd_targeted,
+    "fab": _fab,
+    "fab-t": partial(_fab, targets=9),
+    "square": square,
+}
+"""Name → attack(victim, x, y, eps=, norm=, seed=, index=)."""
+
+SINGLE_NORM = {"cw": "l2", "cw-linf": "linf"}
+"""The norm of those of ATTACKS that have one only."""

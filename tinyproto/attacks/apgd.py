@@ -1,26 +1,33 @@
-"""APGD (Croce and Hein, arXiv 2003.01690, section 3): PGD that chooses its step size itself.
+"""Auto-PGD (APGD): PGD that chooses its step size itself.
 
-It starts with steps of 2 eps, keeps the point of the highest loss, and moves with momentum:
+It starts with the step size η = 2 eps, remembers the point x_max of the largest loss f_max, and
+moves with momentum, α = 0.75,
 
-    v = P(x_k + s direction)        x_{k+1} = P(x_k + 0.75 (v − x_k) + 0.25 (x_k − x_{k−1}))
+    z_{k+1} = P(x_k + η direction)
+    x_{k+1} = P(x_k + α (z_{k+1} − x_k) + (1 − α)(x_k − x_{k−1}))
 
-with P the projection into ball and box. At checkpoints, which come ever more often, it halves the
-step size s of the examples that make no headway and puts them back to their best point. An example
-makes no headway if at most 3/4 of its steps since the last checkpoint raised its loss; or if its
-step size was not halved there, and its best loss has not grown since.
+with P the projection into ball and box. At checkpoints w_j, at 0.22 of all steps and then at
+intervals that shrink by 0.03 down to 0.06 of them, the step size of an example is halved and it
+goes back to its x_max if
+
+    condition 1:  at most ρ = 0.75 of its steps since w_{j−1} raised the loss, or
+    condition 2:  its step size was not halved at w_{j−1}, and f_max has not grown since.
+
+Source: Croce and Hein, arXiv 2003.01690, section 3 and algorithm 1.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..backend.device import Array, array_module
 from ..losses import difference, dlr, margin, targeted_dlr
-from .ball import Radius, column, spread
-from .region import Loss, Region, check, named, standing
+from .inputs import Loss, initially_correct, resolve_loss, validate_inputs
+from .region import Radius, Region, expand_like
 from .victim import Victim
 
-MOMENTUM, RISING = 0.75, 0.75
+ALPHA, RHO = 0.75, 0.75
 
 
 def apgd(
@@ -33,31 +40,78 @@ def apgd(
     norm: str = "linf",
     restarts: int = 1,
     loss: str | Loss = "ce",
-    eot: int = 1,
+    eot_iter: int = 1,
     early_exit: bool = True,
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """x (N, …) moved by no more than eps to raise the loss of the labels y (N,), columns of z.
+    """Auto-PGD: projected gradient steps whose size adapts to the progress of each example.
 
-    eps: one radius, or one for each example (N,). loss: "ce", "dlr" (scale does not matter to it),
-    "margin", or a function like those of `losses`. eot: passes over which loss and gradient are
-    averaged, for a victim that answers at random. early_exit: an example is no longer moved once it
-    is wrong. seed, index: as in `pgd`.
+    Parameters
+    ----------
+    victim : Victim
+        The model under attack.
+    x : array (N, …)
+        Examples in [victim.lo, victim.hi].
+    y : array (N,)
+        Labels: columns of the scores z.
+    eps : float or array (N,)
+        The radius of the ball, in the units of x.
+    steps : int
+        The number of steps.
+    norm : {"linf", "l2"}
+        The norm of the ball.
+    restarts : int
+        The number of runs; a run attacks the examples that are still classified correctly.
+    loss : {"ce", "dlr", "margin"} or callable
+        The loss to raise. "dlr" does not depend on the scale of the scores; for two classes, where
+        it is not defined, the margin takes its place: the steps do not depend on a loss's scale.
+    eot_iter : int
+        The number of passes over which loss and gradient are averaged, for a randomized victim
+        (expectation over transformation).
+    early_exit : bool
+        Whether an example stops moving once it is misclassified.
+    seed : int
+        The seed of the random start.
+    index : array (N,), optional
+        The positions of the examples in the data set, 0 … N − 1 by default; as in `pgd`.
 
-    Returns points in the ball and in [victim.lo, victim.hi]: a wrong one where it was found, else
-    the one of the highest loss in the last restart. An example that is wrong to begin with is left
-    alone. Of two classes, where DLR is not defined, the margin takes its place: the steps do not
-    depend on a loss's scale. Raises ValueError as `pgd` does, and for an unknown loss.
+    Returns
+    -------
+    array (N, …)
+        Points in the ball and in [victim.lo, victim.hi]: a misclassified one where it was found,
+        else the one of the largest loss in the last restart. An example that is misclassified to
+        begin with is not changed.
+
+    Raises
+    ------
+    ValueError
+        As `pgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, apgd
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> x, y = np.array([[0.6, 0.5], [0.9, 0.1]]), np.array([0, 0])
+    >>> attacked = apgd(victim, x, y, eps=0.125, steps=20)
+    >>> victim(attacked)[0].argmax(axis=1)
+    array([1, 0])
     """
-    chosen = named(loss)
-    y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot=eot)
-    attacked, left, z = standing(victim, x, y)
-    if chosen is dlr and z.shape[1] < 3:
-        chosen = margin
-    runs = [Run("apgd", restart, y) for restart in range(restarts)]
-    climb = partial(_climb, victim, loss=chosen, steps=steps, eot=eot, early_exit=early_exit)
-    return _in_turn(victim, x, attacked, left, spread(eps, x), norm, seed, index, runs, climb)
+    loss = resolve_loss(loss)
+    y, index = validate_inputs(
+        victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot_iter=eot_iter
+    )
+    adversarial, remaining, z = initially_correct(victim, x, y)
+    if loss is dlr and z.shape[1] < 3:
+        loss = margin
+    runs = [RunConfig("apgd", restart, y) for restart in range(restarts)]
+    single_run = partial(
+        _single_run, victim, loss=loss, steps=steps, eot_iter=eot_iter, early_exit=early_exit
+    )
+    region = Region(x, eps, norm, victim)
+    return run_restarts(single_run, runs, region, adversarial, remaining, index=index, seed=seed)
 
 
 def apgd_targeted(
@@ -70,138 +124,205 @@ def apgd_targeted(
     norm: str = "linf",
     restarts: int = 1,
     targets: int = 9,
-    eot: int = 1,
+    eot_iter: int = 1,
     early_exit: bool = True,
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """As `apgd`, on the targeted DLR loss, towards the `targets` wrong classes of the highest
-    scores at x, one after the other; of fewer than four classes, where that loss is not defined,
-    on z_t − z_y."""
-    y, index = check(
-        victim, x, y, index, eps, norm, steps=steps, restarts=restarts, targets=targets, eot=eot
-    )
-    attacked, left, z = standing(victim, x, y)
+    """APGD on the targeted DLR loss, towards one wrong class after the other.
+
+    Parameters
+    ----------
+    victim, x, y, eps, steps, norm, eot_iter, early_exit, seed, index
+        As in `apgd`.
+    restarts : int
+        The number of runs towards each class.
+    targets : int
+        The number of target classes: the wrong classes of the largest scores at x. For fewer than
+        four classes, where the targeted DLR loss is not defined, the loss is z_t − z_y.
+
+    Returns
+    -------
+    array (N, …)
+        As `apgd` does.
+
+    Raises
+    ------
+    ValueError
+        As `pgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, apgd_targeted
+    >>> W = np.array([[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> x, y = np.array([[0.6, 0.5]]), np.array([0])
+    >>> attacked = apgd_targeted(victim, x, y, eps=0.125, steps=20, targets=2)
+    >>> bool(victim(attacked)[0].argmax() != 0)
+    True
+    """
+    y, index = validate_inputs(
+        victim, x, y, index, eps, norm,
+        steps=steps, restarts=restarts, targets=targets, eot_iter=eot_iter,
+    )  # fmt: skip
+    adversarial, remaining, z = initially_correct(victim, x, y)
     xp = array_module(x)
-    order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
+    order = xp.argsort(-z, axis=1, kind="stable")  # column 0 is the label where that is correct
     runs = [
-        Run(f"apgd target {place}", restart, xp.stack([y, order[:, place]], axis=1))
-        for place in range(1, min(targets + 1, z.shape[1]))
+        RunConfig(f"apgd target {rank}", restart, xp.stack([y, order[:, rank]], axis=1))
+        for rank in range(1, min(targets + 1, z.shape[1]))
         for restart in range(restarts)
     ]
-    climb = partial(_climb, victim, loss=_towards, steps=steps, eot=eot, early_exit=early_exit)
-    return _in_turn(victim, x, attacked, left, spread(eps, x), norm, seed, index, runs, climb)
+    single_run = partial(
+        _single_run, victim, loss=_targeted_loss, steps=steps, eot_iter=eot_iter,
+        early_exit=early_exit,
+    )  # fmt: skip
+    region = Region(x, eps, norm, victim)
+    return run_restarts(single_run, runs, region, adversarial, remaining, index=index, seed=seed)
 
 
-def _towards(z: Array, aim: Array) -> tuple[Array, Array]:
-    """The targeted loss of labels and targets, side by side in `aim` (N, 2)."""
+def _targeted_loss(z: Array, labels: Array) -> tuple[Array, Array]:
+    """The targeted loss of labels and target classes, the two columns of `labels` (N, 2)."""
     loss = targeted_dlr if z.shape[1] > 3 else difference
-    return loss(z, aim[:, 0], aim[:, 1])
+    return loss(z, labels[:, 0], labels[:, 1])
 
 
-class Run(NamedTuple):
-    """A run from a start of its own: the name of the start's random numbers, and what the loss asks
-    for, labels (N,) or labels and targets (N, 2)."""
+class RunConfig(NamedTuple):
+    """One run: its stream of random numbers and its restart, which decide the starting points, and
+    what the loss takes, labels (N,) or labels and target classes (N, 2)."""
 
     stream: str
     restart: int
-    aim: Array
+    labels: Array
 
 
-def _in_turn(
-    victim: Victim, x: Array, attacked: Array, left: Array, radii: Array, norm: str, seed: int,
-    index: Array, runs: list[Run], climb: Callable[..., tuple[Array, Array]],
-) -> Array:  # fmt: skip
-    """One run after the other, each on the examples that those before it have left right."""
-    for stream, restart, aim in runs:
-        if len(left) == 0 or not radii.any():
+def run_restarts(
+    single_run: Callable[..., tuple[Array, Array]],
+    runs: list[RunConfig],
+    region: Region,
+    adversarial: Array,
+    remaining: Array,
+    *,
+    index: Array,
+    seed: int,
+) -> Array:
+    """One run after the other, each on the examples that are still classified correctly.
+
+    `adversarial` (N, …) gets the points of `single_run(region, start, labels)`, which also returns
+    which examples are fooled; `remaining` (n,) are the examples to attack.
+    """
+    for stream, restart, labels in runs:
+        if len(remaining) == 0 or not region.eps.any():
             break
-        region = Region(x[left], radii[left], norm, victim)
-        start = region.random(index[left], stream=stream, seed=seed, restart=restart)
-        attacked[left], fooled = climb(region, start, aim[left])
-        left = left[~fooled]
-    return attacked
+        part = region.take(remaining)
+        start = part.random_point(index[remaining], stream=stream, seed=seed, restart=restart)
+        adversarial[remaining], fooled = single_run(part, start, labels[remaining])
+        remaining = remaining[~fooled]
+    return adversarial
 
 
-def _climb(
+@dataclass
+class APGDState:
+    """The examples that a run still moves: every field has one entry for each of them (n, …)."""
+
+    example: Array  # their indices into the arrays of the run
+    point: Array  # x_k
+    previous: Array  # x_{k−1}
+    loss: Array  # at x_k
+    gradient: Array
+    best_point: Array  # x_max
+    best_loss: Array  # f_max
+    best_gradient: Array
+    step_size: Array  # η
+    increases: Array  # how many steps since the last checkpoint raised the loss
+    halved: Array  # whether the step size was halved at the last checkpoint
+    checkpoint_loss: Array  # f_max at the last checkpoint
+
+    def take(self, mask: Array) -> "APGDState":
+        """The state of those examples for which `mask` (n,) is true."""
+        return APGDState(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+    def next_point(self, region: Region, alpha: float) -> Array:
+        """x_{k+1}; with α = 1, as in the first step, z_{k+1}."""
+        x = self.point
+        z = region.step(self.example, x, self.gradient, self.step_size)
+        if alpha == 1:
+            return z
+        move = (z - x) * alpha + (x - self.previous) * (1 - alpha)
+        return region.project(self.example, x + move.astype(x.dtype))
+
+    def advance(self, point: Array, loss: Array, gradient: Array) -> None:
+        """Go to the next point, of which loss and gradient are known."""
+        self.increases += loss > self.loss
+        self.previous, self.point, self.loss, self.gradient = self.point, point, loss, gradient
+        better = loss > self.best_loss
+        self.best_point[better], self.best_gradient[better] = point[better], gradient[better]
+        self.best_loss = array_module(point).where(better, loss, self.best_loss)
+
+    def update_step_sizes(self, period: int) -> None:
+        """At a checkpoint, `period` steps after the last: conditions 1 and 2 of the module."""
+        xp = array_module(self.point)
+        condition_1 = self.increases <= RHO * period
+        condition_2 = ~self.halved & (self.checkpoint_loss >= self.best_loss)
+        halve = condition_1 | condition_2
+        go_back = expand_like(halve, self.point)
+        self.step_size = xp.where(halve, self.step_size / 2, self.step_size)
+        self.point = xp.where(go_back, self.best_point, self.point)
+        self.gradient = xp.where(go_back, self.best_gradient, self.gradient)
+        self.increases = xp.zeros(len(self.point))
+        self.halved, self.checkpoint_loss = halve, self.best_loss
+
+
+def _single_run(
     victim: Victim,
     region: Region,
     start: Array,
-    aim: Array,
+    labels: Array,
+    *,
     loss: Loss,
     steps: int,
-    eot: int,
+    eot_iter: int,
     early_exit: bool,
 ) -> tuple[Array, Array]:
-    """One run from `start`: where each example landed, and whether it is wrong there. `aim` holds
-    the labels or, of a targeted loss, labels and targets side by side."""
+    """One run from `start`: the resulting points, and whether each is misclassified (N,). `labels`
+    are (N,) or, for a targeted loss, labels and target classes (N, 2)."""
     xp, count = array_module(start), len(start)
-    labels = aim if aim.ndim == 1 else aim[:, 0]
-    active = xp.arange(count)  # the examples that the arrays in `run` hold
-    landed, fooled = start.copy(), xp.zeros(count, dtype=bool)
+    y = labels if labels.ndim == 1 else labels[:, 0]
+    result, fooled = start.copy(), xp.zeros(count, dtype=bool)
 
-    def look(point: Array) -> tuple[Array, Array]:
-        """Loss and gradient at the points of the active examples; the wrong ones have landed."""
+    def evaluate(example: Array, point: Array) -> tuple[Array, Array]:
+        """Loss and gradient at the points of these examples; keeps those that are misclassified."""
         values, gradients = 0.0, 0.0
-        for _ in range(eot):
+        for _ in range(eot_iter):
             z, backward = victim(point)
-            value, dz = loss(z, aim[active])
+            value, dz = loss(z, labels[example])
             values, gradients = values + value, gradients + backward(dz)
-        wrong = z.argmax(axis=1) != labels[active]
-        landed[active[wrong]], fooled[active[wrong]] = point[wrong], True
-        return values / eot, gradients / eot
+        wrong = z.argmax(axis=1) != y[example]
+        result[example[wrong]], fooled[example[wrong]] = point[wrong], True
+        return values / eot_iter, gradients / eot_iter
 
-    value, gradient = look(start)
-    run: dict[str, Any] = {
-        "point": start, "previous": start, "value": value, "gradient": gradient,
-        "best point": start.copy(), "best value": value, "best gradient": gradient.copy(),
-        "size": 2 * region.eps, "rises": xp.zeros(count),
-        "halved then": xp.ones(count, dtype=bool), "best value then": value,
-    }  # fmt: skip
-    period, shorter, least = (max(int(share * steps), 1) for share in (0.22, 0.03, 0.06))
+    everything = xp.arange(count)
+    value, gradient = evaluate(everything, start)
+    state = APGDState(
+        example=everything, point=start, previous=start, loss=value, gradient=gradient,
+        best_point=start.copy(), best_loss=value, best_gradient=gradient.copy(),
+        step_size=2 * region.eps, increases=xp.zeros(count),
+        halved=xp.ones(count, dtype=bool), checkpoint_loss=value,
+    )  # fmt: skip
+    period, shortening, shortest = (max(int(part * steps), 1) for part in (0.22, 0.03, 0.06))
     checkpoint = period
-    for step in range(1, steps + 1):
-        if early_exit and bool(fooled[active].any()):
-            kept = ~fooled[active]
-            active, run = active[kept], {name: values[kept] for name, values in run.items()}
-        if len(active) == 0:
+    for k in range(1, steps + 1):
+        if early_exit and bool(fooled[state.example].any()):
+            state = state.take(~fooled[state.example])
+        if len(state.example) == 0:
             break
-        moved = _move(region, active, run, MOMENTUM if step > 1 else 1.0)
-        value, gradient = look(moved)
-        run["rises"] += value > run["value"]
-        run |= {"previous": run["point"], "point": moved, "value": value, "gradient": gradient}
-        better = value > run["best value"]
-        run["best point"][better], run["best gradient"][better] = moved[better], gradient[better]
-        run["best value"] = xp.where(better, value, run["best value"])
-        if step == checkpoint:
-            _check_headway(run, period)
-            period = max(period - shorter, least)
+        point = state.next_point(region, ALPHA if k > 1 else 1.0)
+        state.advance(point, *evaluate(state.example, point))
+        if k == checkpoint:
+            state.update_step_sizes(period)
+            period = max(period - shortening, shortest)
             checkpoint += period
-    unfooled = ~fooled[active]
-    landed[active[unfooled]] = run["best point"][unfooled]
-    return landed, fooled
-
-
-def _move(region: Region, active: Array, run: dict[str, Any], momentum: float) -> Array:
-    """The next point of each active example."""
-    point = run["point"]
-    moved = region.step(active, point, run["gradient"], run["size"])
-    if momentum == 1:
-        return moved
-    pull = (moved - point) * momentum + (point - run["previous"]) * (1 - momentum)
-    return region.project(active, point + pull.astype(point.dtype))
-
-
-def _check_headway(run: dict[str, Any], period: int) -> None:
-    """At a checkpoint: halve the steps of the examples that are stuck, and put them back."""
-    point = run["point"]
-    xp = array_module(point)
-    stuck = run["rises"] <= RISING * period
-    stuck |= ~run["halved then"] & (run["best value then"] >= run["best value"])
-    back = column(stuck, point)
-    run |= {
-        "size": xp.where(stuck, run["size"] / 2, run["size"]),
-        "point": xp.where(back, run["best point"], point),
-        "gradient": xp.where(back, run["best gradient"], run["gradient"]),
-        "rises": xp.zeros(len(point)), "halved then": stuck, "best value then": run["best value"],
-    }  # fmt: skip
+    unfooled = ~fooled[state.example]
+    result[state.example[unfooled]] = state.best_point[unfooled]
+    return result, fooled

@@ -1,16 +1,20 @@
-"""FAB (Croce and Hein, arXiv 1907.02044): the nearest wrong point, without a radius to search in.
+"""Fast adaptive boundary attack (FAB): the nearest misclassified point, without a given radius.
 
-At a point x′ the classifier is taken for linear: the boundary to class t is the hyperplane
+At a point x′ the classifier is replaced by its linear approximation: the decision boundary towards
+class t is the hyperplane
 
-    {p : z_t(x′) − z_y(x′) + g·(p − x′) = 0}        g = ∇(z_t − z_y)(x′).
+    π_t = {p : z_t(x′) − z_y(x′) + g·(p − x′) = 0}        g = ∇(z_t − z_y)(x′).
 
-Both x′ and the image x itself are moved to it by the shortest way inside the box (`hyperplane`),
-d and d₀, with an overshoot η = 1.05; x′ goes to a mixture of the two, which leans towards x the
-more, the farther x′ still is from the hyperplane,
+Both x′ and the original point x are projected onto it inside the box (`hyperplane`), by the steps
+δ and δ_orig; x′ goes to a convex combination of the two, extrapolated by η = 1.05, which has the
+more weight on x, up to α_max = 0.1, the farther x′ still is from the hyperplane,
 
-    x′ ← (1 − α)(x′ + η d) + α(x + η d₀)        α = min(‖d‖/(‖d‖ + ‖d₀‖), 0.1).
+    x′ ← (1 − α)(x′ + η δ) + α(x + η δ_orig)        α = min(‖δ‖/(‖δ‖ + ‖δ_orig‖), α_max).
 
-Where this is wrong it is a candidate, and x′ steps back towards x, to x + 0.9 (x′ − x).
+Where the new x′ is misclassified it is a candidate, and a backward step with β = 0.9 follows,
+x′ ← (1 − β) x + β x′.
+
+Source: Croce and Hein, arXiv 1907.02044, algorithm 1.
 """
 
 import math
@@ -19,15 +23,16 @@ from typing import Any
 from .. import losses
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
-from .ball import Radius, column, flat, inside, lengths, spread
-from .hyperplane import step_to_hyperplane
-from .region import check, standing
+from .hyperplane import projection_step
+from .inputs import initially_correct, validate_inputs
+from .region import Radius, clip_to_box, expand_like, flatten, norms, per_example
 from .victim import Victim
 
-LEAN, OVERSHOOT, BACK = 0.1, 1.05, 0.9
-DUAL = {"linf": "l1", "l2": "l2", "l1": "linf"}
-REACH = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
-"""How far a random start may be where no radius is given, in units of the box: the authors'."""
+ALPHA_MAX, ETA, BETA = 0.1, 1.05, 0.9
+DUAL_NORM = {"linf": "l1", "l2": "l2", "l1": "linf"}
+DEFAULT_EPS = {"linf": 0.3, "l2": 1.0, "l1": 5.0}
+"""How far from x a random start may be where no radius is given, in units of the box's size: the
+authors' values."""
 
 
 def fab(
@@ -44,88 +49,137 @@ def fab(
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """The nearest wrong points found for x (N, …) of the labels y (N,), columns of z; x itself
-    where none was found, or it is wrong to begin with.
+    """The nearest misclassified points that FAB finds.
 
-    norm: "linf", "l2" or "l1". targets: 0 goes to the nearest class at each step, one backward pass
-    for each class; of n the n wrong classes of the highest scores are aimed at in turn, one
-    backward pass a step. restarts: the second and later ones start at random near x. eps: later
-    runs leave out an example of which a wrong point at most so far away is known, and random starts
-    lie within it. bisections: halvings of the way from x to the point found, in search of a nearer
-    wrong one. seed, index: as in `pgd`. Raises ValueError as `pgd` does, and for negative targets.
+    Parameters
+    ----------
+    victim : Victim
+        The model under attack.
+    x : array (N, …)
+        Examples in [victim.lo, victim.hi].
+    y : array (N,)
+        Labels: columns of the scores z.
+    norm : {"linf", "l2", "l1"}
+        The norm in which the distance is measured.
+    steps : int
+        The number of steps of a run.
+    restarts : int
+        The number of runs; the second and later ones start at a random point near x.
+    targets : int
+        0: each step goes towards the nearest hyperplane, with a backward pass for each wrong class.
+        n: the n wrong classes of the largest scores at x are the targets of n runs (for each
+        restart), with one backward pass a step.
+    eps : float or array (N,)
+        Later runs leave out an example of which a misclassified point at most this far away is
+        known, and random starts lie within it.
+    bisections : int
+        The number of bisections of the segment from x to the point found, in search of a nearer
+        misclassified one.
+    seed : int
+        The seed of the random starts.
+    index : array (N,), optional
+        The positions of the examples in the data set, 0 … N − 1 by default; as in `pgd`.
+
+    Returns
+    -------
+    array (N, …)
+        The points, in the box but at any distance; x itself where none was found, or where it is
+        misclassified to begin with.
+
+    Raises
+    ------
+    ValueError
+        As `pgd` does, and for negative targets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, fab
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> found = fab(victim, np.array([[0.6, 0.5]]), np.array([0]), bisections=20)
+    >>> found.round(3)  # the boundary is x_0 = x_1, at the distance 0.05
+    array([[0.55, 0.55]])
+    >>> victim(found)[0].argmax(axis=1)
+    array([1])
     """
     if targets < 0:
         raise ValueError(f"targets must be 0 or more, not {targets!r}")
-    y, index = check(victim, x, y, index, eps, norm, tuple(DUAL), steps=steps, restarts=restarts)
+    y, index = validate_inputs(
+        victim, x, y, index, eps, norm, tuple(DUAL_NORM), steps=steps, restarts=restarts
+    )
     xp = array_module(x)
-    found, right, z = standing(victim, x, y)
-    order = xp.argsort(-z, axis=1, kind="stable")  # the label first, as long as it is right
-    best, radii = xp.full(len(x), math.inf), spread(eps, x)
-    near = xp.where(radii < math.inf, radii, REACH[norm] * (victim.hi - victim.lo))
-    for place in range(1, min(targets + 1, z.shape[1])) if targets else [0]:
+    adversarial, correct, z = initially_correct(victim, x, y)
+    order = xp.argsort(-z, axis=1, kind="stable")  # column 0 is the label where that is correct
+    best, radii = xp.full(len(x), math.inf), per_example(eps, x)
+    start_eps = xp.where(radii < math.inf, radii, DEFAULT_EPS[norm] * (victim.hi - victim.lo))
+    for rank in range(1, min(targets + 1, z.shape[1])) if targets else [0]:
         for restart in range(restarts):
-            left = right[(best[right] > radii[right]) | (radii[right] == math.inf)]
-            if len(left) == 0:
+            active = correct[(best[correct] > radii[correct]) | (radii[correct] == math.inf)]
+            if len(active) == 0:
                 break
-            start = x[left]
+            start = x[active]
             if restart:
-                reach = xp.minimum(best[left], near[left])
-                name = {"seed": seed, "restart": restart, "step": place}
-                start = _near(victim, start, reach, norm, index[left], name)
-            aim = order[left, place] if targets else None
-            points, distances = _search(victim, x[left], start, y[left], aim, norm, steps)
-            nearer = distances < best[left]
-            found[left[nearer]], best[left[nearer]] = points[nearer], distances[nearer]
+                distance = xp.minimum(best[active], start_eps[active])
+                key = {"seed": seed, "restart": restart, "step": rank}
+                start = _random_start(victim, start, distance, norm, index[active], key)
+            target = order[active, rank] if targets else None
+            points, distances = _single_run(
+                victim, x[active], start, y[active], target, norm, steps
+            )
+            nearer = distances < best[active]
+            adversarial[active[nearer]] = points[nearer]
+            best[active[nearer]] = distances[nearer]
     if bisections:
-        got = right[best[right] < math.inf]
-        found[got] = _bisect(victim, x[got], found[got], y[got], bisections)
-    return found
+        found = correct[best[correct] < math.inf]
+        adversarial[found] = _bisect(victim, x[found], adversarial[found], y[found], bisections)
+    return adversarial
 
 
-def _search(
-    victim: Victim, x: Array, start: Array, y: Array, aim: Array | None, norm: str, steps: int
+def _single_run(
+    victim: Victim, x: Array, start: Array, y: Array, target: Array | None, norm: str, steps: int
 ) -> tuple[Array, Array]:
-    """The nearest wrong point of one run for each example, and its distance; ∞ where none is."""
-    xp, origin, point = array_module(x), flat(x), start
-    found, best = x.copy(), xp.full(len(x), math.inf)
+    """The nearest misclassified point of one run for each example, and its distance; ∞ for none."""
+    xp, x_orig, point = array_module(x), flatten(x), start
+    adversarial, best = x.copy(), xp.full(len(x), math.inf)
     box: dict[str, Any] = {"norm": norm, "lo": victim.lo, "hi": victim.hi}
     for _ in range(steps):
-        difference, gradient = _boundary(victim, point, y, aim, norm)
-        here = flat(point).astype(xp.float64)
-        plane = gradient, (gradient * here).sum(axis=1) - difference
-        step = step_to_hyperplane(here, *plane, **box)
-        from_origin = step_to_hyperplane(origin, *plane, **box)
-        near, far = (xp.maximum(lengths(d, norm), 1e-8) for d in (step, from_origin))
-        lean = xp.minimum(near / (near + far), LEAN)[:, None]
-        moved = (here + OVERSHOOT * step) * (1 - lean) + (origin + OVERSHOOT * from_origin) * lean
-        point = inside(moved.reshape(x.shape), x, victim.lo, victim.hi)
+        difference, gradient = _linearize(victim, point, y, target, norm)
+        current = flatten(point).astype(xp.float64)
+        plane = gradient, (gradient * current).sum(axis=1) - difference
+        delta = projection_step(current, *plane, **box)
+        delta_orig = projection_step(x_orig, *plane, **box)
+        length, length_orig = (xp.maximum(norms(d, norm), 1e-8) for d in (delta, delta_orig))
+        alpha = xp.minimum(length / (length + length_orig), ALPHA_MAX)[:, None]
+        moved = (current + ETA * delta) * (1 - alpha) + (x_orig + ETA * delta_orig) * alpha
+        point = clip_to_box(moved.reshape(x.shape), x, victim.lo, victim.hi)
         wrong = victim(point)[0].argmax(axis=1) != y
-        distance = lengths(point.astype(xp.float64) - x, norm)
+        distance = norms(point.astype(xp.float64) - x, norm)
         nearer = wrong & (distance < best)
-        found[nearer], best[nearer] = point[nearer], distance[nearer]
-        back = inside(x + (point - x) * x.dtype.type(BACK), x, victim.lo, victim.hi)
-        point = xp.where(column(wrong, x), back, point)
-    return found, best
+        adversarial[nearer], best[nearer] = point[nearer], distance[nearer]
+        backward = clip_to_box(x + (point - x) * x.dtype.type(BETA), x, victim.lo, victim.hi)
+        point = xp.where(expand_like(wrong, x), backward, point)
+    return adversarial, best
 
 
-def _boundary(
-    victim: Victim, point: Array, y: Array, aim: Array | None, norm: str
+def _linearize(
+    victim: Victim, point: Array, y: Array, target: Array | None, norm: str
 ) -> tuple[Array, Array]:
-    """z_t − z_y (N,) and its gradient (N, d), float64: for the class aimed at, or for the one whose
-    hyperplane is nearest, |z_t − z_y| / ‖g‖ in the dual norm."""
+    """z_t − z_y (N,) and its gradient (N, d), float64: for the target class t or, without one, for
+    the class whose hyperplane is nearest, at the distance |z_t − z_y| / ‖g‖ in the dual norm."""
     xp = array_module(point)
     z, backward = victim(point)
 
-    def towards(target: Array) -> tuple[Array, Array]:
-        value, dz = losses.difference(z.astype(xp.float64), y, target)
-        return value, flat(backward(dz.astype(z.dtype))).astype(xp.float64)
+    def towards(t: Array) -> tuple[Array, Array]:
+        value, dz = losses.difference(z.astype(xp.float64), y, t)
+        return value, flatten(backward(dz.astype(z.dtype))).astype(xp.float64)
 
-    if aim is not None:
-        return towards(aim)
+    if target is not None:
+        return towards(target)
     least = xp.full(len(point), math.inf)
     for shift in range(1, z.shape[1]):
         difference, gradient = towards((y + shift) % z.shape[1])
-        distance = xp.abs(difference) / (lengths(gradient, DUAL[norm]) + 1e-12)
+        distance = xp.abs(difference) / (norms(gradient, DUAL_NORM[norm]) + 1e-12)
         nearer = distance < least
         least = xp.minimum(distance, least)
         if shift == 1:
@@ -136,28 +190,28 @@ def _boundary(
     return differences, gradients
 
 
-def _near(
-    victim: Victim, x: Array, reach: Array, norm: str, index: Array, name: dict[str, int]
+def _random_start(
+    victim: Victim, x: Array, distance: Array, norm: str, index: Array, key: dict[str, int]
 ) -> Array:
-    """A point half of `reach` away from x, in a random direction, clipped to the box."""
+    """The point half of `distance` (N,) away from x in a random direction, clipped to the box."""
     xp, size = array_module(x), math.prod(x.shape[1:])
     if norm == "linf":
-        drawn = 2 * uniform(size, index, stream="fab start", xp=xp, **name) - 1
+        drawn = 2 * uniform(size, index, stream="fab start", xp=xp, **key) - 1
     else:
-        drawn = normal(size, index, stream="fab start", xp=xp, **name)
-    moved = flat(x) + drawn * (reach / (2 * lengths(drawn, norm)))[:, None]
-    return inside(moved.reshape(x.shape), x, victim.lo, victim.hi)
+        drawn = normal(size, index, stream="fab start", xp=xp, **key)
+    moved = flatten(x) + drawn * (distance / (2 * norms(drawn, norm)))[:, None]
+    return clip_to_box(moved.reshape(x.shape), x, victim.lo, victim.hi)
 
 
-def _bisect(victim: Victim, x: Array, wrong: Array, y: Array, halvings: int) -> Array:
-    """A wrong point between x, which is right, and the wrong point given, on the straight line."""
+def _bisect(victim: Victim, x: Array, wrong: Array, y: Array, bisections: int) -> Array:
+    """A misclassified point on the segment from x, which is classified correctly, to `wrong`."""
     xp = array_module(x)
     inner, outer = xp.zeros(len(x)), xp.ones(len(x))
-    found, way = wrong.copy(), wrong.astype(xp.float64) - x
-    for _ in range(halvings):
+    adversarial, segment = wrong.copy(), wrong.astype(xp.float64) - x
+    for _ in range(bisections):
         middle = (inner + outer) / 2
-        point = inside(x + way * column(middle, x), x, victim.lo, victim.hi)
-        bad = victim(point)[0].argmax(axis=1) != y
-        found[bad] = point[bad]
-        inner, outer = xp.where(bad, inner, middle), xp.where(bad, middle, outer)
-    return found
+        point = clip_to_box(x + segment * expand_like(middle, x), x, victim.lo, victim.hi)
+        fooled = victim(point)[0].argmax(axis=1) != y
+        adversarial[fooled] = point[fooled]
+        inner, outer = xp.where(fooled, inner, middle), xp.where(fooled, middle, outer)
+    return adversarial

@@ -1,52 +1,82 @@
-"""The nearest point of a hyperplane inside a box.
+"""Projection onto a hyperplane with box constraints.
 
-For each example: δ of least norm with w·(x + δ) = b and lo ≤ x + δ ≤ hi. Turn w, if need be, so
-that c = |b − w·x| has to be gained. Coordinate i gains |w_i| in a unit of its way, which is
-u_i = hi − x_i or x_i − lo long, by the sign of w_i. Then
+For each example: δ of least norm with w·(x + δ) = b and lo ≤ x + δ ≤ hi. Flip the sign of w, if
+need be, so that w·δ = c = |b − w·x| is required. Coordinate i may move by at most u_i, which is
+hi − x_i or x_i − lo by the sign of w_i, and contributes |w_i| |δ_i| to c. Then
 
-    L∞: |δ_i| = min(τ, u_i)             gain f(τ) = Σ |w_i| min(τ, u_i)
-    L2: |δ_i| = min(τ |w_i|, u_i)       gain f(τ) = Σ |w_i| min(τ |w_i|, u_i)
-    L1: the coordinates of the largest |w_i| go all their way, one goes part of it, until it is c.
+    L∞: |δ_i| = min(τ, u_i)             c = f(τ) = Σ |w_i| min(τ, u_i)
+    L2: |δ_i| = min(τ |w_i|, u_i)       c = f(τ) = Σ |w_i| min(τ |w_i|, u_i)
+    L1: the coordinates of the largest |w_i| move by u_i, one after the other, the last by a part
+        of it, until the sum is c.
 
-L2: the condition of a minimum is δ_i ∝ w_i where the box does not hold it. Both gains are
-increasing, concave and in straight pieces, and f(τ) = c is solved exactly by Newton's method
-(`kernels.hyperplane`). Where the box is too small for c, every coordinate goes all its way: that is
-the point of the box which comes closest to the hyperplane.
+L2: the condition of a minimum is δ_i ∝ w_i where the box does not bind. Both f are increasing,
+concave and piecewise linear, and f(τ) = c is solved exactly by Newton's method
+(`kernels.hyperplane`). Where the box is too small for c, every coordinate moves by u_i: that is the
+point of the box that is closest to the hyperplane.
 """
 
 from ..backend.device import Array, array_module
 from ..kernels.hyperplane import project_onto_hyperplane
 
 
-def step_to_hyperplane(
+def projection_step(
     x: Array, w: Array, b: Array, *, norm: str, lo: float = 0.0, hi: float = 1.0
 ) -> Array:
-    """δ (N, d) for points x (N, d) in the box, normals w (N, d) and offsets b (N,), in float64.
+    """The step δ from each point to its projection onto the hyperplane w·p = b inside the box.
 
-    A normal of 0 has no hyperplane, and δ is 0. Raises ValueError for an unknown norm.
+    Parameters
+    ----------
+    x : array (N, d)
+        Points in the box.
+    w : array (N, d)
+        Normals of the hyperplanes. For a normal of 0, which defines no hyperplane, δ is 0.
+    b : array (N,)
+        Offsets of the hyperplanes.
+    norm : {"linf", "l2", "l1"}
+        The norm of δ that is minimized.
+    lo, hi : float
+        The box.
+
+    Returns
+    -------
+    array (N, d)
+        δ, float64.
+
+    Raises
+    ------
+    ValueError
+        For an unknown norm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks.hyperplane import projection_step
+    >>> x, w, b = np.array([[0.5, 0.875]]), np.array([[1.0, 1.0]]), np.array([1.75])
+    >>> projection_step(x, w, b, norm="linf")
+    array([[0.25 , 0.125]])
     """
     xp = array_module(x)
     x, w, b = (xp.ascontiguousarray(a, dtype=xp.float64) for a in (x, w, b))
     if norm == "l1":
-        return _greedy(x, w, b, lo, hi)
+        return _projection_step_l1(x, w, b, lo, hi)
     if norm not in ("linf", "l2"):
         raise ValueError(f"norm must be 'linf', 'l2' or 'l1', not {norm!r}")
-    step = xp.empty_like(x)
-    project_onto_hyperplane(len(x), x, w, b, float(lo), float(hi), norm == "l2", step)
-    return step
+    delta = xp.empty_like(x)
+    project_onto_hyperplane(len(x), x, w, b, float(lo), float(hi), norm == "l2", delta)
+    return delta
 
 
-def _greedy(x: Array, w: Array, b: Array, lo: float, hi: float) -> Array:
-    """The shortest step in L1: the coordinates of the largest |w_i| first."""
+def _projection_step_l1(x: Array, w: Array, b: Array, lo: float, hi: float) -> Array:
+    """The shortest δ in L1: the coordinates of the largest |w_i| first."""
     xp = array_module(x)
-    gap = b - (w * x).sum(axis=1)
-    upward = xp.sign(w) * xp.sign(gap)[:, None]
-    room = xp.where(upward > 0, hi - x, xp.where(upward < 0, x - lo, 0.0))
+    residual = b - (w * x).sum(axis=1)  # its absolute value is c
+    direction = xp.sign(w) * xp.sign(residual)[:, None]
+    u = xp.where(direction > 0, hi - x, xp.where(direction < 0, x - lo, 0.0))
     order = xp.argsort(-xp.abs(w), axis=1, kind="stable")
-    gain = xp.take_along_axis(xp.abs(w), order, axis=1)
-    room = xp.take_along_axis(room, order, axis=1)
-    full = gain * room
-    missing = xp.abs(gap)[:, None] - (xp.cumsum(full, axis=1) - full)
-    way = xp.minimum(xp.maximum(missing, 0.0) / xp.where(gain > 0, gain, 1.0), room)
-    back = xp.argsort(order, axis=1)
-    return upward * xp.take_along_axis(way, back, axis=1)
+    slope = xp.take_along_axis(xp.abs(w), order, axis=1)
+    u = xp.take_along_axis(u, order, axis=1)
+    contribution = slope * u
+    missing = xp.abs(residual)[:, None] - (xp.cumsum(contribution, axis=1) - contribution)
+    length = xp.minimum(xp.maximum(missing, 0.0) / xp.where(slope > 0, slope, 1.0), u)
+    inverse = xp.argsort(order, axis=1)
+    return direction * xp.take_along_axis(length, inverse, axis=1)

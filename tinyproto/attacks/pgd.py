@@ -2,7 +2,7 @@
 
 FGSM (Goodfellow and others, arXiv 1412.6572): one step of size eps, x + eps sign ∇L.
 PGD (Madry and others, arXiv 1706.06083): many small steps, each projected back into the ball.
-In L2 the step is along ∇L / ‖∇L‖₂ instead of sign ∇L.
+In L2 the step is along ∇L / ‖∇L‖₂ instead of sign ∇L. The step itself is `Region.step`.
 """
 
 from typing import Any
@@ -11,8 +11,8 @@ import numpy as np
 
 from ..backend.device import Array, array_module
 from ..random import normal
-from .ball import Radius, column, lengths, spread
-from .region import Loss, Region, check, named, standing
+from .inputs import Loss, initially_correct, resolve_loss, validate_inputs
+from .region import Radius, Region, expand_like, norms, per_example
 from .victim import Victim
 
 
@@ -25,10 +25,41 @@ def fgsm(
     norm: str = "linf",
     loss: str | Loss = "ce",
 ) -> Array:
-    """x (N, …) moved by one step of length eps that raises the loss of the labels y (N,), which are
-    columns of the scores z.
+    """Fast gradient sign method: one step of length eps that raises the loss.
 
-    An example that is already wrong is left alone. Raises ValueError as `pgd` does.
+    Parameters
+    ----------
+    victim : Victim
+        The model under attack.
+    x : array (N, …)
+        Examples in [victim.lo, victim.hi].
+    y : array (N,)
+        Labels: columns of the scores z.
+    eps : float or array (N,)
+        The length of the step, in the units of x.
+    norm : {"linf", "l2"}
+        The norm of the step.
+    loss : {"ce", "dlr", "margin"} or callable
+        The loss to raise; a function is one like those of `tinyproto.losses`.
+
+    Returns
+    -------
+    array (N, …)
+        The attacked examples. One that is misclassified to begin with is not changed.
+
+    Raises
+    ------
+    ValueError
+        As `pgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, fgsm
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> fgsm(victim, np.array([[0.6, 0.5]]), np.array([0]), eps=0.125).round(3)
+    array([[0.475, 0.625]])
     """
     return pgd(
         victim, x, y, eps=eps, steps=1, step_size=eps, norm=norm, random_start=False, loss=loss
@@ -52,44 +83,132 @@ def pgd(
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """Projected gradient ascent on the loss of the labels y (N,) around x (N, …).
+    """Projected gradient descent: many steps that raise the loss, each projected into the ball.
 
-    y: columns of the scores z, 0 … C − 1; of a fitted network's labels they are
-    `np.searchsorted(network.classes_, labels)`.
-    eps: radius of the ball, in the units of x, one for all or one for each example (N,).
-    step_size: likewise; 2.5 eps / steps unless given.
-    norm: "linf" or "l2". loss: "ce", "dlr", "margin", or a function like those of `losses`.
-    momentum: of the step's direction, each gradient scaled to L1 norm 1 (MI-FGSM, Dong and others,
-    arXiv 1710.06081). early_exit: an example is no longer moved once it is wrong; without it, it
-    goes on and its last wrong point is returned.
-    seed, index: the random start of an example depends on these, its restart, and nothing else;
-    `index` are the places in the data set (0 … N − 1 unless given).
+    Parameters
+    ----------
+    victim : Victim
+        The model under attack.
+    x : array (N, …)
+        Examples in [victim.lo, victim.hi].
+    y : array (N,)
+        Labels: columns of the scores z, 0 … C − 1. For the labels of a fitted network they are
+        `np.searchsorted(network.classes_, labels)`.
+    eps : float or array (N,)
+        The radius of the ball, in the units of x.
+    steps : int
+        The number of steps.
+    step_size : float or array (N,), optional
+        The length of a step in the units of x; 2.5 eps / steps by default.
+    norm : {"linf", "l2"}
+        The norm of the ball.
+    restarts : int
+        The number of runs; a run attacks the examples that are still classified correctly.
+    random_start : bool
+        Whether a run starts at a random point of the ball instead of at x.
+    momentum : float
+        The decay factor μ of the accumulated gradient, each gradient scaled to L1 norm 1 (MI-FGSM,
+        Dong and others, arXiv 1710.06081).
+    early_exit : bool
+        Whether an example stops moving once it is misclassified. Otherwise it moves on, and the
+        last of its misclassified points is returned.
+    loss : {"ce", "dlr", "margin"} or callable
+        The loss to raise; a function is one like those of `tinyproto.losses`.
+    seed : int
+        The seed of the random start.
+    index : array (N,), optional
+        The positions of the examples in the data set, 0 … N − 1 by default. A random start depends
+        on seed, position and restart alone, not on the batch.
 
-    Returns points in the ball and in [victim.lo, victim.hi], like x. An example that is wrong to
-    begin with is left alone; one that withstands is returned as its last restart left it.
-    Raises ValueError for an unknown norm, a negative eps, no steps, labels that are no columns of
-    z, or x outside the victim's bounds.
+    Returns
+    -------
+    array (N, …)
+        The attacked examples, in the ball and in [victim.lo, victim.hi]. One that is misclassified
+        to begin with is not changed; one that stays classified correctly is returned as the last
+        restart left it.
+
+    Raises
+    ------
+    ValueError
+        For an unknown norm or loss, a negative eps, steps or restarts below 1, labels that are not
+        columns of the scores, or x outside the victim's bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, pgd
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> x, y = np.array([[0.6, 0.5], [0.9, 0.1]]), np.array([0, 0])
+    >>> attacked = pgd(victim, x, y, eps=0.125)
+    >>> victim(attacked)[0].argmax(axis=1)
+    array([1, 0])
+    >>> bool(np.abs(attacked - x).max() <= 0.125)
+    True
     """
-    loss = named(loss)
-    y, index = check(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
-    radii = spread(eps, x)
-    sizes = 2.5 * radii / steps if step_size is None else spread(step_size, x)
-    attacked, left, _ = standing(victim, x, y)
+    loss = resolve_loss(loss)
+    y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
+    region = Region(x, eps, norm, victim)
+    step_sizes = 2.5 * region.eps / steps if step_size is None else per_example(step_size, x)
+    adversarial, remaining, _ = initially_correct(victim, x, y)
+    options: dict[str, Any] = {"momentum": momentum, "early_exit": early_exit}
     for restart in range(restarts):
-        if len(left) == 0 or not radii.any():
+        if len(remaining) == 0 or not region.eps.any():
             break
-        region = Region(x[left], radii[left], norm, victim)
-        name: dict[str, Any] = {"seed": seed, "restart": restart}
-        start = region.random(index[left], **name) if random_start else x[left]
-        landed, fooled = _climb(
-            victim, region, start, y[left], steps, sizes[left], momentum, early_exit, loss
+        part = region.take(remaining)
+        start = part.x
+        if random_start:
+            start = part.random_point(index[remaining], seed=seed, restart=restart)
+        adversarial[remaining], fooled = _single_run(
+            victim, part, start, y[remaining], loss, steps, step_sizes[remaining], **options
         )
-        attacked[left] = landed
-        left = left[~fooled]
-    return attacked
+        remaining = remaining[~fooled]
+    return adversarial
 
 
-def craft(
+def _single_run(
+    victim: Victim,
+    region: Region,
+    start: Array,
+    y: Array,
+    loss: Loss,
+    steps: int,
+    step_sizes: Array,
+    *,
+    momentum: float,
+    early_exit: bool,
+) -> tuple[Array, Array]:
+    """One run from `start`: the resulting points, and whether each is misclassified (N,)."""
+    xp = array_module(start)
+    result = start.copy()
+    fooled = xp.zeros(len(start), dtype=bool)
+    points = start
+    active = xp.arange(len(start))  # the examples whose points `points` holds
+    velocity = xp.zeros(start.shape, dtype=xp.float64)
+    for step in range(steps + 1):
+        z, backward = victim(points)
+        wrong = z.argmax(axis=1) != y[active]
+        fooled[active[wrong]] = True
+        update = wrong | ~fooled[active]  # never replace a misclassified point by a correct one
+        result[active[update]] = points[update]
+        if step == steps:
+            break
+        gradient = backward(loss(z, y[active])[1])
+        if early_exit and bool(wrong.any()):
+            active, points, gradient = active[~wrong], points[~wrong], gradient[~wrong]
+            velocity = velocity[~wrong]
+        if len(active) == 0:
+            break
+        if momentum:
+            length = norms(gradient, "l1")
+            scale = expand_like(xp.where(length > 0, length, 1.0), gradient)
+            velocity = momentum * velocity + gradient / scale
+            gradient = velocity
+        points = region.step(active, points, gradient, step_sizes[active])
+    return result, fooled
+
+
+def pgd_inner(
     victim: Victim,
     x: Array,
     y: Array,
@@ -99,70 +218,77 @@ def craft(
     step_size: float,
     norm: str = "linf",
     loss: str | Loss = "ce",
-    jitter: float | None = None,
+    initial_noise: float | None = None,
     seed: int = 0,
     epoch: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """PGD as adversarial training asks for it: every example, right or wrong, goes all its steps,
-    and no step is spent on looking at the result: `steps` forward and backward passes each.
+    """PGD for the inner maximization of adversarial training.
 
-    It starts uniformly in the ball, or, with `jitter`, at x plus normal noise of that size, as
-    TRADES does. The start depends on (seed, epoch, index) alone. Raises ValueError as `pgd` does.
+    Every example, classified correctly or not, takes all its steps, and no pass is spent on
+    checking the result: it costs exactly `steps` forward and backward passes for each example.
+
+    Parameters
+    ----------
+    victim : Victim
+        The model under attack.
+    x : array (N, …)
+        Examples in [victim.lo, victim.hi].
+    y : array (N,)
+        Labels: columns of the scores z.
+    eps : float
+        The radius of the ball, in the units of x.
+    steps : int
+        The number of steps.
+    step_size : float
+        The length of a step, in the units of x.
+    norm : {"linf", "l2"}
+        The norm of the ball.
+    loss : {"ce", "dlr", "margin"} or callable
+        The loss to raise; a function is one like those of `tinyproto.losses`.
+    initial_noise : float, optional
+        Start at x plus normal noise of this standard deviation, as TRADES does, instead of at a
+        uniformly random point of the ball.
+    seed, epoch : int
+        With the positions in the data set, all that the start depends on.
+    index : array (N,), optional
+        The positions of the examples in the data set, 0 … N − 1 by default.
+
+    Returns
+    -------
+    array (N, …)
+        The attacked examples, in the ball and in [victim.lo, victim.hi].
+
+    Raises
+    ------
+    ValueError
+        As `pgd` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, pgd_inner
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    >>> x, y = np.array([[0.6, 0.5], [0.9, 0.1]]), np.array([0, 0])
+    >>> pgd_inner(victim, x, y, eps=0.125, steps=10, step_size=0.05).round(3)
+    array([[0.475, 0.625],
+           [0.775, 0.225]])
+    >>> victim.forward_passes, victim.backward_passes
+    (20, 20)
     """
-    loss = named(loss)
-    y, index = check(victim, x, y, index, eps, norm, steps=steps)
-    xp, sizes = array_module(x), spread(step_size, x)
+    loss = resolve_loss(loss)
+    y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps)
+    xp, step_sizes = array_module(x), per_example(step_size, x)
     region = Region(x, eps, norm, victim)
-    if jitter is None:
-        point = region.random(index, seed=seed, epoch=epoch)
+    if initial_noise is None:
+        points = region.random_point(index, seed=seed, epoch=epoch)
     else:
         size = int(np.prod(x.shape[1:]))
         drawn = normal(size, index, stream="craft jitter", seed=seed, epoch=epoch, xp=xp)
-        moved = x + (jitter * drawn).reshape(x.shape).astype(x.dtype)
-        point = region.project(slice(None), moved)
+        moved = x + (initial_noise * drawn).reshape(x.shape).astype(x.dtype)
+        points = region.project(slice(None), moved)
     for _ in range(steps):
-        z, backward = victim(point)
-        point = region.step(slice(None), point, backward(loss(z, y)[1]), sizes)
-    return point
-
-
-def _climb(
-    victim: Victim,
-    region: Region,
-    start: Array,
-    y: Array,
-    steps: int,
-    sizes: Array,
-    momentum: float,
-    early_exit: bool,
-    loss: Loss,
-) -> tuple[Array, Array]:
-    """One run from `start`: where each example landed, and whether it is wrong there."""
-    xp = array_module(start)
-    landed = start.copy()
-    fooled = xp.zeros(len(start), dtype=bool)
-    point = start
-    active = xp.arange(len(start))  # the examples that `point` holds
-    velocity = xp.zeros(start.shape, dtype=xp.float64)
-    for step in range(steps + 1):
-        z, backward = victim(point)
-        wrong = z.argmax(axis=1) != y[active]
-        fooled[active[wrong]] = True
-        update = wrong | ~fooled[active]  # never exchange a wrong point for a right one
-        landed[active[update]] = point[update]
-        if step == steps:
-            break
-        gradient = backward(loss(z, y[active])[1])
-        if early_exit and bool(wrong.any()):
-            active, point, gradient = active[~wrong], point[~wrong], gradient[~wrong]
-            velocity = velocity[~wrong]
-        if len(active) == 0:
-            break
-        if momentum:
-            length = lengths(gradient, "l1")
-            scale = column(xp.where(length > 0, length, 1.0), gradient)
-            velocity = momentum * velocity + gradient / scale
-            gradient = velocity
-        point = region.step(active, point, gradient, sizes[active])
-    return landed, fooled
+        z, backward = victim(points)
+        points = region.step(slice(None), points, backward(loss(z, y)[1]), step_sizes)
+    return points

@@ -1,131 +1,248 @@
-"""What attacks inside a ball share: the ball as a place to start and to move in, and the checks."""
+"""The region that an attack may search: the ball of radius eps around x, inside the box [lo, hi].
 
-from collections.abc import Callable
+`Region` gives an attack its random starting point, its step and its projection; a step is
+
+    x′ ← P(x′ + s sign g)  in L∞        x′ ← P(x′ + s g/‖g‖₂)  in L2
+
+for a gradient g, a step size s and the projection P back into the ball and the box. Every bound is
+computed in float64 and rounded inward: a float32 point is never outside, not even by one unit in
+the last place. All functions work for arrays of NumPy and of CuPy.
+"""
+
+import math
 from typing import Any
 
 import numpy as np
 
-from ..backend.device import Array, array_module, to_host
-from ..losses import cross_entropy, dlr, margin
+from ..backend.device import Array, array_module
 from ..random import normal, uniform
-from . import ball
 from .victim import Victim
 
-Loss = Callable[[Array, Array], tuple[Array, Array]]
-LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": dlr, "margin": margin}
-
-
-def named(loss: str | Loss) -> Loss:
-    """A loss, by its name or itself. Raises ValueError for an unknown name."""
-    if not isinstance(loss, str):
-        return loss
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
-    return LOSSES[loss]
+Radius = float | Array
+"""The radius of a ball: one for all examples, or one for each of them (N,)."""
 
 
 class Region:
-    """The ball of radius eps around x inside the box, and how one starts and moves in it."""
+    """The ball of radius eps around each example, inside the victim's box.
 
-    def __init__(self, x: Array, eps: ball.Radius, norm: str, victim: Victim):
-        self.x, self.norm, self.eps = x, norm, ball.spread(eps, x)
-        self.lo, self.hi = victim.lo, victim.hi
+    Parameters
+    ----------
+    x : array (N, …)
+        The centres of the balls, in the victim's box.
+    eps : float or array (N,)
+        The radius, in the units of x.
+    norm : {"linf", "l2"}
+        The norm of the ball.
+    victim : Victim
+        Whose bounds lo and hi are the box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim
+    >>> from tinyproto.attacks.region import Region
+    >>> victim = Victim(lambda x: (x, lambda dz: dz))
+    >>> region = Region(np.array([[0.5, 0.95]]), 0.1, "linf", victim)
+    >>> region.project(slice(None), np.array([[0.0, 2.0]]))
+    array([[0.4, 1. ]])
+    """
+
+    def __init__(self, x: Array, eps: Radius, norm: str, victim: Victim):
+        self.x, self.norm, self.eps = x, norm, per_example(eps, x)
+        self.victim, self.lo, self.hi = victim, victim.lo, victim.hi
         if norm == "linf":
-            self.low, self.high = ball.limits(x, self.eps, self.lo, self.hi)
+            self.low, self.high = linf_bounds(x, self.eps, self.lo, self.hi)
 
-    def step(self, active: Any, point: Array, gradient: Array, sizes: Array) -> Array:
-        """One step along the gradient, of a length for each of the examples, projected back."""
-        xp, size = array_module(point), ball.column(sizes, point)
-        if self.norm == "linf":
-            direction = xp.sign(gradient).astype(point.dtype)
-            return self.project(active, point + direction * xp.asarray(size, dtype=point.dtype))
-        return self.project(active, point + size * ball.unit(gradient))
+    def take(self, examples: Array) -> "Region":
+        """The region of some of the examples: n indices into x."""
+        return Region(self.x[examples], self.eps[examples], self.norm, self.victim)
 
-    def project(self, active: Any, moved: Array) -> Array:
-        """The points of the examples `active` (places or a slice), back in the ball and the box."""
-        if self.norm == "linf":
-            xp = array_module(moved)
-            inside: Array = xp.clip(moved, self.low[active], self.high[active])
-            return inside
-        return ball.project_l2(self.x[active], moved, self.eps[active], self.lo, self.hi)
+    def random_point(self, index: Array, *, stream: str = "pgd", **key: Any) -> Array:
+        """A point drawn uniformly from each ball, then clipped to the box: an array like x.
 
-    def random(self, index: Array, *, stream: str = "pgd", **name: Any) -> Array:
-        """A point drawn uniformly from the ball, then clipped to the box. The stream, and the seed,
-        restart and epoch in `name`, with the index, name the numbers drawn."""
+        The random numbers depend on the examples' positions in the data set, `index` (N,), on the
+        name of their stream, and on the seed, the restart and the epoch in `key`, on nothing else.
+        In L2, d being the number of elements, a random direction is multiplied by eps u^(1/d).
+        """
         x, xp = self.x, array_module(self.x)
         size = int(np.prod(x.shape[1:]))
-        options: dict[str, Any] = {"xp": xp, **name}
+        key = {"xp": xp, **key}
         if self.norm == "linf":
-            drawn = uniform(size, index, stream=f"{stream} start", **options).reshape(x.shape)
-            moved = (x + ball.column(self.eps, x) * (2 * drawn - 1)).astype(x.dtype)
+            drawn = uniform(size, index, stream=f"{stream} start", **key).reshape(x.shape)
+            moved = (x + expand_like(self.eps, x) * (2 * drawn - 1)).astype(x.dtype)
             return xp.clip(moved, self.low, self.high)
-        direction = ball.unit(normal(size, index, stream=f"{stream} start", **options))
-        radius = uniform(1, index, stream=f"{stream} radius", **options) ** (1 / size)
+        direction = normalize_l2(normal(size, index, stream=f"{stream} start", **key))
+        radius = uniform(1, index, stream=f"{stream} radius", **key) ** (1 / size)
         moved = x + (self.eps[:, None] * radius * direction).reshape(x.shape)
-        return ball.project_l2(x, moved, self.eps, self.lo, self.hi)
+        return project_l2(x, moved, self.eps, self.lo, self.hi)
+
+    def step(self, examples: Any, points: Array, gradient: Array, step_size: Array) -> Array:
+        """`points` moved along the gradient by a step size (n,) for each, and projected.
+
+        `examples` says whose points these are: n indices into x, or a slice.
+        """
+        xp, size = array_module(points), expand_like(step_size, points)
+        if self.norm == "linf":
+            direction = xp.sign(gradient).astype(points.dtype)
+            moved = points + direction * xp.asarray(size, dtype=points.dtype)
+        else:
+            moved = points + size * normalize_l2(gradient)
+        return self.project(examples, moved)
+
+    def project(self, examples: Any, moved: Array) -> Array:
+        """Points of these examples, n indices into x or a slice, back in their balls and the box.
+
+        In L∞ it is the nearest point of the region; in L2 see `project_l2`.
+        """
+        if self.norm == "linf":
+            xp = array_module(moved)
+            projected: Array = xp.clip(moved, self.low[examples], self.high[examples])
+            return projected
+        return project_l2(self.x[examples], moved, self.eps[examples], self.lo, self.hi)
 
 
-def check(
-    victim: Victim,
-    x: Array,
-    y: Array,
-    index: Array | None,
-    eps: ball.Radius,
-    norm: str,
-    norms: tuple[str, ...] = ("linf", "l2"),
-    **counts: int,
-) -> tuple[Array, Array]:
-    """The labels, and the examples' places in the data set, 0 … N − 1 unless given, as int64.
-    Raises ValueError for what an attack cannot work with."""
-    if not hasattr(victim, "lo"):
-        raise ValueError("the victim must be a Victim: write Victim(model)")
-    for name, array in (("x", x), ("y", y)):
-        if not hasattr(array, "dtype"):
-            raise ValueError(f"{name} must be an array, not {type(array).__name__}")
-    if norm not in norms:
-        raise ValueError(f"norm must be {' or '.join(map(repr, norms))}, not {norm!r}")
-    _check_radius(eps, len(x))
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be 1 or more, not {count!r}")
-    if x.dtype.kind != "f":
-        raise ValueError(f"x must hold floating-point numbers, not {x.dtype}")
-    if y.dtype.kind not in "iu":
-        raise ValueError(f"y must hold integers, columns of z, not {y.dtype}")
-    if y.shape != (len(x),):
-        found = len(y) if y.ndim == 1 else y.shape
-        raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {found}")
-    if len(x) and not (float(x.min()) >= victim.lo and float(x.max()) <= victim.hi):
-        raise ValueError(
-            f"x must lie in [{victim.lo}, {victim.hi}], not [{float(x.min())}, {float(x.max())}]"
-        )
+def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Array]:
+    """The smallest and the largest value of each element in the L∞ ball and the box.
+
+    Parameters
+    ----------
+    x : array (N, …)
+        The centres of the balls.
+    eps : float or array (N,)
+        The radius.
+    lo, hi : float
+        The box.
+
+    Returns
+    -------
+    low, high : arrays (N, …)
+        In the dtype of x, rounded towards x.
+    """
     xp = array_module(x)
-    places = xp.arange(len(x)) if index is None else xp.asarray(index)
-    return y.astype(xp.int64), places
+    eps = expand_like(per_example(eps, x), x)
+    exact = x.astype(xp.float64)
+    low = xp.clip(exact - eps, lo, hi).astype(x.dtype)
+    high = xp.clip(exact + eps, lo, hi).astype(x.dtype)
+    below = (low.astype(xp.float64) < lo) | (exact - low > eps)
+    above = (high.astype(xp.float64) > hi) | (high - exact > eps)
+    return xp.where(below, xp.nextafter(low, x), low), xp.where(above, xp.nextafter(high, x), high)
 
 
-def _check_radius(eps: ball.Radius, count: int) -> None:
-    if not isinstance(eps, int | float) and getattr(eps, "shape", None) not in ((), (count,)):
-        shown = eps.shape if hasattr(eps, "shape") else repr(eps)
-        raise ValueError(f"eps must be a number, or one for each of {count} examples, not {shown}")
-    radii = np.asarray(to_host(eps) if hasattr(eps, "shape") else eps)
-    if not bool(np.all(radii >= 0)):
-        raise ValueError(f"eps must be 0 or more, not {eps!r}")
+def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Array:
+    """Points clipped to the box, then scaled towards x until they are within eps of it in L2.
+
+    Parameters
+    ----------
+    x : array (N, …)
+        The centres of the balls, in the box.
+    moved : array (N, …)
+        The points to project.
+    eps : float or array (N,)
+        The radius.
+    lo, hi : float
+        The box.
+
+    Returns
+    -------
+    array (N, …)
+        In the dtype of x.
+
+    Notes
+    -----
+    The box is convex and holds x, so scaling towards x does not leave it. What is scaled ends a few
+    units in the last place short of eps, so that rounding to the dtype of x seldom exceeds it;
+    where it does, each element that was rounded away from x takes the next number towards x.
+    """
+    xp = array_module(x)
+    delta = xp.subtract(xp.clip(moved, lo, hi), x, dtype=xp.float64)
+    length = norms(delta)
+    target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
+    scale = target / xp.maximum(length, np.finfo(np.float64).tiny)
+    delta = delta * expand_like(xp.where(length > eps, scale, 1.0), x)
+    projected = clip_to_box(x + delta, x, lo, hi)
+    outside = xp.flatnonzero(norms(xp.subtract(projected, x, dtype=xp.float64)) > eps)
+    if len(outside):
+        points, centres = projected[outside], x[outside]
+        rounded_away = xp.abs(points.astype(xp.float64) - centres) > xp.abs(delta[outside])
+        projected[outside] = xp.where(rounded_away, xp.nextafter(points, centres), points)
+    return projected
 
 
-def standing(victim: Victim, x: Array, y: Array) -> tuple[Array, Array, Array]:
-    """A copy of x, the places of the examples that are right to begin with, and all scores.
-    Raises ValueError for fewer than two classes, and labels that are no columns of z."""
-    z, _ = victim(x)
-    check_labels(z, y)
-    return x.copy(), array_module(x).flatnonzero(z.argmax(axis=1) == y), z
+def clip_to_box(moved: Array, x: Array, lo: float, hi: float) -> Array:
+    """Points clipped to [lo, hi] in the dtype of x, in which lo and hi may not be representable.
+
+    Parameters
+    ----------
+    moved : array (N, …)
+        The points to clip.
+    x : array
+        Its dtype is that of the result.
+    lo, hi : float
+        The box.
+
+    Returns
+    -------
+    array (N, …)
+        The clipped points.
+    """
+    xp, dtype = array_module(x), x.dtype.type
+    least, greatest = dtype(lo), dtype(hi)
+    least = np.nextafter(least, dtype(hi)) if float(least) < lo else least
+    greatest = np.nextafter(greatest, dtype(lo)) if float(greatest) > hi else greatest
+    return xp.clip(moved.astype(x.dtype), least, greatest)
 
 
-def check_labels(z: Array, y: Array) -> None:
-    """Raises ValueError for scores z (N, C) of fewer than two classes, and for labels y that are
-    no columns of them."""
-    if z.shape[1] < 2:
-        raise ValueError(f"scores must be of two classes or more, not {z.shape[1]}")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
-        wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
-        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {wrong}")
+def norms(delta: Array, norm: str = "l2") -> Array:
+    """The norm of each example of a perturbation, in float64.
+
+    Parameters
+    ----------
+    delta : array (N, …)
+        The perturbations.
+    norm : {"l2", "linf", "l1"}
+        Which norm.
+
+    Returns
+    -------
+    array (N,)
+        The norms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks.region import norms
+    >>> delta = np.array([[3.0, -4.0]])
+    >>> [float(norms(delta, norm)[0]) for norm in ("l2", "linf", "l1")]
+    [5.0, 4.0, 7.0]
+    """
+    xp = array_module(delta)
+    rows = flatten(delta).astype(xp.float64, copy=False)
+    if norm == "linf":
+        return xp.abs(rows).max(axis=1)
+    return xp.sqrt((rows**2).sum(axis=1)) if norm == "l2" else xp.abs(rows).sum(axis=1)
+
+
+def normalize_l2(gradient: Array) -> Array:
+    """The gradient of each example (N, …) scaled to Euclidean norm 1, in float64; 0 stays 0."""
+    xp, length = array_module(gradient), norms(gradient)
+    tiny = length < 1e-100  # the squares of its elements may have underflowed
+    if bool(tiny.any()):
+        gradient = gradient.astype(xp.float64) * expand_like(xp.where(tiny, 1e200, 1.0), gradient)
+        length = norms(gradient)
+    return gradient / expand_like(xp.where(length > 0, length, 1.0), gradient)
+
+
+def per_example(values: Radius, x: Array) -> Array:
+    """A value for each example of x, float64 (N,), from one for all or one for each."""
+    xp = array_module(x)
+    return xp.broadcast_to(xp.asarray(values, dtype=xp.float64), (len(x),))
+
+
+def expand_like(values: Array, like: Array) -> Array:
+    """Values (N,) in the shape (N, 1, …) that broadcasts with `like` (N, …)."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def flatten(x: Array) -> Array:
+    """(N, …) as (N, d)."""
+    return x.reshape(len(x), math.prod(x.shape[1:]))

@@ -1,9 +1,12 @@
-"""Square Attack (Andriushchenko and others, arXiv 1912.00049): random search, without gradients.
+"""Square Attack: random search without gradients.
 
-Each query tries one change in a square window of the image and keeps it if the margin
-z_y − max_{k≠y} z_k falls. The windows shrink as queries are used up. In L∞ the window of each
-channel is set to the ball's upper or lower face (algorithm 2); in L2 what the perturbation has in a
-second window is moved into the first, in the shape of two opposite bumps (algorithm 3).
+Each query changes the image in one square window and keeps the change if the margin
+z_y − max_{k≠y} z_k falls. The windows shrink as queries are used up: p, the fraction of the pixels
+in a window, is halved on a schedule. In L∞ each channel of a window is set to the upper or the
+lower bound of the ball (algorithm 2); in L2 the energy that the perturbation has in a second window
+is moved to the first, in the shape η of two opposite peaks (algorithm 3).
+
+Source: Andriushchenko and others, arXiv 1912.00049.
 """
 
 import math
@@ -12,13 +15,13 @@ from typing import Any
 from ..backend.device import Array, array_module
 from ..losses import margin
 from ..random import uniform
-from . import ball
-from .region import check, standing
+from .inputs import initially_correct, validate_inputs
+from .region import Radius, Region, expand_like, flatten, normalize_l2, per_example
 from .victim import Victim
 
-HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""The queries after which the share of pixels in a window is halved: the authors' for a budget of
-10,000, which AutoAttack takes for its 5,000 as they are."""
+P_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""The queries after which p is halved: the authors' for a budget of 10,000, which AutoAttack uses
+unchanged for its 5,000."""
 
 
 def square(
@@ -26,43 +29,92 @@ def square(
     x: Array,
     y: Array,
     *,
-    eps: ball.Radius,
+    eps: Radius,
     norm: str = "linf",
     queries: int = 5000,
-    share: float = 0.8,
+    p_init: float = 0.8,
     seed: int = 0,
     index: Array | None = None,
 ) -> Array:
-    """x moved by no more than eps to lower the margin of the labels y (N,), columns of z, in so
-    many forward passes. x: images, channels last, (N, H, W, C), or grey ones (N, H, W); (N, d) are
-    taken as rows of pixels, where squares are only stretches: images are attacked better as images.
+    """Square Attack: random search for a smaller margin, with forward passes alone.
 
-    share: of the pixels in the first windows. seed, index: as in `pgd`; each example has windows of
-    its own. Returns points in the ball and in the box, wrong ones where they were found; an example
-    that is wrong to begin with is left alone. Raises ValueError as `pgd` does, and for images with
-    their channels first.
+    Parameters
+    ----------
+    victim : Victim
+        The model under attack; its gradient is not used.
+    x : array
+        Images in [victim.lo, victim.hi] with their channels last (N, H, W, C), or grey ones
+        (N, H, W). Rows of pixels (N, d) are possible, but their windows are only intervals: images
+        are attacked better as images.
+    y : array (N,)
+        Labels: columns of the scores z.
+    eps : float or array (N,)
+        The radius of the ball, in the units of x.
+    norm : {"linf", "l2"}
+        The norm of the ball.
+    queries : int
+        The number of forward passes for each example.
+    p_init : float
+        The fraction of the pixels in the first windows.
+    seed : int
+        The seed of the random windows and signs.
+    index : array (N,), optional
+        The positions of the examples in the data set, 0 … N − 1 by default. Each example has
+        random windows of its own, whatever the batch.
+
+    Returns
+    -------
+    array, like x
+        Points in the ball and in [victim.lo, victim.hi], misclassified ones where they were found.
+        An example that is misclassified to begin with is not changed.
+
+    Raises
+    ------
+    ValueError
+        As `pgd` does, and for images with their channels first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim, square
+    >>> W = np.repeat([[1.0, -1.0], [-1.0, 1.0]], 8, axis=0)
+    >>> def model(x):
+    ...     return x.reshape(-1, 16) @ W, lambda dz: (dz @ W.T).reshape(x.shape)
+    >>> victim = Victim(model)
+    >>> x = np.repeat([0.6, 0.5], 8).reshape(1, 4, 4, 1)
+    >>> attacked = square(victim, x, np.array([0]), eps=0.125, queries=200)
+    >>> victim(attacked)[0].argmax(axis=1)
+    array([1])
+    >>> victim.backward_passes
+    0
     """
-    y, index = check(victim, x, y, index, eps, norm, queries=queries)
-    attacked, left, _ = standing(victim, x, y)
-    radii = ball.spread(eps, x)
-    if len(left) == 0 or not radii.any():
-        return attacked
-    images = _as_images(x[left])
-    search = (_Linf if norm == "linf" else _L2)(images, radii[left], victim, seed, index[left])
-    best, labels = search.start(), y[left]
-    lowest, right = _margins(victim, best.reshape(-1, *x.shape[1:]), labels)
+    y, index = validate_inputs(victim, x, y, index, eps, norm, queries=queries)
+    adversarial, remaining, _ = initially_correct(victim, x, y)
+    radii = per_example(eps, x)
+    if len(remaining) == 0 or not radii.any():
+        return adversarial
+    images, labels = _as_images(x[remaining]), y[remaining]
+    sampler = _SquareLinf if norm == "linf" else _SquareL2
+    search = sampler(Region(images, radii[remaining], norm, victim), seed, index[remaining])
+    best = search.initialize()
+    lowest, correct = _margins(victim, best.reshape(-1, *x.shape[1:]), labels)
     for query in range(1, queries):
-        places = array_module(x).flatnonzero(right)
-        if len(places) == 0:
+        active = array_module(x).flatnonzero(correct)
+        if len(active) == 0:
             break
-        halvings = sum(query > end for end in HALVED_AFTER)
-        moved = search.change(places, best[places], query, share / 2**halvings)
-        value, still = _margins(victim, moved.reshape(-1, *x.shape[1:]), labels[places])
-        better = (value < lowest[places]) | ~still
-        kept = places[better]
-        best[kept], lowest[kept], right[kept] = moved[better], value[better], still[better]
-    attacked[left] = best.reshape(-1, *x.shape[1:])
-    return attacked
+        moved = search.propose(active, best[active], query, p_selection(p_init, query))
+        value, still_correct = _margins(victim, moved.reshape(-1, *x.shape[1:]), labels[active])
+        better = (value < lowest[active]) | ~still_correct
+        accepted = active[better]
+        best[accepted], lowest[accepted] = moved[better], value[better]
+        correct[accepted] = still_correct[better]
+    adversarial[remaining] = best.reshape(-1, *x.shape[1:])
+    return adversarial
+
+
+def p_selection(p_init: float, query: int) -> float:
+    """p, the fraction of the pixels in the window of this query."""
+    return p_init / 2 ** sum(query > end for end in P_HALVINGS)
 
 
 def _as_images(x: Array) -> Array:
@@ -71,148 +123,151 @@ def _as_images(x: Array) -> Array:
         raise ValueError(f"square takes images (N, H, W, C), and {x.shape} has its channels first")
     if x.ndim == 4:
         return x
-    return x[..., None] if x.ndim == 3 else ball.flat(x)[:, None, :, None]
+    return x[..., None] if x.ndim == 3 else flatten(x)[:, None, :, None]
 
 
-def _margins(victim: Victim, point: Array, y: Array) -> tuple[Array, Array]:
-    """z_y − max z_k, and whether the answer is right."""
-    z, _ = victim(point)
+def _margins(victim: Victim, points: Array, y: Array) -> tuple[Array, Array]:
+    """z_y − max_{k≠y} z_k, and whether the points are classified correctly."""
+    z, _ = victim(points)
     return -margin(z, y)[0], z.argmax(axis=1) == y
 
 
-class _Search:
-    """The images x (n, H, W, C), and random numbers of its own for each of them and each query."""
+class _Sampler:
+    """The sampling distribution: random windows and signs for each image and each query.
 
-    def __init__(self, x: Array, eps: Array, victim: Victim, seed: int, index: Array):
-        self.x, self.eps, self.seed, self.index = x, eps, seed, index
-        self.lo, self.hi, self.xp = victim.lo, victim.hi, array_module(x)
+    In the methods, `examples` (n,) are indices of images."""
 
-    def draw(self, places: Array, count: int, query: int, what: str) -> Array:
-        """(len(places), count) numbers in [0, 1)."""
-        name: dict[str, Any] = {"seed": self.seed, "stream": f"square {what}", "epoch": query}
-        return uniform(count, self.index[places], xp=self.xp, **name)
+    def __init__(self, region: Region, seed: int, index: Array):
+        self.region, self.x, self.seed, self.index = region, region.x, seed, index
+        self.xp = array_module(region.x)
 
-    def signs(self, places: Array, count: int, query: int, what: str) -> Array:
-        return self.xp.where(self.draw(places, count, query, what) < 0.5, -1.0, 1.0)
+    def uniform(self, examples: Array, count: int, query: int, what: str) -> Array:
+        """(n, count) numbers in [0, 1), which depend on seed, position, query and `what`."""
+        key: dict[str, Any] = {"seed": self.seed, "stream": f"square {what}", "epoch": query}
+        return uniform(count, self.index[examples], xp=self.xp, **key)
 
-    def side(self, share: float, least: int, odd: bool = False) -> tuple[int, int]:
-        """Rows and columns of a window with so large a share of the pixels."""
+    def signs(self, examples: Array, count: int, query: int, what: str) -> Array:
+        """(n, count) random signs."""
+        return self.xp.where(self.uniform(examples, count, query, what) < 0.5, -1.0, 1.0)
+
+    def window_size(self, p: float, smallest: int, odd: bool = False) -> tuple[int, int]:
+        """Rows and columns of a window that holds the fraction p of the pixels."""
         _, height, width, _ = self.x.shape
-        row = height == 1  # no image, but a row of pixels
-        wanted = max(least, round(share * width if row else math.sqrt(share * height * width)))
-        wanted += odd and wanted % 2 == 0
-        wanted = min(wanted, width if row else min(height, width))
-        return (1 if row else wanted), wanted
+        one_row = height == 1  # not an image, but a row of pixels
+        side = max(smallest, round(p * width if one_row else math.sqrt(p * height * width)))
+        side += odd and side % 2 == 0
+        side = min(side, width if one_row else min(height, width))
+        return (1 if one_row else side), side
 
     def window(
-        self, places: Array, side: tuple[int, int], query: int, what: str
+        self, examples: Array, size: tuple[int, int], query: int, what: str
     ) -> tuple[Array, Array]:
         """The rows (n, rows, 1) and columns (n, 1, columns) of a random window in each image."""
-        xp, corner = self.xp, self.draw(places, 2, query, what)
+        xp, corner = self.xp, self.uniform(examples, 2, query, what)
         top, left = (
-            (corner[:, axis] * (self.x.shape[1 + axis] - side[axis] + 1)).astype(xp.int64)
+            (corner[:, axis] * (self.x.shape[1 + axis] - size[axis] + 1)).astype(xp.int64)
             for axis in (0, 1)
         )
-        rows, columns = xp.arange(side[0]), xp.arange(side[1])
+        rows, columns = xp.arange(size[0]), xp.arange(size[1])
         return (top[:, None] + rows)[:, :, None], (left[:, None] + columns)[:, None, :]
 
 
-class _Linf(_Search):
-    def __init__(self, x: Array, eps: Array, victim: Victim, seed: int, index: Array):
-        super().__init__(x, eps, victim, seed, index)
-        self.low, self.high = ball.limits(x, eps, self.lo, self.hi)
-
-    def start(self) -> Array:
-        """Stripes: a sign for each column and channel."""
+class _SquareLinf(_Sampler):
+    def initialize(self) -> Array:
+        """Vertical stripes: x ± eps with a random sign for each column and channel."""
         count, _, width, channels = self.x.shape
         drawn = self.signs(self.xp.arange(count), width * channels, 0, "stripes")
         sign = drawn.reshape(count, 1, width, channels)
-        return self.xp.where(sign > 0, self.high, self.low)
+        return self.xp.where(sign > 0, self.region.high, self.region.low)
 
-    def change(self, places: Array, best: Array, query: int, share: float) -> Array:
-        """`best` with one sign for each channel in a window."""
+    def propose(self, examples: Array, best: Array, query: int, p: float) -> Array:
+        """`best` with x ± eps in a window, with one random sign for each channel."""
         xp = self.xp
-        window = self.window(places, self.side(share, 1), query, "window")
-        sign = self.signs(places, best.shape[3], query, "sign")[:, None, None, :]
-        here = (places[:, None, None], *window)
+        window = self.window(examples, self.window_size(p, 1), query, "window")
+        sign = self.signs(examples, best.shape[3], query, "sign")[:, None, None, :]
+        of_image = (examples[:, None, None], *window)
+        of_best = (xp.arange(len(examples))[:, None, None], *window)
         moved = best.copy()
-        there = (xp.arange(len(places))[:, None, None], *window)
-        moved[there] = xp.where(sign > 0, self.high[here], self.low[here])
+        moved[of_best] = xp.where(sign > 0, self.region.high[of_image], self.region.low[of_image])
         return moved
 
 
-class _L2(_Search):
-    def start(self) -> Array:
-        """Tiles with bumps, each with a sign for each channel, stretched to the radius."""
+class _SquareL2(_Sampler):
+    def initialize(self) -> Array:
+        """A grid of tiles with η in each, with a random sign for each tile and channel, scaled to
+        the radius."""
         xp, (count, height, width, channels) = self.xp, self.x.shape
         side = max(1, (min(height, width) if height > 1 else width) // 5)
         rows = min(side, height)
         down, across = height // rows, width // side
         top, left = (height - down * rows) // 2, (width - across * side) // 2
-        places = xp.arange(count)
-        sign = self.signs(places, down * across * channels, 0, "tiles")
+        examples = xp.arange(count)
+        sign = self.signs(examples, down * across * channels, 0, "tiles")
         sign = sign.reshape(count, down, 1, across, 1, channels)
-        turn = self.draw(places, down * across, 0, "turn").reshape(count, down, 1, across, 1, 1)
-        bump, turned = (b[None, None, :, None, :, None] for b in self.bumps(rows, side))
-        tiles = sign * xp.where(turn < 0.5, bump, turned)
+        turn = self.uniform(examples, down * across, 0, "turn").reshape(
+            count, down, 1, across, 1, 1
+        )
+        eta, transposed = (e[None, None, :, None, :, None] for e in self.eta(rows, side))
+        tiles = sign * xp.where(turn < 0.5, eta, transposed)
         delta = xp.zeros(self.x.shape)
         delta[:, top : top + down * rows, left : left + across * side] = tiles.reshape(
             count, down * rows, across * side, channels
         )
-        return self.stretched(places, delta)
+        return self.scale_to_radius(examples, delta)
 
-    def change(self, places: Array, best: Array, query: int, share: float) -> Array:
-        """`best` with a new bump in one window, paid for with what a second one held."""
+    def propose(self, examples: Array, best: Array, query: int, p: float) -> Array:
+        """`best` with η added in one window, with the energy of a second window, which is cleared,
+        and what the ball has left."""
         xp, channels = self.xp, best.shape[3]
-        delta = best.astype(xp.float64) - self.x[places]
-        side = self.side(share, 3, odd=True)
-        rows = xp.arange(len(places))[:, None, None]
-        first = (rows, *self.window(places, side, query, "window"))
-        second = (rows, *self.window(places, side, query, "second window"))
+        delta = best.astype(xp.float64) - self.x[examples]
+        size = self.window_size(p, 3, odd=True)
+        rows = xp.arange(len(examples))[:, None, None]
+        first = (rows, *self.window(examples, size, query, "window"))
+        second = (rows, *self.window(examples, size, query, "second window"))
         covered = xp.zeros(delta.shape[:3], dtype=bool)
         covered[first] = covered[second] = True
-        held = ((delta * covered[..., None]) ** 2).sum(axis=(1, 2))
-        used = (delta**2).sum(axis=(1, 2, 3))
-        spare = xp.maximum(self.eps[places] ** 2 - used, 0)[:, None] / channels
-        turn = self.draw(places, 1, query, "turn")[:, :, None, None]
-        bump, turned = (b[None, :, :, None] for b in self.bumps(*side))
-        bump = xp.where(turn < 0.5, bump, turned)
-        sign = self.signs(places, channels, query, "sign")[:, None, None, :]
-        new = _unit(bump * sign + _unit(delta[first]))
+        energy = ((delta * covered[..., None]) ** 2).sum(axis=(1, 2))
+        total = (delta**2).sum(axis=(1, 2, 3))
+        unused = xp.maximum(self.region.eps[examples] ** 2 - total, 0)[:, None] / channels
+        turn = self.uniform(examples, 1, query, "turn")[:, :, None, None]
+        eta, transposed = (e[None, :, :, None] for e in self.eta(*size))
+        eta = xp.where(turn < 0.5, eta, transposed)
+        sign = self.signs(examples, channels, query, "sign")[:, None, None, :]
+        new = _normalize_window(eta * sign + _normalize_window(delta[first]))
         delta[second] = 0
-        delta[first] = new * xp.sqrt(spare + held)[:, None, None, :]
-        return self.stretched(places, delta)
+        delta[first] = new * xp.sqrt(unused + energy)[:, None, None, :]
+        return self.scale_to_radius(examples, delta)
 
-    def stretched(self, places: Array, delta: Array) -> Array:
-        """x plus the perturbation, stretched to the radius, in the box."""
-        x, eps = self.x[places], self.eps[places]
-        moved = x + ball.column(eps, x) * ball.unit(delta)
-        return ball.project_l2(x, moved, eps, self.lo, self.hi)
+    def scale_to_radius(self, examples: Array, delta: Array) -> Array:
+        """x plus the perturbation scaled to norm eps, in the box."""
+        x, eps = self.x[examples], self.region.eps[examples]
+        return self.region.project(examples, x + expand_like(eps, x) * normalize_l2(delta))
 
-    def bumps(self, rows: int, columns: int) -> tuple[Array, Array]:
-        """(rows, columns), of norm 1: a hill beside a hollow; and, of a square, on end."""
+    def eta(self, rows: int, columns: int) -> tuple[Array, Array]:
+        """η (rows, columns), of norm 1: a positive peak beside a negative one; and its transpose,
+        if it is a square."""
         xp = self.xp
         if rows == 1:
             half = columns // 2
-            parts, axis = [self.hill(1, half), -self.hill(1, columns - half)], 1
+            parts, axis = [self.peak(1, half), -self.peak(1, columns - half)], 1
         else:
             half = rows // 2
-            parts, axis = [self.hill(half, columns), -self.hill(rows - half, columns)], 0
-        shape = xp.concatenate(parts, axis=axis)
-        shape = shape / max(float(xp.sqrt((shape**2).sum())), 1e-12)
-        return shape, shape.T if rows == columns else shape
+            parts, axis = [self.peak(half, columns), -self.peak(rows - half, columns)], 0
+        eta = xp.concatenate(parts, axis=axis)
+        eta = eta / max(float(xp.sqrt((eta**2).sum())), 1e-12)
+        return eta, eta.T if rows == columns else eta
 
-    def hill(self, rows: int, columns: int) -> Array:
-        """Rectangles on one another, the k-th of height 1/k², of norm 1."""
-        hill = self.xp.zeros((rows, columns))
+    def peak(self, rows: int, columns: int) -> Array:
+        """A sum of concentric rectangles, the k-th of height 1/k² (equation 2), of norm 1."""
+        peak = self.xp.zeros((rows, columns))
         top, left = rows // 2, columns // 2
         for k in range(max(top, left) + 1):
             r, c = max(top - k, 0), max(left - k, 0)
-            hill[r : top + k + 1, c : left + k + 1] += 1 / (k + 1) ** 2
-        return hill / max(float(self.xp.sqrt((hill**2).sum())), 1e-12)
+            peak[r : top + k + 1, c : left + k + 1] += 1 / (k + 1) ** 2
+        return peak / max(float(self.xp.sqrt((peak**2).sum())), 1e-12)
 
 
-def _unit(window: Array) -> Array:
+def _normalize_window(window: Array) -> Array:
     """(n, rows, columns, channels): each channel of each window scaled to norm 1."""
     length = array_module(window).sqrt((window**2).sum(axis=(1, 2), keepdims=True))
     return window / (1e-12 + length)

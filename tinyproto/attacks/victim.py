@@ -1,42 +1,66 @@
-"""What an attack may ask of a model."""
+"""The victim: a model under attack, with the bounds of its inputs and counters of its passes."""
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ..backend.device import Array, array_module
-from .ball import flat
 
-SATURATED = 80.0
-"""Of scores farther apart, exp(−difference) is subnormal in float32, or 0."""
+SATURATION = 80.0
+"""For scores that differ by more, e^(−difference) is subnormal in float32, or 0."""
 
 Backward = Callable[[Array], Array]
 Model = Callable[[Array], tuple[Array, Backward]]
 
 
 class FlatGradientWarning(UserWarning):
-    """The gradient is exactly 0 at many examples: attacks along it see nothing there."""
+    """The gradient is exactly 0 at many examples: gradient-based attacks cannot make progress."""
 
 
 class Victim:
-    """A model under attack: a layer with bounds, and counters of what it was asked.
+    """A model under attack: a function with bounds on its input and counters of its passes.
 
-    model: any function `z, backward = model(x)` with class scores z (N, C) of x (N, …), where
+    Parameters
+    ----------
+    model : callable
+        A function `z, backward = model(x)` with class scores z (N, C) of x (N, …), where
         `dx = backward(dz)`, which may be called several times, is the gradient Σ_c dz_c ∂z_c/∂x of
-        each example, shaped like x. It must leave x as it is. Every network of tinyproto is one;
+        each example, shaped like x. It must not change x. Every network of tinyproto is one.
+    lo, hi : float
+        The bounds of an input: no attack returns a value outside them.
 
-            def model(x):  # x (N, d)
-                return x @ W + b, lambda dz: dz @ W.T
+    Attributes
+    ----------
+    forward_passes, backward_passes : int
+        How many examples have gone through the model.
+    flat_gradients : int
+        How many gradients came back as exactly 0 although the loss was not flat itself. The first
+        time that they are ten or more and a tenth of all, a FlatGradientWarning is issued.
 
-        is another.
-    lo, hi: the bounds of an input; no attack leaves them.
-    forward_passes, backward_passes: how many examples have gone through.
-    flat_gradients: how many backward passes came back as exactly 0, of a loss that was not flat
-        itself; the first time that they are a tenth of all, and ten or more, there is a
-        FlatGradientWarning.
+    Raises
+    ------
+    ValueError
+        If lo is not below hi. Calling a victim raises ValueError for scores and gradients of the
+        wrong shape, and for NaN or infinite ones, which an attack would mistake for a success.
 
-    Calling it raises ValueError for scores and gradients of another shape, and for such as are NaN
-    or infinite: an attack would take them for an answer.
+    Examples
+    --------
+    A model of one's own, here a linear one, becomes a victim with a single function:
+
+    >>> import numpy as np
+    >>> from tinyproto.attacks import Victim
+    >>> W = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    >>> def model(x):
+    ...     return x @ W, lambda dz: dz @ W.T
+    >>> victim = Victim(model, lo=0.0, hi=1.0)
+    >>> z, backward = victim(np.array([[1.0, 0.5]]))
+    >>> z
+    array([[ 0.5, -0.5]])
+    >>> backward(np.array([[0.0, 1.0]]))
+    array([[-1.,  1.]])
+    >>> victim.forward_passes, victim.backward_passes
+    (1, 1)
     """
 
     def __init__(self, model: Model, *, lo: float = 0.0, hi: float = 1.0):
@@ -50,63 +74,62 @@ class Victim:
         self._warned = False
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
+        """The scores z (N, C) of x (N, …), and the function that returns gradients at x."""
         self.forward_passes += len(x)
-        answer = self.model(x)
-        if not (isinstance(answer, tuple) and len(answer) == 2 and callable(answer[1])):
+        output = self.model(x)
+        if not (isinstance(output, tuple) and len(output) == 2 and callable(output[1])):
             raise ValueError("the victim must return a pair: scores, and a function for gradients")
-        z, backward = answer
-        _check("scores", z, (len(x), "C"))
+        z, backward = output
+        _check_array("scores", z, (len(x), "C"))
 
-        def counted(dz: Array) -> Array:
+        def counted_backward(dz: Array) -> Array:
             dx = backward(dz)
-            _check("gradients", dx, x.shape)
+            _check_array("gradients", dx, x.shape)
             self.backward_passes += len(dz)
-            self.flat_gradients += _count_flat(z, dz, dx)
-            self._warn()
+            self.flat_gradients += _count_flat_gradients(z, dz, dx)
+            self._warn_if_flat()
             return dx
 
-        return z, counted
+        return z, counted_backward
 
-    def _warn(self) -> None:
-        told = tell_flat(self.flat_gradients, self.backward_passes)
-        if told and not self._warned:
+    def _warn_if_flat(self) -> None:
+        message = flat_gradient_message(self.flat_gradients, self.backward_passes)
+        if message and not self._warned:
             self._warned = True
-            about = "attacks along it see nothing there; Square needs none"
-            warnings.warn(f"{told}: {about}", FlatGradientWarning, stacklevel=4)
+            advice = "gradient-based attacks cannot make progress there; Square needs no gradient"
+            warnings.warn(f"{message}: {advice}", FlatGradientWarning, stacklevel=4)
 
 
-def tell_flat(flat_gradients: int, backward_passes: int) -> str | None:
-    """What there is to say of so many flat gradients; None where they are few."""
+def flat_gradient_message(flat_gradients: int, backward_passes: int) -> str | None:
+    """What to report of flat gradients; None where they are fewer than ten or a tenth of all."""
     if flat_gradients < 10 or 10 * flat_gradients < backward_passes:
         return None
     return f"the gradient was exactly 0 in {flat_gradients} of {backward_passes} backward passes"
 
 
-def _count_flat(z: Array, dz: Array, dx: Array) -> int:
-    """How many gradients are 0 by the model's doing: dz is not, or the scores are so far apart that
-    cross-entropy's exponentials are 0. (DLR is flat of its own where the label is third.)"""
-    zero = ~flat(dx).any(axis=1)
+def _count_flat_gradients(z: Array, dz: Array, dx: Array) -> int:
+    """How many gradients dx are 0 because of the model: either dz is not 0, or the scores differ so
+    much that the exponentials of cross-entropy are 0. (DLR itself is flat where the label has the
+    third-largest score.)"""
+    zero = ~dx.reshape(len(dx), math.prod(dx.shape[1:])).any(axis=1)
     if not bool(zero.any()):
         return 0
     ordered = array_module(z).sort(z, axis=1)
-    apart = ordered[:, -1] - ordered[:, -2] > SATURATED
-    return int((zero & (dz.any(axis=1) | apart)).sum())
+    saturated = ordered[:, -1] - ordered[:, -2] > SATURATION
+    return int((zero & (dz.any(axis=1) | saturated)).sum())
 
 
-def _check(what: str, array: Array, shape: tuple[int | str, ...]) -> None:
-    """Raises ValueError for what is no array of finite floating-point numbers of this shape, in
-    which a letter stands for any length."""
+def _check_array(what: str, array: Any, shape: tuple[int | str, ...]) -> None:
+    """Raise ValueError unless this is an array of finite floating-point numbers of this shape, in
+    which "C" stands for any length."""
     found = getattr(array, "shape", (None,))
     if len(found) != len(shape) or any(
         m not in ("C", n) for n, m in zip(found, shape, strict=True)
     ):
         expected = f"({', '.join(map(str, shape))})"
-        raise ValueError(f"the victim's {what} must be an array {expected}, not {_name(array)}")
+        given = f"{array.shape}" if hasattr(array, "shape") else type(array).__name__
+        raise ValueError(f"the victim's {what} must be an array {expected}, not {given}")
     if array.dtype.kind != "f":
         raise ValueError(f"the victim's {what} must be floating-point numbers, not {array.dtype}")
     if not bool(array_module(array).isfinite(array).all()):
-        raise ValueError(f"the victim's {what} must be finite; there are NaN or infinite ones")
-
-
-def _name(value: Any) -> str:
-    return f"{value.shape}" if hasattr(value, "shape") else type(value).__name__
+        raise ValueError(f"the victim's {what} must be finite, not NaN or infinite")

@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from ..attacks import Victim, apgd_targeted, fgsm, pgd, square
-from ..attacks.victim import tell_flat
+from .. import attacks
+from ..attacks import Victim, apgd_targeted, pgd, square
+from ..attacks.victim import flat_gradient_message
 from ..backend.device import Array, array_module
 from .report import UNBOUNDED, Report, Result, fraction
 
@@ -41,13 +42,8 @@ def unbounded(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any)
     return pgd(victim, x, y, eps=far, steps=100, **options)
 
 
-def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:
-    """FGSM has no random numbers, so it takes no seed."""
-    return fgsm(victim, x, y, **options)
-
-
 ATTACKS: dict[str, Callable[..., Array]] = {
-    "fgsm": _fgsm,
+    "fgsm": attacks.ATTACKS["fgsm"],
     "pgd-20": pgd,
     "pgd-20" + NO_START: partial(pgd, random_start=False),
     "pgd-100": partial(pgd, steps=100),
@@ -77,7 +73,7 @@ def check_results(report: Report) -> list[str]:
     results, correct = report.results, report.correct
     found = []
     for name, result in results.items():
-        warning = tell_flat(result.flat_gradients, result.backward_passes)
+        warning = flat_gradient_message(result.flat_gradients, result.backward_passes)
         if warning:
             found.append(f"{name}: {warning}")
     found += _check_gradient_free(results, correct)

@@ -18,13 +18,13 @@ import numpy as np
 
 from .. import state
 from ..attacks import Victim
-from ..attacks.ball import inside, lengths
-from ..attacks.region import check, check_labels
+from ..attacks.inputs import validate_inputs, validate_labels
+from ..attacks.region import clip_to_box, norms
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from . import masking
 from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
-from .suites import Attack, choose
+from .suites import Attack, choose, current_names
 
 FINGERPRINT_SIZE = 16  # number of examples whose scores identify the victim
 ROUNDING = 1e-6  # relative to hi − lo: how far outside ball and box float32 may round an attack
@@ -82,7 +82,7 @@ def evaluate(
         Labels: indices of columns of the victim's scores.
     attacks : str, list of str, or dict of str to callable
         "autoattack", "autoattack-plus", "autoattack-rand" or "masking" (a list of attacks that
-        shows masked gradients); or names from `tinyproto.evaluation.suites.ATTACKS`; or functions
+        shows masked gradients); or names from `tinyproto.attacks.ATTACKS`; or functions
         `attack(victim, x, y, eps=, norm=, seed=, index=)` that return attacked examples, by name.
     eps : float
         Radius of the ball around each example, in the units of x.
@@ -131,7 +131,7 @@ def evaluate(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size!r}")
-    y, index = check(victim, x, y, index, eps, norm)
+    y, index = validate_inputs(victim, x, y, index, eps, norm)
     chosen, one_by_one = choose(attacks, norm)
     evaluation = _Evaluation(victim, x, y, index, eps, norm, seed)
     settings = {
@@ -142,7 +142,7 @@ def evaluate(
         "images": _checksum(x, y, index),
     }  # fmt: skip
     fingerprint = to_host(Victim(victim.model)(x[:FINGERPRINT_SIZE])[0])
-    check_labels(fingerprint, y)
+    validate_labels(fingerprint, y)
     report = _load(state_path, settings, fingerprint)
     if report is None:
         correct = _correct(victim, x, y, batch_size)
@@ -202,7 +202,7 @@ def _attack_batch(
     least, most = float(attacked.min()), float(attacked.max())
     if not victim.lo - slack <= least <= most <= victim.hi + slack:
         raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
-    distance = to_host(lengths(attacked.astype(xp.float64) - images, norm))
+    distance = to_host(norms(attacked.astype(xp.float64) - images, norm))
     distance[_correct(victim, attacked, labels, len(batch))] = np.inf
     robust = distance > eps + slack
     rounded = _round_to_8_bits(victim, attacked, images, eps if norm == "linf" else None)
@@ -220,7 +220,7 @@ def _round_to_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | Non
         lowest = xp.ceil((x.astype(xp.float64) - eps - victim.lo) / level - 1e-4)
         highest = xp.floor((x.astype(xp.float64) + eps - victim.lo) / level + 1e-4)
         levels = xp.where(lowest <= highest, xp.clip(levels, lowest, highest), levels)
-    return inside(victim.lo + level * levels, x, victim.lo, victim.hi)
+    return clip_to_box(victim.lo + level * levels, x, victim.lo, victim.hi)
 
 
 def _correct(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
@@ -273,6 +273,8 @@ def _load(
     arrays = {_current_name(name): array for name, array in arrays.items()}
     if "chain" in saved:  # written by an earlier version
         saved["sequential"] = saved.pop("chain")
+    described = saved.get("attacks", {})
+    saved["attacks"] = {name: current_names(text) for name, text in described.items()}
     for name, value in settings.items():
         if saved.get(name) != value:
             difference = _difference(name, saved.get(name), value)

@@ -4,28 +4,28 @@ from ..backend import kernel
 
 
 @kernel(fast="tinyproto.cpu.pooling")
-def max_pool(i, t, T, x, stride, size, y, winner):
-    """y = the largest of each window; winner = its place a · size + b there, the first of a tie.
+def max_pool(i, t, T, x, stride, size, y, argmax):
+    """y = the largest of each window; argmax = its place a · size + b there, the first of a tie.
 
-    x (N, H, W, C), y and winner (N, height, width, C); row i = n · height + h.
+    x (N, H, W, C), y and argmax (N, height, width, C); row i = n · height + h.
     """
     n = i // y.shape[1]
     h = i - n * y.shape[1]
     for w in range(y.shape[2]):
         for c in range(t, x.shape[3], T):
             y[n, h, w, c] = x[n, h * stride, w * stride, c]
-            winner[n, h, w, c] = 0
+            argmax[n, h, w, c] = 0
         for a in range(size):
             for b in range(size):
                 for c in range(t, x.shape[3], T):
                     value = x[n, h * stride + a, w * stride + b, c]
                     if value > y[n, h, w, c] or value != value:  # a NaN stays one
                         y[n, h, w, c] = value
-                        winner[n, h, w, c] = a * size + b
+                        argmax[n, h, w, c] = a * size + b
 
 
 @kernel(fast="tinyproto.cpu.pooling")
-def max_pool_backward(i, t, T, dy, winner, stride, size, dx):
+def max_pool_backward(i, t, T, dy, argmax, stride, size, dx):
     """dx = dy where a pixel won its window, summed over the windows that it won; row i = n · H + r.
 
     The largest element alone moves with its window's value: ∂y/∂x = 1 there and 0 elsewhere.
@@ -43,7 +43,7 @@ def max_pool_backward(i, t, T, dy, winner, stride, size, dx):
                 for b in range(size):
                     s = w * stride + b
                     for c in range(t, dx.shape[3], T):
-                        if winner[n, h, w, c] == a * size + b:
+                        if argmax[n, h, w, c] == a * size + b:
                             dx[n, r, s, c] += dy[n, h, w, c]
 
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..attacks import Victim, craft
+from ..attacks import Victim, pgd_inner
 from ..backend.device import Array, array_module, to_device
 from ..layers import Layer
 from ..networks import Network, fold
@@ -96,9 +96,9 @@ class PGDConfig:
         loss: Any = "ce",
         initial_noise: float | None = None,
     ) -> Array:
-        return craft(
+        return pgd_inner(
             Victim(fold(network)), batch.x, batch.y, eps=self.eps, steps=self.steps,
-            step_size=self.step_size, norm=self.norm, loss=loss, jitter=initial_noise,
+            step_size=self.step_size, norm=self.norm, loss=loss, initial_noise=initial_noise,
             seed=batch.seed, epoch=batch.epoch, index=batch.index,
         )  # fmt: skip
 

@@ -1,12 +1,12 @@
-"""Crafting for training, and attacks on a convolutional network: ball, box, batches, steps."""
+"""PGD for training, and attacks on a convolutional network: ball, box, batches, steps."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyproto.attacks import Victim, craft, fgsm, pgd
-from tinyproto.attacks.ball import lengths
+from tinyproto.attacks import Victim, fgsm, pgd, pgd_inner
+from tinyproto.attacks.region import norms
 from tinyproto.layers import BatchNorm, Conv2D, Flatten, Linear, MaxPool2D, ReLU, Sequential
 from tinyproto.layers import initialize as initialized
 from tinyproto.losses import cross_entropy
@@ -40,16 +40,17 @@ shapes = st.tuples(st.integers(2, 6), st.integers(2, 6), st.integers(1, 4))
 @pytest.mark.parametrize("norm", NORMS)
 @given(
     shape=shapes, count=st.integers(1, 4), eps=st.floats(1e-3, 1.5), seed=st.integers(0, 99),
-    dtype=st.sampled_from([np.float32, np.float64]), jitter=st.sampled_from([None, 0.001, 2.0]),
-    steps=st.integers(1, 3),
+    dtype=st.sampled_from([np.float32, np.float64]), steps=st.integers(1, 3),
+    initial_noise=st.sampled_from([None, 0.001, 2.0]),
 )  # fmt: skip
 @settings(max_examples=25)
-def test_ball_and_box_for_all_shapes(norm, shape, count, eps, seed, dtype, jitter, steps):
+def test_ball_and_box_for_all_shapes(norm, shape, count, eps, seed, dtype, initial_noise, steps):
     x, y = images(count, shape, seed, dtype)
     victim = victim_for(*shape, seed, dtype)
+    options = {"eps": eps, "steps": steps, "norm": norm}
     for attacked in (
-        craft(victim, x, y, eps=eps, steps=steps, step_size=eps, norm=norm, jitter=jitter),
-        pgd(victim, x, y, eps=eps, steps=steps, norm=norm, seed=seed),
+        pgd_inner(victim, x, y, step_size=eps, initial_noise=initial_noise, **options),
+        pgd(victim, x, y, seed=seed, **options),
         fgsm(victim, x, y, eps=eps, norm=norm),
     ):
         assert attacked.dtype == dtype
@@ -57,30 +58,30 @@ def test_ball_and_box_for_all_shapes(norm, shape, count, eps, seed, dtype, jitte
         assert attacked.min() >= 0
         assert attacked.max() <= 1
         delta = attacked.astype(np.float64) - x.astype(np.float64)
-        assert (np.abs(delta).max() if norm == "linf" else lengths(delta).max()) <= eps
+        assert (np.abs(delta).max() if norm == "linf" else norms(delta).max()) <= eps
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("jitter", [None, 0.01])
-def test_batches_do_not_matter_bit_for_bit(norm, jitter):
+@pytest.mark.parametrize("initial_noise", [None, 0.01])
+def test_batches_do_not_change_a_bit(norm, initial_noise):
     x, y = images(9, (6, 5, 3), 1)
-    victim, place = victim_for(6, 5, 3), np.arange(9)
+    victim, index = victim_for(6, 5, 3), np.arange(9)
     options = {"eps": 0.1, "norm": norm, "seed": 3}
-    crafting = {**options, "steps": 3, "step_size": 0.04, "jitter": jitter, "epoch": 2}
-    for attack, named in ((craft, crafting), (pgd, {**options, "steps": 3, "restarts": 2})):
-        whole = attack(victim, x, y, **named)
+    inner = {**options, "steps": 3, "step_size": 0.04, "initial_noise": initial_noise, "epoch": 2}
+    for attack, arguments in ((pgd_inner, inner), (pgd, {**options, "steps": 3, "restarts": 2})):
+        whole = attack(victim, x, y, **arguments)
         for rows in ([0], [8, 2, 5], [4, 3]):
-            part = attack(victim, x[rows], y[rows], index=place[rows], **named)
+            part = attack(victim, x[rows], y[rows], index=index[rows], **arguments)
             np.testing.assert_array_equal(part, whole[rows])
 
 
-def test_every_example_goes_all_its_steps_and_no_pass_is_wasted():
+def test_every_example_takes_all_its_steps_with_one_pass_each():
     x, y = images(7, (4, 4, 2), 0)
     victim = victim_for(4, 4, 2)
     wrong = victim(x)[0].argmax(axis=1) != y
     assert wrong.any()
     victim.forward_passes = victim.backward_passes = 0
-    attacked = craft(victim, x, y, eps=0.1, steps=4, step_size=0.05)
+    attacked = pgd_inner(victim, x, y, eps=0.1, steps=4, step_size=0.05)
     assert (victim.forward_passes, victim.backward_passes) == (28, 28)
     assert (np.abs(attacked - x).reshape(7, -1).max(axis=1) > 0).all()
     before, after = (cross_entropy(victim(i)[0], y)[0] for i in (x, attacked))
@@ -88,20 +89,20 @@ def test_every_example_goes_all_its_steps_and_no_pass_is_wasted():
 
 
 @pytest.mark.filterwarnings("ignore::tinyproto.attacks.FlatGradientWarning")  # on purpose
-def test_the_start_is_uniform_in_the_ball_and_named_by_seed_epoch_and_place():
+def test_the_start_is_uniform_in_the_ball_and_depends_on_seed_epoch_and_index():
     x = np.full((200, 3, 3, 2), 0.5)
     victim = Victim(lambda x: (x.reshape(len(x), -1)[:, :3] * 0, lambda dz: np.zeros_like(x)))
     y, options = np.zeros(200, int), {"eps": 0.2, "steps": 1, "step_size": 0.1}
-    start = craft(victim, x, y, **options) - x  # no gradient: it stays where it starts
+    start = pgd_inner(victim, x, y, **options) - x  # no gradient: the start is returned
     assert abs(start.mean()) < 0.01
     np.testing.assert_allclose(np.quantile(start, [0.1, 0.5, 0.9]), [-0.16, 0, 0.16], atol=0.01)
     for changed in ({"seed": 1}, {"epoch": 1}, {"index": np.arange(200) + 1}):
-        assert (craft(victim, x, y, **options, **changed) - x != start).mean() > 0.99
-    jittered = craft(victim, x, y, jitter=0.01, **options) - x
-    assert jittered.std() == pytest.approx(0.01, rel=0.05)
+        assert (pgd_inner(victim, x, y, **options, **changed) - x != start).mean() > 0.99
+    noise = pgd_inner(victim, x, y, initial_noise=0.01, **options) - x
+    assert noise.std() == pytest.approx(0.01, rel=0.05)
 
 
-def test_the_loss_that_is_given_is_the_one_that_rises():
+def test_the_given_loss_is_the_one_that_is_raised():
     x, y = images(5, (4, 4, 2), 0)
     victim = victim_for(4, 4, 2)
 
@@ -110,14 +111,14 @@ def test_the_loss_that_is_given_is_the_one_that_rises():
         dz[:, 0] = 1
         return z[:, 0], dz
 
-    attacked = craft(victim, x, y, eps=0.1, steps=5, step_size=0.05, loss=towards_zero)
+    attacked = pgd_inner(victim, x, y, eps=0.1, steps=5, step_size=0.05, loss=towards_zero)
     assert (victim(attacked)[0][:, 0] > victim(x)[0][:, 0]).all()
 
 
-def test_wrong_arguments_are_one_line():
+def test_invalid_arguments_are_refused():
     x, y = images(2, (4, 4, 2), 0)
     victim = victim_for(4, 4, 2)
     with pytest.raises(ValueError, match="steps must be 1 or more, not 0"):
-        craft(victim, x, y, eps=0.1, steps=0, step_size=0.1)
+        pgd_inner(victim, x, y, eps=0.1, steps=0, step_size=0.1)
     with pytest.raises(ValueError, match="norm must be 'linf' or 'l2', not 'l7'"):
-        craft(victim, x, y, eps=0.1, steps=1, step_size=0.1, norm="l7")
+        pgd_inner(victim, x, y, eps=0.1, steps=1, step_size=0.1, norm="l7")

@@ -1,4 +1,7 @@
-"""APGD, FAB, Square, C&W and AutoAttack: what each of them must hold, on small victims."""
+"""Properties that every attack must have, and some of single ones, on small victims.
+
+A new attack gets a line in IN_BALL, or in NEAREST if it has no radius.
+"""
 
 import numpy as np
 import pytest
@@ -13,75 +16,71 @@ from tinyproto.attacks import (
     apgd_targeted,
     autoattack,
     carlini_wagner,
-    carlini_wagner_linf,
     fab,
     pgd,
     square,
 )
-from tinyproto.attacks.autoattack import VERSIONS, fab_inside, stages
-from tinyproto.attacks.ball import lengths
-from tinyproto.attacks.region import Region
+from tinyproto.attacks.autoattack import VERSIONS, attacks_to_run, fab_in_ball
+from tinyproto.attacks.region import Region, norms
 from tinyproto.losses import cross_entropy, dlr
 
-
-def cw_linf(*a, norm="linf", **k):
-    return carlini_wagner_linf(*a, **k)
-
-
-BALL = {
+IN_BALL = {
     "pgd": pgd,
     "apgd": apgd,
     "apgd on dlr": lambda *a, **k: apgd(*a, loss="dlr", **k),
     "apgd, restarts": lambda *a, **k: apgd(*a, restarts=3, **k),
     "apgd-t": lambda *a, **k: apgd_targeted(*a, targets=4, **k),
     "square": lambda *a, steps=100, **k: square(*a, queries=steps, **k),
-    "fab inside": lambda *a, **k: fab_inside(*a, restarts=2, **k),
+    "fab in ball": lambda *a, **k: fab_in_ball(*a, restarts=2, **k),
 }
 NEAREST = {
     "fab": fab,
     "fab, restarts": lambda *a, **k: fab(*a, restarts=3, **k),
     "fab-t": lambda *a, **k: fab(*a, targets=4, **k),
-    "cw": lambda *a, norm="l2", seed=0, index=None, **k: carlini_wagner(*a, searches=4, **k),
+    "cw": lambda *a, norm="l2", seed=0, index=None, **k: carlini_wagner(
+        *a, binary_search_steps=4, **k
+    ),
 }
-each_in_a_ball = pytest.mark.parametrize("name", BALL)
-each_nearest = pytest.mark.parametrize("name", NEAREST)
+EVERY = IN_BALL | NEAREST
+each_in_ball = pytest.mark.parametrize("name", IN_BALL)
+each_attack = pytest.mark.parametrize("name", EVERY)
 each_norm = pytest.mark.parametrize("norm", ["linf", "l2"])
 
 
 @each_norm
-@each_in_a_ball
-@pytest.mark.filterwarnings("ignore::tinyproto.attacks.FlatGradientWarning")  # dead hidden units
+@each_in_ball
+@pytest.mark.filterwarnings("ignore::tinyproto.attacks.FlatGradientWarning")  # ReLUs that are off
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @settings(max_examples=8)
 @given(st.integers(0, 10_000), st.floats(0, 0.5))
 def test_points_lie_in_ball_and_box_to_the_last_bit(name, norm, dtype, seed, eps):
     victim, x, y = problem(seed, dtype=dtype)
-    attacked = BALL[name](victim, x, y, eps=eps, norm=norm, steps=12)
+    attacked = IN_BALL[name](victim, x, y, eps=eps, norm=norm, steps=12)
     assert attacked.dtype == dtype
     assert attacked.shape == x.shape
     assert attacked.min() >= 0
     assert attacked.max() <= 1
-    assert (lengths(attacked.astype(np.float64) - x, norm) <= eps).all()
+    assert (norms(attacked.astype(np.float64) - x, norm) <= eps).all()
 
 
 @each_norm
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
+@each_attack
 @pytest.mark.parametrize("box", [(-0.1, 0.1), (-2.1179, 2.64), (0.0, 255.0)])
-def test_no_point_leaves_a_box_whose_bounds_are_no_float32(name, norm, box):
+def test_no_point_leaves_a_box_whose_bounds_are_not_float32_numbers(name, norm, box):
     lo, hi = box
     model = hidden(5, dtype=np.float32)
 
-    def moved(x):  # the victim of [0, 1], on images of another box
+    def rescaled(x):  # the victim of [0, 1] on images of another box
         z, backward = model((x - np.float32(lo)) / np.float32(hi - lo))
         return z, lambda dz: backward(dz) / np.float32(hi - lo)
 
     x = np.random.default_rng(0).uniform(lo, hi, (30, 6)).astype(np.float32)
     x[::2, :3] = x[::2, :3].clip(lo * 0.9, hi * 0.9)
     x[1::2, 3:] = np.nextafter(np.float32(hi), np.float32(lo))
-    victim = Victim(moved, lo=lo, hi=hi)
+    victim = Victim(rescaled, lo=lo, hi=hi)
     y = victim(x)[0].argmax(axis=1)
-    options = {"eps": 0.3 * (hi - lo)} if name in BALL else {}
-    found = (BALL | NEAREST)[name](victim, x, y, norm=norm, steps=20, **options)
+    options = {"eps": 0.3 * (hi - lo)} if name in IN_BALL else {}
+    found = EVERY[name](victim, x, y, norm=norm, steps=20, **options)
     assert (found != x).any()
     assert (found.astype(np.float64) >= lo).all()
     assert (found.astype(np.float64) <= hi).all()
@@ -99,15 +98,15 @@ def test_square_on_images_of_any_shape(norm, shape, seed, eps):
     attacked = square(victim, x, y, eps=eps, norm=norm, queries=60)
     assert attacked.min() >= 0
     assert attacked.max() <= 1
-    assert (lengths(attacked.astype(np.float64) - x, norm) <= eps).all()
+    assert (norms(attacked.astype(np.float64) - x, norm) <= eps).all()
 
 
 @each_norm
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
-def test_an_example_is_the_same_bits_in_any_batch_and_order(name, norm):
-    attack = (BALL | NEAREST)[name]
+@each_attack
+def test_an_example_has_the_same_bits_in_any_batch_and_order(name, norm):
+    attack = EVERY[name]
     options = {"norm": norm, "seed": 4, "steps": 30}
-    if name in BALL:
+    if name in IN_BALL:
         options["eps"] = 0.05
     victim, x, y = problem(3, count=9)
     index = np.arange(100, 109)
@@ -119,16 +118,16 @@ def test_an_example_is_the_same_bits_in_any_batch_and_order(name, norm):
 
 
 @each_norm
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
-def test_images_are_the_same_bits_in_any_batch(name, norm):
+@each_attack
+def test_images_have_the_same_bits_in_any_batch(name, norm):
     model = flattened(hidden(2, 27, dtype=np.float32))
     x = np.random.default_rng(2).random((7, 3, 3, 3)).astype(np.float32)
     victim = Victim(model)
     y, index = victim(x)[0].argmax(axis=1), np.arange(7)
     options = {"norm": norm, "seed": 1, "steps": 20}
-    if name in BALL:
+    if name in IN_BALL:
         options["eps"] = 0.05
-    attack = (BALL | NEAREST)[name]
+    attack = EVERY[name]
     together = attack(victim, x, y, index=index, **options)
     for part in ([2], [6, 0, 3]):
         alone = attack(victim, x[part], y[part], index=index[part], **options)
@@ -136,18 +135,22 @@ def test_images_are_the_same_bits_in_any_batch(name, norm):
 
 
 @pytest.mark.parametrize("name", ["pgd", "apgd", "apgd-t", "square"])
-def test_other_seeds_and_places_draw_other_numbers(name):
+def test_other_seeds_and_indices_give_other_random_numbers(name):
     victim, x, y = problem(3, count=9)
-    options = {"eps": 0.001, "steps": 1, "norm": "l2"}  # too little to be wrong: the start shows
-    first = BALL[name](victim, x, y, **options)
-    assert (BALL[name](victim, x, y, seed=1, **options) != first).any(axis=1).all()
-    assert (BALL[name](victim, x, y, index=np.arange(9) + 9, **options) != first).any(axis=1).all()
+    options = {"eps": 0.001, "steps": 1, "norm": "l2"}  # too small to succeed: the start is visible
+    first = IN_BALL[name](victim, x, y, **options)
+    for changed in ({"seed": 1}, {"index": np.arange(9) + 9}):
+        other = IN_BALL[name](victim, x, y, **options, **changed)
+        assert (other != first).any(axis=1).all()
 
 
-@pytest.mark.parametrize("name", ["pgd", "apgd", "apgd-t", "square", "autoattack"])
-def test_the_seed_is_0_unless_given(name):
+SLOW_AUTOATTACK = pytest.param("autoattack", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["pgd", "apgd", "apgd-t", "square", SLOW_AUTOATTACK])
+def test_the_seed_is_0_by_default(name):
     victim, x, y = problem(3, count=9)
-    attack = BALL.get(name, autoattack)
+    attack = IN_BALL.get(name, autoattack)
     expected = attack(victim, x, y, eps=0.05, norm="l2", seed=0)
     np.testing.assert_array_equal(attack(victim, x, y, eps=0.05, norm="l2"), expected)
     assert (attack(victim, x, y, eps=0.05, norm="l2", seed=1) != expected).any()
@@ -156,41 +159,42 @@ def test_the_seed_is_0_unless_given(name):
 def test_starts_are_uniform_in_the_l2_ball():
     x = np.full((3000, 3), 0.5)
     region = Region(x, np.linspace(0.01, 0.4, 3000), "l2", Victim(constant()))
-    start = region.random(np.arange(3000), seed=0)
-    share = (lengths(start - x) / region.eps) ** 3  # of the ball's volume
-    np.testing.assert_allclose(np.quantile(share, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.03)
+    start = region.random_point(np.arange(3000), seed=0)
+    volume = (norms(start - x) / region.eps) ** 3  # a fraction of the ball's
+    np.testing.assert_allclose(np.quantile(volume, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.03)
 
 
 def test_momentum_does_not_depend_on_the_scale_of_the_gradient():
     victim, x, y = problem(3, count=9)
     model = victim.model
-    quiet = Victim(lambda x: (model(x)[0], lambda dz: 1e-6 * model(x)[1](dz)))
+    scaled = Victim(lambda x: (model(x)[0], lambda dz: 1e-6 * model(x)[1](dz)))
     options = {"eps": 0.05, "momentum": 0.9, "steps": 10, "norm": "l2", "early_exit": False}
-    np.testing.assert_allclose(pgd(quiet, x, y, **options), pgd(victim, x, y, **options), atol=1e-9)
+    expected = pgd(victim, x, y, **options)
+    np.testing.assert_allclose(pgd(scaled, x, y, **options), expected, atol=1e-9)
 
 
 @each_norm
-@each_in_a_ball
-def test_a_larger_ball_leaves_fewer_right(name, norm):
+@each_in_ball
+def test_a_larger_ball_leaves_fewer_correct(name, norm):
     victim, x, y = problem(5, count=60)
-    right = []
+    correct = []
     for eps in (0.0, 0.02, 0.1, 0.4):
-        attacked = BALL[name](victim, x, y, eps=eps, norm=norm, steps=40)
-        right.append((victim(attacked)[0].argmax(axis=1) == y).sum())
-    assert right[0] == 60
-    assert right == sorted(right, reverse=True)
-    assert right[-1] < 30
+        attacked = IN_BALL[name](victim, x, y, eps=eps, norm=norm, steps=40)
+        correct.append((victim(attacked)[0].argmax(axis=1) == y).sum())
+    assert correct[0] == 60
+    assert correct == sorted(correct, reverse=True)
+    assert correct[-1] < 30
 
 
-@each_in_a_ball
+@each_in_ball
 def test_a_radius_for_each_example(name):
     victim, x, y = problem(5, count=6)
     eps = np.array([0.0, 0.02, 0.1, 0.02, 0.4, 0.1])
     options = {"steps": 15, "norm": "l2"}
-    together = BALL[name](victim, x, y, eps=eps, **options)
+    together = IN_BALL[name](victim, x, y, eps=eps, **options)
     for i, radius in enumerate(eps):
         row = slice(i, i + 1)
-        alone = BALL[name](victim, x[row], y[row], eps=radius, index=[i], **options)
+        alone = IN_BALL[name](victim, x[row], y[row], eps=radius, index=[i], **options)
         np.testing.assert_array_equal(alone, together[row])
 
 
@@ -198,98 +202,98 @@ def test_a_radius_for_each_example(name):
 @each_norm
 @settings(max_examples=10)
 @given(st.integers(0, 10_000))
-def test_apgd_returns_the_highest_loss_that_it_saw(norm, loss, seed):
-    """In a ball too small to be wrong in, so that nothing ends early."""
+def test_apgd_returns_the_point_of_the_largest_loss(norm, loss, seed):
+    """In a ball too small to succeed in, so that nothing stops early."""
     victim, x, y = problem(seed)
-    seen, here = np.full(len(x), -np.inf), victim.model
+    largest, model = np.full(len(x), -np.inf), victim.model
 
     def watched(points):
-        z, backward = here(points)
+        z, backward = model(points)
         if watching:
-            np.maximum(seen, loss(z, y)[0], out=seen)
+            np.maximum(largest, loss(z, y)[0], out=largest)
         return z, backward
 
     victim.model, watching = watched, False
-    wrong = loss(here(x)[0], y)[0] > -0.02  # so near that a tiny ball might do
-    x, y, seen = x[~wrong], y[~wrong], seen[~wrong]
+    near = loss(model(x)[0], y)[0] > -0.02  # so near the boundary that a tiny ball might suffice
+    x, y, largest = x[~near], y[~near], largest[~near]
     watching = True
     attacked = apgd(victim, x, y, eps=1e-4, norm=norm, loss=loss, steps=25)
     watching = False
-    reached = loss(here(attacked)[0], y)[0]
-    still = here(attacked)[0].argmax(axis=1) == y
-    np.testing.assert_array_equal(reached[still], seen[still])
+    reached = loss(model(attacked)[0], y)[0]
+    correct = model(attacked)[0].argmax(axis=1) == y
+    np.testing.assert_array_equal(reached[correct], largest[correct])
 
 
 def test_more_queries_never_make_square_weaker():
-    """With the same seed the queries of a short run are the first of a long one's."""
+    """With the same seed the queries of a short run are the first ones of a long run."""
     victim, x, y = problem(6, count=40)
     margins = []
     for queries in (1, 5, 20, 80, 320):
         z = victim(square(victim, x, y, eps=0.05, queries=queries))[0]
         rows = np.arange(len(x))
-        rivals = z.copy()
-        rivals[rows, y] = -np.inf
-        margins.append(np.maximum(z[rows, y] - rivals.max(axis=1), 0))
+        others = z.copy()
+        others[rows, y] = -np.inf
+        margins.append(np.maximum(z[rows, y] - others.max(axis=1), 0))
     assert (np.diff(margins, axis=0) <= 1e-12).all()
     assert margins[-1].sum() < margins[0].sum()
 
 
-def test_more_runs_of_fab_never_go_farther():
+def test_more_steps_and_restarts_of_fab_never_go_farther():
     victim, x, y = problem(7, count=40)
     distances = []
     for steps, restarts in ((5, 1), (20, 1), (60, 1), (60, 3)):
         found = fab(victim, x, y, norm="l2", steps=steps, restarts=restarts)
-        distance = lengths(found - x, "l2")
+        distance = norms(found - x, "l2")
         distances.append(np.where(distance > 0, distance, np.inf))
     assert np.isfinite(distances[-1]).all()
     assert (np.diff(np.minimum(distances, 1e9), axis=0) <= 0).all()
 
 
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
-def test_what_is_wrong_already_is_left_alone(name):
+@each_attack
+def test_misclassified_examples_are_not_changed(name):
     victim, x, y = problem(1)
-    options = {"eps": 0.1} if name in BALL else {}
-    attacked = (BALL | NEAREST)[name](victim, x, (y + 1) % 5, steps=5, **options)
+    options = {"eps": 0.1} if name in IN_BALL else {}
+    attacked = EVERY[name](victim, x, (y + 1) % 5, steps=5, **options)
     np.testing.assert_array_equal(attacked, x)
 
 
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
-def test_nothing_to_attack(name):
+@each_attack
+def test_an_empty_batch(name):
     victim, x, y = problem(1)
-    options = {"eps": 0.1} if name in BALL else {}
-    found = (BALL | NEAREST)[name](victim, x[:0], y[:0], **options)
+    options = {"eps": 0.1} if name in IN_BALL else {}
+    found = EVERY[name](victim, x[:0], y[:0], **options)
     assert found.shape == (0, 6)
 
 
-@pytest.mark.parametrize("name", [*BALL, "autoattack"])
-def test_an_eps_of_0_moves_nothing(name):
+@pytest.mark.parametrize("name", [*IN_BALL, "autoattack"])
+def test_an_eps_of_0_changes_nothing(name):
     victim, x, y = problem(1)
-    attack = BALL.get(name, autoattack)
+    attack = IN_BALL.get(name, autoattack)
     np.testing.assert_array_equal(attack(victim, x, y, eps=0.0), x)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("classes", [2, 3, 4, 12])
 def test_autoattack_with_any_number_of_classes(version, classes):
-    """In a ball that holds the whole box every example can become another class."""
+    """In a ball that contains the box every example can become another class."""
     victim, x, y = problem(9, classes=classes)
     attacked = autoattack(victim, x, y, eps=1.0, version=version)
     assert (victim(attacked)[0].argmax(axis=1) != y).all()
-    nothing = autoattack(victim, x, y, eps=1e-7, version=version)
-    np.testing.assert_array_equal(nothing, x)
+    unchanged = autoattack(victim, x, y, eps=1e-7, version=version)
+    np.testing.assert_array_equal(unchanged, x)
 
 
-@pytest.mark.parametrize("stage", VERSIONS["plus"])
+@pytest.mark.parametrize("attack", VERSIONS["plus"])
 @pytest.mark.parametrize("classes", [2, 3, 4])
-def test_every_stage_works_for_few_classes(stage, classes):
+def test_every_attack_of_autoattack_works_for_few_classes(attack, classes):
     victim, x, y = problem(9, classes=classes)
-    attacked = autoattack(victim, x, y, eps=0.5, version=[stage])
+    attacked = autoattack(victim, x, y, eps=0.5, version=[attack])
     assert (victim(attacked)[0].argmax(axis=1) != y).mean() >= 0.5
 
 
 def test_a_victim_of_one_class_is_refused():
     victim = Victim(lambda x: (x[:, :1], lambda dz: np.zeros_like(x)))
-    with pytest.raises(ValueError, match="scores must be of two classes or more, not 1"):
+    with pytest.raises(ValueError, match="the scores must have two classes or more, not 1"):
         fab(victim, np.full((2, 3), 0.5), np.zeros(2, int))
 
 
@@ -310,28 +314,30 @@ def test_a_gradient_too_small_to_be_squared_still_has_a_direction():
     np.testing.assert_allclose(pgd(victim, x, y, eps=0.1, norm="l2"), expected, atol=1e-9)
 
 
-def test_autoattack_gives_each_stage_the_survivors_and_keeps_what_the_first_found():
+@pytest.mark.slow
+def test_autoattack_passes_on_the_remaining_examples_and_keeps_the_first_success():
     victim, x, y = problem(5, count=40)
     eps = 0.04
-    left, expected = np.arange(40), x.copy()
-    for attack in stages("standard").values():
-        moved = attack(victim, x[left], y[left], eps=eps, norm="l2", seed=2, index=left)
-        wrong = victim(moved)[0].argmax(axis=1) != y[left]
-        expected[left[wrong]] = moved[wrong]
-        left = left[~wrong]
-    assert 0 < len(left) < 40
+    remaining, expected = np.arange(40), x.copy()
+    for attack in attacks_to_run("standard").values():
+        options = {"eps": eps, "norm": "l2", "seed": 2, "index": remaining}
+        attacked = attack(victim, x[remaining], y[remaining], **options)
+        wrong = victim(attacked)[0].argmax(axis=1) != y[remaining]
+        expected[remaining[wrong]] = attacked[wrong]
+        remaining = remaining[~wrong]
+    assert 0 < len(remaining) < 40
     np.testing.assert_array_equal(autoattack(victim, x, y, eps=eps, norm="l2", seed=2), expected)
 
 
-def test_a_list_of_stages_of_ones_own():
-    assert list(stages(["square", "apgd-dlr"])) == ["square", "apgd-dlr"]
-    with pytest.raises(ValueError, match="unknown stage 'cw'; there are apgd-ce, "):
-        stages(["cw"])
+def test_a_version_of_autoattack_with_chosen_attacks():
+    assert list(attacks_to_run(["square", "apgd-dlr"])) == ["square", "apgd-dlr"]
+    with pytest.raises(ValueError, match="unknown attack 'cw'; AutoAttack has apgd-ce, "):
+        attacks_to_run(["cw"])
     with pytest.raises(ValueError, match="version must be one of standard, plus, rand, not 'best'"):
-        stages("best")
+        attacks_to_run("best")
 
 
-def test_averaging_over_passes_helps_against_a_noisy_victim():
+def test_averaging_over_passes_helps_against_a_randomized_victim():
     model = hidden(5)
     noise = np.random.default_rng(0)
 
@@ -340,22 +346,22 @@ def test_averaging_over_passes_helps_against_a_noisy_victim():
         return z, lambda dz: backward(dz) + 6 * noise.normal(size=x.shape)
 
     _, x, y = problem(5, count=60)
-    right = {}
-    for eot in (1, 30):
+    correct = {}
+    for eot_iter in (1, 30):
         victim = Victim(noisy)
-        attacked = apgd(victim, x, y, eps=0.08, steps=20, eot=eot)
-        right[eot] = (model(attacked)[0].argmax(axis=1) == y).sum()
-    assert right[30] < right[1]
+        attacked = apgd(victim, x, y, eps=0.08, steps=20, eot_iter=eot_iter)
+        correct[eot_iter] = (model(attacked)[0].argmax(axis=1) == y).sum()
+    assert correct[30] < correct[1]
 
 
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
+@each_attack
 @pytest.mark.filterwarnings("ignore::tinyproto.attacks.FlatGradientWarning")
-def test_constant_scores_are_survived(name):
-    """No gradient and no margin: class 0 is the answer everywhere."""
-    x, options = np.full((3, 5), 0.5), {"eps": 0.1} if name in BALL else {}
-    found = (BALL | NEAREST)[name](Victim(constant()), x, np.zeros(3, int), steps=5, **options)
+def test_constant_scores_do_no_harm(name):
+    """No gradient and no margin: class 0 is predicted everywhere."""
+    x, options = np.full((3, 5), 0.5), {"eps": 0.1} if name in IN_BALL else {}
+    found = EVERY[name](Victim(constant()), x, np.zeros(3, int), steps=5, **options)
     assert np.isfinite(found).all()
-    assert (lengths(found - x, "linf") <= 0.1).all()
+    assert (norms(found - x, "linf") <= 0.1).all()
 
 
 def test_a_flat_gradient_warns_once():
@@ -370,7 +376,7 @@ def test_a_flat_gradient_warns_once():
 @pytest.mark.parametrize(
     ("scores", "dz", "flat"),
     [
-        ([100.0, 0.0, 0.0], 0.0, 2),  # cross-entropy in float32 has no gradient there
+        ([100.0, 0.0, 0.0], 0.0, 2),  # where cross-entropy in float32 has no gradient
         ([100.0, 99.0, 0.0], 0.0, 0),
         ([-100.0, -101.0, -300.0], 0.0, 0),
         ([1.0, 0.0, 0.0], 0.0, 0),
@@ -385,22 +391,23 @@ def test_what_counts_as_a_flat_gradient(scores, dz, flat):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_loss_that_is_flat_itself_is_no_sign():
-    """DLR where the label is third: what is wrong already is moved on without early exit."""
+def test_a_loss_that_is_flat_itself_gives_no_warning():
+    """DLR where the label has the third-largest score: misclassified points that move on, without
+    early exit."""
     victim, x, y = problem(5, count=60)
     apgd(victim, x, y, eps=0.4, loss="dlr", steps=30, early_exit=False)
     assert victim.flat_gradients == 0
 
 
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
+@each_attack
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_scores_that_are_no_numbers_are_refused(name, bad):
-    x, options = np.full((3, 5), 0.5), {"eps": 0.1} if name in BALL else {}
+def test_scores_that_are_not_finite_are_refused(name, bad):
+    x, options = np.full((3, 5), 0.5), {"eps": 0.1} if name in IN_BALL else {}
     with pytest.raises(ValueError, match="the victim's scores must be finite"):
-        (BALL | NEAREST)[name](Victim(constant(bad)), x, np.zeros(3, int), **options)
+        EVERY[name](Victim(constant(bad)), x, np.zeros(3, int), **options)
 
 
-def test_gradients_that_are_no_numbers_are_refused():
+def test_gradients_that_are_not_finite_are_refused():
     model = hidden(0)
     victim = Victim(lambda x: (model(x)[0], lambda dz: np.full_like(x, np.nan)))
     _, x, y = problem(0)
@@ -408,7 +415,7 @@ def test_gradients_that_are_no_numbers_are_refused():
         apgd(victim, x, y, eps=0.1)
 
 
-@pytest.mark.parametrize("name", [*BALL, *NEAREST])
+@each_attack
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -422,16 +429,16 @@ def test_gradients_that_are_no_numbers_are_refused():
         ({"steps": 0}, "must be 1 or more, not 0"),
     ],
 )
-def test_what_an_attack_cannot_work_with_is_one_line(name, changed, message):
+def test_invalid_examples_and_labels_are_refused(name, changed, message):
     victim, x, y = problem(1)
-    given = {"x": x[:2], "y": y[:2]} | ({"eps": 0.1} if name in BALL else {}) | changed
+    given = {"x": x[:2], "y": y[:2]} | ({"eps": 0.1} if name in IN_BALL else {}) | changed
     with pytest.raises(ValueError, match=message) as error:
-        (BALL | NEAREST)[name](victim, given.pop("x"), given.pop("y"), **given)
+        EVERY[name](victim, given.pop("x"), given.pop("y"), **given)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("model", "message"),
     [
         (lambda x: x, "the victim must return a pair: scores, and a function for gradients"),
         (lambda x: (x, x), "the victim must return a pair: scores, and a function for gradients"),
@@ -443,13 +450,13 @@ def test_what_an_attack_cannot_work_with_is_one_line(name, changed, message):
         (lambda x: (x, lambda dz: None), r"gradients must be an array \(2, 6\), not NoneType"),
     ],
 )
-def test_what_a_victim_must_answer(answer, message):
+def test_invalid_outputs_of_a_victim_are_refused(model, message):
     _, x, _ = problem(1)
     with pytest.raises(ValueError, match=message):
-        apgd(Victim(answer), x[:2], x[:2].argmax(axis=1), eps=0.1)
+        apgd(Victim(model), x[:2], x[:2].argmax(axis=1), eps=0.1)
 
 
-def test_a_victim_is_asked_for_and_radii_of_the_right_number():
+def test_a_model_that_is_not_a_victim_and_invalid_radii_are_refused():
     victim, x, y = problem(1)
     with pytest.raises(ValueError, match=r"must be a Victim: write Victim\(model\)"):
         pgd(victim.model, x, y, eps=0.1)
@@ -459,7 +466,7 @@ def test_a_victim_is_asked_for_and_radii_of_the_right_number():
         pgd(victim, x, y, eps="8/255")
 
 
-def test_square_takes_grey_images_and_no_channels_first():
+def test_square_takes_grey_images_and_refuses_channels_first():
     model = hidden(3, 36)
     x = np.random.default_rng(3).random((10, 6, 6))
     grey, coloured = Victim(flattened(model)), Victim(flattened(model))
@@ -471,7 +478,7 @@ def test_square_takes_grey_images_and_no_channels_first():
         square(coloured, x.reshape(10, 3, 2, 6), y, eps=0.05)
 
 
-def test_unknown_names_and_radii_are_one_line():
+def test_unknown_norms_and_losses_and_negative_radii_are_refused():
     victim, x, y = problem(1)
     for attack in (apgd, square, autoattack, pgd):
         with pytest.raises(ValueError, match="norm must be 'linf' or 'l2', not 'l1'"):
@@ -494,12 +501,12 @@ def test_passes_are_counted():
     victim, x, y = problem(7, count=5)
     for attack, forward, backward in (
         (lambda: apgd(victim, x, y, eps=1e-6, steps=10), 5 * 12, 5 * 11),
-        (lambda: apgd(victim, x, y, eps=1e-6, steps=10, eot=3), 5 * 34, 5 * 33),
+        (lambda: apgd(victim, x, y, eps=1e-6, steps=10, eot_iter=3), 5 * 34, 5 * 33),
         (lambda: apgd_targeted(victim, x, y, eps=1e-6, steps=10), 5 * 45, 5 * 44),
         (lambda: square(victim, x, y, eps=1e-6, queries=10), 5 * 11, 0),
         (lambda: fab(victim, x, y, steps=10), 5 * 21, 5 * 40),
         (lambda: fab(victim, x, y, steps=10, targets=2), 5 * 41, 5 * 20),
-        (lambda: carlini_wagner(victim, x, y, steps=10, searches=2), 5 * 21, 5 * 20),
+        (lambda: carlini_wagner(victim, x, y, steps=10, binary_search_steps=2), 5 * 21, 5 * 20),
     ):
         victim.forward_passes = victim.backward_passes = 0
         attack()

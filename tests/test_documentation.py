@@ -1,17 +1,22 @@
 """README and docs: the code runs, the names and files exist, the tables are the results', the site
 builds."""
 
+import doctest
 import importlib
 import importlib.util
 import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.test_docstrings import PUBLIC
+from tinyproto import attacks
+from tinyproto.evaluation import evaluate
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -48,7 +53,8 @@ def program(text):
     return "\n".join(lines) + "\n"
 
 
-WITH_CODE = [path for path in PAGES if FENCE.search(path.read_text())]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+WITH_CODE = [p for p in PAGES if FENCE.search(p.read_text()) and p != CONTRIBUTING]
 
 
 def environment(folder):
@@ -74,7 +80,32 @@ def test_the_code_of_a_page_runs(path, tmp_path):
 def test_there_is_code_on_the_pages_that_promise_it():
     names = {name_of(path) for path in WITH_CODE}
     concepts = {f"docs/concepts/{name}.md" for name in ("victim", "layer", "kernel")}
-    assert names >= {"README.md", "CONTRIBUTING.md", "docs/quickstart.md", *concepts}
+    assert names >= {"README.md", "docs/quickstart.md", "docs/convolution.md", *concepts}
+
+
+def test_the_attack_of_the_worked_example(monkeypatch):
+    """As a file of the package, with its line in the registry."""
+    (block,) = FENCE.findall(CONTRIBUTING.read_text())
+    module = types.ModuleType("tinyproto.attacks.random_search")
+    module.__package__ = "tinyproto.attacks"
+    exec(compile(block, "CONTRIBUTING.md", "exec"), vars(module))
+    attack = module.random_search
+    monkeypatch.setattr(attacks, "random_search", attack, raising=False)
+    monkeypatch.setitem(attacks.ATTACKS, "random-search", attack)
+    assert doctest.testmod(module) == (0, len(re.findall(">>>", block)))
+
+    random = np.random.default_rng(0)
+    W, x = random.normal(size=(6, 3)), random.random((20, 6))
+    victim = attacks.Victim(lambda x: (x @ W, lambda dz: dz @ W.T))
+    y = victim(x)[0].argmax(axis=1)
+    attacked = attack(victim, x, y, eps=0.1)
+    assert np.abs(attacked - x).max() <= 0.1
+    half = np.arange(10, 20)
+    np.testing.assert_array_equal(
+        attacked[half], attack(victim, x[half], y[half], eps=0.1, index=half)
+    )
+    report = evaluate(victim, x, y, ["random-search"], eps=0.1, verbose=False)
+    assert report.robust.tolist() == (victim(attacked)[0].argmax(axis=1) == y).tolist()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

@@ -163,6 +163,14 @@ def test_tables_are_those_of_the_results():
     assert out.returncode == 0, out.stderr
 
 
+def test_the_table_of_mutations_names_files_that_exist():
+    table = (DOCS / "results.md").read_text().partition("<!-- mutations -->")[2]
+    files = re.findall(r"^\| ([\w/]+(?:\.py)?) \| +\d", table, re.MULTILINE)
+    assert len(files) > 10
+    for name in files:
+        assert (ROOT / "tinyproto" / name).exists(), name
+
+
 def test_the_diagram_is_what_its_script_draws(tmp_path):
     script = DOCS / "diagrams" / "convolution.py"
     drawn = tmp_path / "convolution.svg"

@@ -73,6 +73,9 @@ def crop_and_flip(
     choices = xp.asarray([2 * padding + 1, 2 * padding + 1, 1 + flip, height, width])
     drawn = words(5, index, seed=seed, stream="crop_and_flip", epoch=epoch, xp=xp)
     first = xp.asarray([-padding, -padding, 0, -(cutout // 2), -(cutout // 2)])
+    chosen = (drawn * choices >> 32) + first
+    parts = chosen[:, :2], chosen[:, 2], chosen[:, 3:]
+    offset, flips, hole = map(xp.ascontiguousarray, parts)
     out = xp.empty_like(images)
-    crop(count * height, images, (drawn * choices >> 32) + first, cutout, out)
+    crop(count * height, images, offset, flips, hole, cutout, out)
     return out

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..backend.device import Array, array_module
-from ..kernels.kmeans import cluster_means, nearest
+from ..kernels.kmeans import assign_clusters, cluster_means
 from ..random import uniform
 
 
@@ -26,12 +26,12 @@ def kmeans(
     enough = tolerance * float(x.var(axis=0).mean())
     for _ in range(iterations):
         before_label, before = label.copy(), centres.copy()
-        nearest(len(x), x, centres, label, distance)
+        assign_clusters(len(x), x, centres, label, distance)
         cluster_means(clusters, x, label, centres)
         moved = float(((centres - before) ** 2).sum())
         if moved <= enough or bool((label == before_label).all()):
             break
-    nearest(len(x), x, centres, label, distance)
+    assign_clusters(len(x), x, centres, label, distance)
     return centres, label, float(distance.sum(dtype=np.float64))
 
 
@@ -49,6 +49,6 @@ def plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
         reach = xp.cumsum(weight)
         chosen = int(xp.searchsorted(reach, float(draw[k]) * reach[-1:], side="right")[0])
         centres[k] = x[min(chosen, len(x) - 1)]
-        nearest(len(x), x, centres[k : k + 1], label, distance)
+        assign_clusters(len(x), x, centres[k : k + 1], label, distance)
         closest = xp.minimum(closest, distance)
     return centres

@@ -72,7 +72,7 @@ def competitive_softmax_row(t, T, score, first, last, min_probability, residual)
 
     Σ_own q may underflow where τ and E do not, so the own class subtracts its own maximum score.
     In another class a probability q below `min_probability`, the precision of the dtype, is rounded
-    to 0: beside probabilities that sum to 1 it changes nothing.
+    to 0: it is lost in a sum of probabilities, which is 1.
     """
     neurons = score.shape[0]
     largest = score[first]

@@ -16,10 +16,8 @@ goes back to its x_max if
 Source: Croce and Hein, arXiv 2003.01690, section 3 and algorithm 1.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..backend.device import Array, array_module
 from ..losses import difference, dlr, margin, targeted_dlr
@@ -107,11 +105,10 @@ def apgd(
     if loss is dlr and z.shape[1] < 3:
         loss = margin
     runs = [RunConfig("apgd", restart, y) for restart in range(restarts)]
-    single_run = partial(
-        _single_run, victim, loss=loss, steps=steps, eot_iter=eot_iter, early_exit=early_exit
-    )
-    region = Region(x, eps, norm, victim)
-    return run_restarts(single_run, runs, region, adversarial, remaining, index=index, seed=seed)
+    return run_restarts(
+        runs, Region(x, eps, norm, victim), adversarial, remaining, index, seed,
+        loss=loss, steps=steps, eot_iter=eot_iter, early_exit=early_exit,
+    )  # fmt: skip
 
 
 def apgd_targeted(
@@ -174,12 +171,10 @@ def apgd_targeted(
         for rank in range(1, min(targets + 1, z.shape[1]))
         for restart in range(restarts)
     ]
-    single_run = partial(
-        _single_run, victim, loss=_targeted_loss, steps=steps, eot_iter=eot_iter,
-        early_exit=early_exit,
+    return run_restarts(
+        runs, Region(x, eps, norm, victim), adversarial, remaining, index, seed,
+        loss=_targeted_loss, steps=steps, eot_iter=eot_iter, early_exit=early_exit,
     )  # fmt: skip
-    region = Region(x, eps, norm, victim)
-    return run_restarts(single_run, runs, region, adversarial, remaining, index=index, seed=seed)
 
 
 def _targeted_loss(z: Array, labels: Array) -> tuple[Array, Array]:
@@ -198,26 +193,18 @@ class RunConfig(NamedTuple):
 
 
 def run_restarts(
-    single_run: Callable[..., tuple[Array, Array]],
-    runs: list[RunConfig],
-    region: Region,
-    adversarial: Array,
-    remaining: Array,
-    *,
-    index: Array,
-    seed: int,
-) -> Array:
-    """One run after the other, each on the examples that are still classified correctly.
-
-    `adversarial` (N, …) gets the points of `single_run(region, start, labels)`, which also returns
-    which examples are fooled; `remaining` (n,) are the examples to attack.
-    """
+    runs: list[RunConfig], region: Region, adversarial: Array, remaining: Array, index: Array,
+    seed: int, **settings: Any,
+) -> Array:  # fmt: skip
+    """One run after the other, each on the examples that are still classified correctly: at first
+    `remaining` (n,). `adversarial` (N, …) gets the resulting points; `settings` are those of a
+    single run."""
     for stream, restart, labels in runs:
         if len(remaining) == 0 or not region.eps.any():
             break
         part = region.take(remaining)
         start = part.random_point(index[remaining], stream=stream, seed=seed, restart=restart)
-        adversarial[remaining], fooled = single_run(part, start, labels[remaining])
+        adversarial[remaining], fooled = _single_run(part, start, labels[remaining], **settings)
         remaining = remaining[~fooled]
     return adversarial
 
@@ -275,27 +262,20 @@ class APGDState:
 
 
 def _single_run(
-    victim: Victim,
-    region: Region,
-    start: Array,
-    labels: Array,
-    *,
-    loss: Loss,
-    steps: int,
-    eot_iter: int,
+    region: Region, start: Array, labels: Array, *, loss: Loss, steps: int, eot_iter: int,
     early_exit: bool,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array]:  # fmt: skip
     """One run from `start`: the resulting points, and whether each is misclassified (N,). `labels`
     are (N,) or, for a targeted loss, labels and target classes (N, 2)."""
     xp, count = array_module(start), len(start)
     y = labels if labels.ndim == 1 else labels[:, 0]
     result, fooled = start.copy(), xp.zeros(count, dtype=bool)
 
-    def evaluate(example: Array, point: Array) -> tuple[Array, Array]:
+    def loss_and_gradient(example: Array, point: Array) -> tuple[Array, Array]:
         """Loss and gradient at the points of these examples; keeps those that are misclassified."""
         values, gradients = 0.0, 0.0
         for _ in range(eot_iter):
-            z, backward = victim(point)
+            z, backward = region.victim(point)
             value, dz = loss(z, labels[example])
             values, gradients = values + value, gradients + backward(dz)
         wrong = z.argmax(axis=1) != y[example]
@@ -303,7 +283,7 @@ def _single_run(
         return values / eot_iter, gradients / eot_iter
 
     everything = xp.arange(count)
-    value, gradient = evaluate(everything, start)
+    value, gradient = loss_and_gradient(everything, start)
     state = APGDState(
         example=everything, point=start, previous=start, loss=value, gradient=gradient,
         best_point=start.copy(), best_loss=value, best_gradient=gradient.copy(),
@@ -318,7 +298,7 @@ def _single_run(
         if len(state.example) == 0:
             break
         point = state.next_point(region, ALPHA if k > 1 else 1.0)
-        state.advance(point, *evaluate(state.example, point))
+        state.advance(point, *loss_and_gradient(state.example, point))
         if k == checkpoint:
             state.update_step_sizes(period)
             period = max(period - shortening, shortest)

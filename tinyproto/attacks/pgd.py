@@ -5,8 +5,6 @@ PGD (Madry and others, arXiv 1706.06083): many small steps, each projected back 
 In L2 the step is along ∇L / ‖∇L‖₂ instead of sign ∇L. The step itself is `Region.step`.
 """
 
-from typing import Any
-
 import numpy as np
 
 from ..backend.device import Array, array_module
@@ -151,7 +149,6 @@ def pgd(
     region = Region(x, eps, norm, victim)
     step_sizes = 2.5 * region.eps / steps if step_size is None else per_example(step_size, x)
     adversarial, remaining, _ = initially_correct(victim, x, y)
-    options: dict[str, Any] = {"momentum": momentum, "early_exit": early_exit}
     for restart in range(restarts):
         if len(remaining) == 0 or not region.eps.any():
             break
@@ -160,24 +157,16 @@ def pgd(
         if random_start:
             start = part.random_point(index[remaining], seed=seed, restart=restart)
         adversarial[remaining], fooled = _single_run(
-            victim, part, start, y[remaining], loss, steps, step_sizes[remaining], **options
+            part, start, y[remaining], loss, steps, step_sizes[remaining], momentum, early_exit
         )
         remaining = remaining[~fooled]
     return adversarial
 
 
 def _single_run(
-    victim: Victim,
-    region: Region,
-    start: Array,
-    y: Array,
-    loss: Loss,
-    steps: int,
-    step_sizes: Array,
-    *,
-    momentum: float,
-    early_exit: bool,
-) -> tuple[Array, Array]:
+    region: Region, start: Array, y: Array, loss: Loss, steps: int, step_sizes: Array,
+    momentum: float, early_exit: bool,
+) -> tuple[Array, Array]:  # fmt: skip
     """One run from `start`: the resulting points, and whether each is misclassified (N,)."""
     xp = array_module(start)
     result = start.copy()
@@ -186,7 +175,7 @@ def _single_run(
     active = xp.arange(len(start))  # the examples whose points `points` holds
     velocity = xp.zeros(start.shape, dtype=xp.float64)
     for step in range(steps + 1):
-        z, backward = victim(points)
+        z, backward = region.victim(points)
         wrong = z.argmax(axis=1) != y[active]
         fooled[active[wrong]] = True
         update = wrong | ~fooled[active]  # never replace a misclassified point by a correct one

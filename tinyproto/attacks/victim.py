@@ -46,7 +46,7 @@ class Victim:
 
     Examples
     --------
-    A model of one's own, here a linear one, becomes a victim with a single function:
+    Your own model, here a linear one, becomes a victim with a single function:
 
     >>> import numpy as np
     >>> from tinyproto.attacks import Victim

@@ -138,8 +138,9 @@ def average_pool_backward(random, dtype):
 @example
 def crop(random, dtype):
     images = random.random((3, 5, 4, 2)).astype(dtype)
-    places = np.array([[0, 0, 0, 5, 5], [-2, 1, 1, -1, 2], [1, -1, 0, 2, 1]])
-    return 15, images, places, 2, images * 0
+    offset, flip = np.array([[0, 0], [-2, 1], [1, -1]]), np.array([0, 1, 0])
+    hole = np.array([[5, 5], [-1, 2], [2, 1]])
+    return 15, images, offset, flip, hole, 2, images * 0
 
 
 @example
@@ -165,7 +166,7 @@ def random_words(random, dtype):
 
 
 @example
-def nearest(random, dtype):
+def assign_clusters(random, dtype):
     x = random.normal(size=(7, 5)).astype(dtype)
     return 7, x, x[:3].copy(), random.integers(0, 1, 7), x[:, 0] * 0
 
@@ -225,30 +226,29 @@ def switching_update(random, dtype):
 
 
 def online(random, dtype):
-    """Samples in an order, two arrays of prototypes, the rates, and the scratch rows."""
+    """The samples in an order, two arrays of prototypes, α, α_β and β's floor, the rest."""
     x = random.normal(size=(7, 5)).astype(dtype)
     first, second = random.normal(size=(2, 6, 5)).astype(dtype)
-    rates = np.array([0.1, 0.01, 0.001, 1e-7], dtype)
-    scratch = np.zeros((3, 6), dtype)
-    return x, random.integers(0, 3, 7), random.permutation(7), first, second, rates, scratch
+    samples = x, random.integers(0, 3, 7), random.permutation(7), 2
+    rates = dtype(0.1), dtype(0.01), dtype(0.001)
+    return samples, first, second, rates, (dtype(1e-7), np.zeros((3, 6), dtype))
 
 
 @example
 def online_plus_minus(random, dtype):
-    x, label, order, positive, negative, rates, scratch = online(random, dtype)
-    beta, loss = np.ones(1, dtype), x[:, 0] * 0
-    pair = np.zeros((2, 5), dtype)
-    return 1, x, label, order, 2, positive, negative, beta, rates, scratch, pair, loss
+    samples, positive, negative, rates, rest = online(random, dtype)
+    buffer, loss = np.zeros((2, 5), dtype), np.zeros(7, dtype)
+    return 1, *samples, positive, negative, np.ones(1, dtype), *rates, *rest, buffer, loss
 
 
 @example
 def online_euclidean(random, dtype):
-    x, label, order, w, _, rates, scratch = online(random, dtype)
-    return 1, x, label, order, 2, w, np.ones(1, dtype), rates, scratch, x[:, 0] * 0
+    samples, w, _, rates, rest = online(random, dtype)
+    return 1, *samples, w, np.ones(1, dtype), *rates, *rest, np.zeros(7, dtype)
 
 
 @example
 def online_inner_product(random, dtype):
-    x, label, order, weight, _, rates, scratch = online(random, dtype)
+    samples, weight, _, rates, rest = online(random, dtype)
     bias = weight[:, 0].copy()
-    return 1, x, label, order, 2, weight, bias, rates, scratch, x[:, 0] * 0
+    return 1, *samples, weight, bias, rates[0], *rest, np.zeros(7, dtype)

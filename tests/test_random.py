@@ -1,4 +1,4 @@
-"""Philox against Random123's published vectors, and the naming of numbers."""
+"""Philox against Random123's published vectors, and what a number depends on."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_the_compiled_kernel_is_the_same_function():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.permutations(range(7)))
-def test_a_number_depends_on_its_name_only(seed, count, order):
+def test_a_number_depends_on_its_identifiers_only(seed, count, order):
     together = words(count, np.arange(7), seed=seed, stream="test", epoch=3, restart=2, step=5)
     alone = [
         words(count, np.array([i]), seed=seed, stream="test", epoch=3, restart=2, step=5)[0]
@@ -52,11 +52,11 @@ def test_a_number_depends_on_its_name_only(seed, count, order):
     np.testing.assert_array_equal(more[:, :count], together)
 
 
-def test_every_part_of_the_name_counts():
-    name = {"seed": 1, "stream": "a", "epoch": 0, "restart": 0, "step": 0}
-    base = words(8, np.arange(4), **name)
+def test_every_identifier_counts():
+    identifiers = {"seed": 1, "stream": "a", "epoch": 0, "restart": 0, "step": 0}
+    base = words(8, np.arange(4), **identifiers)
     for change in ({"seed": 2}, {"stream": "b"}, {"epoch": 1}, {"restart": 1}, {"step": 1}):
-        assert (words(8, np.arange(4), **{**name, **change}) != base).mean() > 0.9
+        assert (words(8, np.arange(4), **{**identifiers, **change}) != base).mean() > 0.9
 
 
 def test_uniform_and_normal_have_their_moments():
@@ -77,13 +77,13 @@ def test_permutation(n, epoch):
     assert sorted(order.tolist()) == list(range(n))
 
 
-@pytest.mark.parametrize("name", [{"seed": -1}, {"seed": 2**32}, {"step": 2**16}])
-def test_a_name_that_does_not_fit_is_refused(name):
+@pytest.mark.parametrize("identifiers", [{"seed": -1}, {"seed": 2**32}, {"step": 2**16}])
+def test_an_identifier_out_of_range_is_refused(identifiers):
     with pytest.raises(ValueError, match=r"must be in \[0, 2\*\*"):
-        words(1, np.arange(1), **{"seed": 0, "stream": "test", **name})
+        words(1, np.arange(1), **{"seed": 0, "stream": "test", **identifiers})
 
 
 @pytest.mark.parametrize("index", [-1, 2**32])
-def test_an_index_that_does_not_fit_is_refused(index):
+def test_an_index_out_of_range_is_refused(index):
     with pytest.raises(ValueError, match="index must be in"):
         words(1, np.array([index]), seed=0, stream="test")

@@ -18,7 +18,7 @@ KERNELS = sorted(all_kernels())
 
 
 def script(name, *arguments, **environment):
-    """What a script beside this file prints, as JSON."""
+    """What a script of this folder prints, as JSON."""
     out = subprocess.run(
         [sys.executable, "-m", f"tests.cuda.{name}", *arguments],
         cwd=ROOT,

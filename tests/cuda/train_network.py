@@ -1,4 +1,4 @@
-"""One epoch of Adv-DPNP and one PGD attack through the GPU branch, beside the CPU's.
+"""An epoch of each defence and a PGD attack through the GPU branch, against the CPU's.
 
     NUMBA_ENABLE_CUDASIM=1 python -m tests.cuda.train_network
 

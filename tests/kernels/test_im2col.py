@@ -1,4 +1,4 @@
-"""Gathering windows and adding them up: each against plain loops, and as transposes."""
+"""im2col and col2im: each against plain loops, and as the transpose of the other."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class Windows:
     def options(self):
         return self.stride, self.padding, self.size
 
-    def places(self):
-        """(place in columns, place in x) of every number of a window that is inside the image."""
+    def positions(self):
+        """(index in columns, index in x) of every number of a window that is inside the image."""
         count, height, width, _ = self.columns.shape
         channels = self.x.shape[3]
         taps = (self.size, self.size, channels)
@@ -41,21 +41,21 @@ def problems(draw, dtype=np.float64):
     height = draw(st.integers(least, least + 4))
     width = draw(st.integers(least, least + 5).filter(lambda w: w != height))
     count, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    reach = [(side + 2 * padding - size) // stride + 1 for side in (height, width)]
+    output = [(side + 2 * padding - size) // stride + 1 for side in (height, width)]
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x = random.normal(size=(count, height, width, channels)).astype(dtype)
-    columns = random.normal(size=(count, *reach, size**2 * channels)).astype(dtype)
+    columns = random.normal(size=(count, *output, size**2 * channels)).astype(dtype)
     return Windows(x, columns, stride, padding, size)
 
 
-def gather(problem):
+def im2col_of(problem):
     """The windows of x. What is in the output before does not matter: it starts as NaN."""
     columns = np.full_like(problem.columns, np.nan)
     im2col(len(columns) * columns.shape[1], problem.x, *problem.options, columns)
     return columns
 
 
-def add(problem):
+def col2im_of(problem):
     x = np.full_like(problem.x, np.nan)
     col2im(len(x) * x.shape[1], problem.columns, *problem.options, x)
     return x
@@ -64,24 +64,24 @@ def add(problem):
 @given(problems())
 def test_im2col(problem):
     expected = np.zeros_like(problem.columns)
-    for there, here in problem.places():
-        expected[there] = problem.x[here]
-    np.testing.assert_array_equal(gather(problem), expected)
+    for column, pixel in problem.positions():
+        expected[column] = problem.x[pixel]
+    np.testing.assert_array_equal(im2col_of(problem), expected)
 
 
 @given(problems())
 def test_col2im(problem):
     expected = np.zeros_like(problem.x)
-    for there, here in problem.places():
-        expected[here] += problem.columns[there]
-    np.testing.assert_allclose(add(problem), expected, rtol=1e-12, atol=1e-13)
+    for column, pixel in problem.positions():
+        expected[pixel] += problem.columns[column]
+    np.testing.assert_allclose(col2im_of(problem), expected, rtol=1e-12, atol=1e-13)
 
 
 @given(problems())
 def test_each_is_the_transpose_of_the_other(problem):
-    """⟨gather(x), columns⟩ = ⟨x, add(columns)⟩."""
-    one = (gather(problem) * problem.columns).sum()
-    other = (problem.x * add(problem)).sum()
+    """⟨im2col x, columns⟩ = ⟨x, col2im columns⟩."""
+    one = (im2col_of(problem) * problem.columns).sum()
+    other = (problem.x * col2im_of(problem)).sum()
     np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
@@ -90,5 +90,5 @@ def test_both_in_float32(problem):
     double = Windows(
         problem.x.astype(np.float64), problem.columns.astype(np.float64), *problem.options
     )
-    np.testing.assert_array_equal(gather(problem), gather(double).astype(np.float32))
-    np.testing.assert_allclose(add(problem), add(double), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(im2col_of(problem), im2col_of(double).astype(np.float32))
+    np.testing.assert_allclose(col2im_of(problem), col2im_of(double), rtol=1e-5, atol=1e-5)

@@ -242,7 +242,7 @@ def compile_function(
     signature = numba.types.void(*[numba.types.int64] * 3)
     # A closure variable is part of the key of Numba's cache; the names in the code are not.
     made = scope["make"](f"{source_checksum()} {types}")
-    in_file = Path(file).is_file()  # not typed into an interpreter: Numba's cache lies beside it
+    in_file = Path(file).is_file()  # else, as in an interactive session, Numba cannot cache
     with compile_notice():
         function = numba.cfunc(signature, cache=in_file)(made)
     return CompiledFunction(function, struct.Struct(layout), kernel, list(names))

@@ -135,7 +135,10 @@ def crop_and_flip(
     choices = xp.asarray([2 * padding + 1, 2 * padding + 1, 1 + flip, height, width])
     drawn = words(5, index, seed=seed, stream="crop_and_flip", epoch=epoch, xp=xp)
     lowest = xp.asarray([-padding, -padding, 0, -(cutout // 2), -(cutout // 2)])
+    chosen = (drawn * choices >> 32) + lowest
+    parts = chosen[:, :2], chosen[:, 2], chosen[:, 3:]
+    offset, flips, hole = map(xp.ascontiguousarray, parts)
     images = xp.ascontiguousarray(images)
     out = xp.empty_like(images)
-    crop(count * height, images, (drawn * choices >> 32) + lowest, cutout, out)
+    crop(count * height, images, offset, flips, hole, cutout, out)
     return out

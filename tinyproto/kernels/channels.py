@@ -1,8 +1,8 @@
-"""Element by element, and sums of each channel over the pixels of an image.
+"""Arithmetic element by element, and sums of each channel over the pixels of an image.
 
-x, y, dx, dy (N, P, C): N images of P pixels and C channels; an array over the channels is (C,).
-Sums are kept image by image, (N, C): the caller adds them in the images' order, so that no bit
-depends on the number of threads.
+x, y, dx, dy are (N, P, C): N images of P pixels and C channels, one image a row. An array over the
+channels is (C,). Sums are kept image by image, (N, C): the caller adds them in the images' order,
+so that no bit depends on the number of threads.
 """
 
 from ..backend import kernel
@@ -20,12 +20,12 @@ def channel_sums(i, t, T, x, total):
 
 @kernel(fast="tinyproto.cpu.channels")
 def channel_moments(i, t, T, x, mean, rest, squares):
-    """mean[i] = Σ_p x[i, p] / P, and rest[i] = Σ_p (x[i, p] − mean[i]), what rounding left over;
-    squares[i] = Σ_p (x[i, p] − mean[i])².
+    """mean[i] = Σ_p x[i, p] / P, rest[i] = Σ_p (x[i, p] − mean[i]), the rounding error of P · mean,
+    and squares[i] = Σ_p (x[i, p] − mean[i])².
 
-    One image after the other, so the second sums find it in the cache.
+    One image after the other, so the second pass over an image finds it in the cache.
     """
-    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    scale = x.dtype.type(1) / x.dtype.type(x.shape[1])
     for c in range(t, x.shape[2], T):
         mean[i, c] = 0
         rest[i, c] = 0
@@ -34,17 +34,20 @@ def channel_moments(i, t, T, x, mean, rest, squares):
         for c in range(t, x.shape[2], T):
             mean[i, c] += x[i, p, c]
     for c in range(t, x.shape[2], T):
-        mean[i, c] *= share
+        mean[i, c] *= scale
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
-            apart = x[i, p, c] - mean[i, c]
-            rest[i, c] += apart
-            squares[i, c] += apart * apart
+            deviation = x[i, p, c] - mean[i, c]
+            rest[i, c] += deviation
+            squares[i, c] += deviation * deviation
 
 
 @kernel(fast="tinyproto.cpu.channels")
 def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
-    """y = max(gain (x − centre) + offset, minimum), channel by channel; a NaN stays one."""
+    """y = max(gain (x − centre) + offset, minimum), channel by channel; NaN remains NaN.
+
+    A minimum of 0 makes it a normalization with a ReLU, one of −∞ without.
+    """
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
             value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
@@ -53,7 +56,7 @@ def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
 
 @kernel(fast="tinyproto.cpu.channels")
 def channel_affine_backward(i, t, T, x, centre, gain, offset, minimum, dy, dx):
-    """The backward pass of `channel_affine`: dx = gain dy, 0 where the minimum was taken."""
+    """dx = gain dy, and 0 where `channel_affine` returned the minimum."""
     zero = x.dtype.type(0)
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
@@ -64,16 +67,16 @@ def channel_affine_backward(i, t, T, x, centre, gain, offset, minimum, dy, dx):
 @kernel(fast="tinyproto.cpu.channels")
 def batch_norm_backward_reduce(i, t, T, x, centre, gain, offset, minimum, dy, product, total):
     """product[i] = Σ_p (x[i, p] − centre) dy[i, p] and total[i] = Σ_p dy[i, p], where dy counts as
-    0 where `channel_affine` took the minimum."""
+    0 where `channel_affine` returned the minimum."""
     zero = x.dtype.type(0)
     for c in range(t, x.shape[2], T):
         product[i, c] = 0
         total[i, c] = 0
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
-            apart = x[i, p, c] - centre[c]
-            gradient = zero if gain[c] * apart + offset[c] <= minimum else dy[i, p, c]
-            product[i, c] += apart * gradient
+            deviation = x[i, p, c] - centre[c]
+            gradient = zero if gain[c] * deviation + offset[c] <= minimum else dy[i, p, c]
+            product[i, c] += deviation * gradient
             total[i, c] += gradient
 
 
@@ -83,30 +86,30 @@ def batch_norm_backward(i, t, T, x, centre, gain, offset, minimum, dy, slope, sh
     zero = x.dtype.type(0)
     for p in range(x.shape[1]):
         for c in range(t, x.shape[2], T):
-            apart = x[i, p, c] - centre[c]
-            gradient = zero if gain[c] * apart + offset[c] <= minimum else dy[i, p, c]
-            dx[i, p, c] = gain[c] * gradient + slope[c] * apart + shift[c]
+            deviation = x[i, p, c] - centre[c]
+            gradient = zero if gain[c] * deviation + offset[c] <= minimum else dy[i, p, c]
+            dx[i, p, c] = gain[c] * gradient + slope[c] * deviation + shift[c]
 
 
 @kernel
 def add(i, t, T, a, b, minimum, y):
-    """y = max(a + b, minimum), (N, n) each; a NaN stays one."""
+    """y = max(a + b, minimum), (N, n) each; NaN remains NaN."""
     for j in range(t, a.shape[1], T):
         value = a[i, j] + b[i, j]
         y[i, j] = minimum if value < minimum else value
 
 
 @kernel
-def global_average_pool_backward(i, t, T, dy, share, dx):
-    """dx[i, p] = share · dy[i], for every pixel."""
+def global_average_pool_backward(i, t, T, dy, scale, dx):
+    """dx[i, p] = scale · dy[i] for every pixel p, with scale = 1 / P. dy (N, C), dx (N, P, C)."""
     for p in range(dx.shape[1]):
         for c in range(t, dx.shape[2], T):
-            dx[i, p, c] = share * dy[i, c]
+            dx[i, p, c] = scale * dy[i, c]
 
 
 @kernel
 def relu(i, t, T, x, y):
-    """y = max(x, 0). x, y (N, n); a NaN stays one."""
+    """y = max(x, 0). x, y (N, n); NaN remains NaN."""
     zero = x.dtype.type(0)
     for j in range(t, x.shape[1], T):
         y[i, j] = zero if x[i, j] < zero else x[i, j]

@@ -1,48 +1,54 @@
-"""The nearest point of a hyperplane inside a box, in L∞ and in L2; the derivation stands in
-`attacks.hyperplane`."""
+"""The nearest point of a hyperplane inside a box, in L∞ and L2 (`attacks.hyperplane` says why)."""
 
 from ..backend import kernel, row_sum
 
 
 @kernel
-def project_onto_hyperplane(i, t, T, x, w, b, lo, hi, euclidean, out):
-    """out[i] = the shortest δ with wᵢ·(xᵢ + δ) = bᵢ and lo ≤ xᵢ + δ ≤ hi. x, w, out (N, d), b (N,).
+def project_onto_hyperplane(i, t, T, x, w, b, lo, hi, euclidean, delta):
+    """delta[i] = the shortest δ with wᵢ·(xᵢ + δ) = bᵢ and lo ≤ xᵢ + δ ≤ hi.
 
-    Coordinate j has room uⱼ on its way and goes min(τ sⱼ, uⱼ), with sⱼ = |wⱼ| in L2 and 1 in L∞.
-    The gain f(τ) = Σ |wⱼ| min(τ sⱼ, uⱼ) is concave, so Newton's steps from τ = 0 to f(τ) = |gap|
-    never pass the root, and each that is not the last uses up the room of at least one coordinate:
-    after few of them, and after d + 1 at the most, τ is exact.
+    x, w, delta (N, d), b (N,). The length is that of L2 where `euclidean`, else of L∞.
+
+    Let r = bᵢ − wᵢ·xᵢ. Each δⱼ has the sign of r wⱼ, and uⱼ is the distance from xⱼ to the bound on
+    that side. The solution is |δⱼ| = min(τ sⱼ, uⱼ), with sⱼ = |wⱼ| in L2 and 1 in L∞, for the τ at
+    which the products add up:
+
+        f(τ) = Σⱼ |wⱼ| min(τ sⱼ, uⱼ) = |r|
+
+    f is concave and piecewise linear, so Newton's steps from τ = 0 never pass the solution, and
+    each step but the last takes at least one coordinate to its bound. A few steps, d + 1 at most,
+    give τ exactly. Where the box is too small, all coordinates end at their bounds.
     """
     zero, one = x.dtype.type(0), x.dtype.type(1)
     part = zero
     for j in range(t, x.shape[1], T):
         part += w[i, j] * x[i, j]
-    gap = b[i] - row_sum(part)
-    way = one if gap > 0 else -one
+    residual = b[i] - row_sum(part)
+    sign = one if residual > 0 else -one
 
-    time = zero
+    tau = zero
     for _ in range(x.shape[1] + 1):
-        held = zero  # gained by the coordinates whose room is used up
-        slope = zero  # what the others gain in a unit of τ
+        at_bound = zero  # f's part from the coordinates at their bounds
+        slope = zero  # the derivative of f's other part
         for j in range(t, x.shape[1], T):
-            gain = abs(w[i, j])
-            room = hi - x[i, j] if w[i, j] * way > 0 else x[i, j] - lo
-            speed = gain if euclidean else one
-            if speed * time < room:
-                slope += gain * speed
+            weight = abs(w[i, j])
+            bound = hi - x[i, j] if w[i, j] * sign > 0 else x[i, j] - lo
+            scale = weight if euclidean else one
+            if scale * tau < bound:
+                slope += weight * scale
             else:
-                held += gain * room
-        held = row_sum(held)
+                at_bound += weight * bound
+        at_bound = row_sum(at_bound)
         slope = row_sum(slope)
         if not slope > 0:
             break
-        later = (abs(gap) - held) / slope
-        if not later > time:
+        next_tau = (abs(residual) - at_bound) / slope
+        if not next_tau > tau:
             break
-        time = later
+        tau = next_tau
 
     for j in range(t, x.shape[1], T):
-        gain = w[i, j] * way
-        room = hi - x[i, j] if gain > 0 else x[i, j] - lo
-        far = min(time * abs(gain) if euclidean else time, room)
-        out[i, j] = far if gain > 0 else -far if gain < 0 else zero
+        direction = w[i, j] * sign
+        bound = hi - x[i, j] if direction > 0 else x[i, j] - lo
+        length = min(tau * abs(direction) if euclidean else tau, bound)
+        delta[i, j] = length if direction > 0 else -length if direction < 0 else zero

@@ -1,11 +1,13 @@
-"""What of a convolution is no matrix product: gathering windows, and adding them up.
+"""im2col and col2im: the parts of a convolution that are not a matrix product.
 
-A window is a K × K patch of all channels. With the windows of an image as rows of a matrix,
+A window is a patch of size × size pixels with all channels. With stride S and padding P, the window
+of output pixel (h, w), as a row of a matrix, is
 
-    columns[h, w, (a, b, c)] = x[h S − P + a, w S − P + b, c]        0 outside the image,
+    columns[h, w, (a, b, c)] = x[h S − P + a, w S − P + b, c]        0 outside the image
 
-the convolution is the product columns · W, and its transpose adds the windows up where they were.
-NHWC keeps the channels of a pixel together, so both copy runs of C numbers.
+The convolution is the product columns · W. Its gradient at x is the transpose: it adds each window
+to the pixels that it was copied from. In NHWC the channels of a pixel lie together, so both
+copy runs of C numbers.
 """
 
 from ..backend import kernel
@@ -13,7 +15,7 @@ from ..backend import kernel
 
 @kernel
 def im2col(i, t, T, x, stride, padding, size, columns):
-    """columns[n, h, w] = the window of output pixel (h, w); row i = n · height + h.
+    """columns[n, h, w] = the window of output pixel (h, w). Row i = n · height + h.
 
     x (N, H, W, C), columns (N, height, width, size · size · C).
     """
@@ -36,9 +38,10 @@ def im2col(i, t, T, x, stride, padding, size, columns):
 
 @kernel
 def col2im(i, t, T, columns, stride, padding, size, x):
-    """x[n, r, s] = the sum of what the windows hold of pixel (r, s); row i = n · H + r.
+    """x[n, r, s] = the sum of pixel (r, s) over all windows that contain it. Row i = n · H + r.
 
-    The transpose of `im2col`: a row of pixels gathers from the rows of windows over it.
+    The transpose of `im2col`. A row of pixels reads the windows that it owns a part of, so that no
+    two rows write the same pixel.
     """
     n = i // x.shape[1]
     r = i - n * x.shape[1]
@@ -47,9 +50,9 @@ def col2im(i, t, T, columns, stride, padding, size, x):
         for c in range(t, channels, T):
             x[n, r, s, c] = 0
     for a in range(size):
-        reach = r + padding - a
-        h = reach // stride
-        if reach >= 0 and h * stride == reach and h < columns.shape[1]:
+        top = r + padding - a  # of a window with pixel row r as its row a, in the padded image
+        h = top // stride
+        if top >= 0 and h * stride == top and h < columns.shape[1]:
             for w in range(columns.shape[2]):
                 for b in range(size):
                     s = w * stride - padding + b

@@ -1,22 +1,32 @@
 """Online learning: the authors' rule, one sample at a time, exact.
 
-Each kernel is one row that walks the samples in `order`: what a sample moves, the next one sees.
-`beta` is an array of one element; `rates` holds α, α_β, the floor of β and the share below which a
-neuron counts as silent (`compete`). `scratch` has three rows of one element a neuron: the score o,
-the gap g that β multiplies, and the residual τ − q. E of each sample, before its own update, goes
-to `loss`.
+Each kernel has one row, which goes through the samples in `order`; every sample is scored with the
+prototypes that the one before has updated. Arguments that they share:
+
+    x (N, d), label (N,), order (M,)    the samples, their classes, and which to take
+    beta (1,)                           β, updated
+    learning_rate, beta_learning_rate   α and α_β
+    beta_floor                          β is kept above it
+    min_probability                     of `competitive_softmax_row`
+    workspace (3, neurons)              in rows SCORE, UNSCALED_SCORE and RESIDUAL, one sample's
+                                        scores o, the scores before they are multiplied by β, and
+                                        residuals τ − q
+    loss (M,)                           E of each sample, before its own update
 """
 
 from ..backend import kernel, routine, row_sum, sync
 from .winner_take_all import (
-    compete,
+    competitive_softmax_row,
     distance_difference,
     flush_subnormals,
     inner_product,
     squared_distance,
 )
 
-FLUSH_INTERVAL = 1024  # samples from one `flush_subnormals` to the next
+FLUSH_INTERVAL = 1024
+"""Samples from one `flush_subnormals` to the next."""
+
+SCORE, UNSCALED_SCORE, RESIDUAL = range(3)
 
 
 @routine
@@ -27,38 +37,40 @@ def attract(t, T, w, step, x):
 
 
 @routine
-def attract_and_measure(t, T, w, other, step, before, x):
-    """w ← w + step (before − w), then this lane's part of ‖x − other‖² − ‖x − w‖²."""
+def attract_and_measure(t, T, w, other, step, previous, x):
+    """w ← w + step (previous − w); returns this lane's part of ‖x − other‖² − ‖x − w‖²."""
     total = x.dtype.type(0)
     two = x.dtype.type(2)
     for j in range(t, x.shape[0], T):  # as in `distance_difference`
-        moved = w[j] + step * (before[j] - w[j])
-        w[j] = moved
-        total += (moved - other[j]) * (two * x[j] - (moved + other[j]))
+        updated = w[j] + step * (previous[j] - w[j])
+        w[j] = updated
+        total += (updated - other[j]) * (two * x[j] - (updated + other[j]))
     return total
 
 
 @kernel
 def online_plus_minus(
-    i, t, T, x, label, order, per_class, positive, negative, beta, rates, scratch, pair, loss
-):
-    """±ED-WTA: oₖ = β gₖ with the gap gₖ = d⁻ₖ − d⁺ₖ, then the switching rule.
+    i, t, T, x, label, order, prototypes_per_class, positive, negative, beta, learning_rate,
+    beta_learning_rate, beta_floor, min_probability, workspace, samples, loss,
+):  # fmt: skip
+    """±ED-WTA: oₖ = β gₖ with the unscaled score gₖ = d⁻ₖ − d⁺ₖ, and the switching rule.
 
         w⁺ₖ ← w⁺ₖ + α β (τₖ − qₖ)(x − w⁺ₖ)   own class
         w⁻ₖ ← w⁻ₖ + α β  qₖ      (x − w⁻ₖ)   other classes
         β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        kept above its floor
 
-    The time goes into reading the prototypes. So a neuron makes its move for one sample, kept in
-    `step` = α β (τ − q), just before it is measured against the next, and is read once for both.
-    `pair` (2, d) takes copies of the two samples, which are read once a neuron.
+    Reading the prototypes takes most of the time. So a neuron is updated for one sample, with
+    `step` = α β (τ − q), just before it is measured against the next sample: its prototypes are
+    read once for both. `samples` (2, d) holds copies of these two samples.
     """
     half = x.dtype.type(0.5)
-    score, gap, step = scratch[0], scratch[1], scratch[2]
+    score, unscaled_score = workspace[SCORE], workspace[UNSCALED_SCORE]
+    step = workspace[RESIDUAL]  # the residuals become the steps
     for k in range(t, positive.shape[0], T):
         step[k] = 0
     sync()
     for s in range(order.shape[0]):
-        sample, before = pair[s % 2], pair[1 - s % 2]
+        sample, previous = samples[s % 2], samples[1 - s % 2]
         for j in range(t, x.shape[1], T):
             sample[j] = x[order[s], j]
         if s % FLUSH_INTERVAL == 0:
@@ -68,45 +80,50 @@ def online_plus_minus(
         for k in range(positive.shape[0]):
             w, v = positive[k], negative[k]
             if step[k] > 0:
-                value = attract_and_measure(t, T, w, v, step[k], before, sample)
+                value = attract_and_measure(t, T, w, v, step[k], previous, sample)
             elif step[k] < 0:
-                value = -attract_and_measure(t, T, v, w, -step[k], before, sample)
+                value = -attract_and_measure(t, T, v, w, -step[k], previous, sample)
             else:
                 value = distance_difference(t, T, sample, w, v)
             value = half * row_sum(value)
             if t == 0:
-                gap[k] = value
+                unscaled_score[k] = value
                 score[k] = beta[0] * value
         sync()
-        first = label[order[s]] * per_class
-        value = compete(t, T, score, first, first + per_class, rates[3], step)  # τ − q
-        slope = x.dtype.type(0)
+        first = label[order[s]] * prototypes_per_class
+        last = first + prototypes_per_class
+        value = competitive_softmax_row(t, T, score, first, last, min_probability, step)
+        slope = x.dtype.type(0)  # −∂E/∂β
         for k in range(positive.shape[0]):
-            slope += step[k] * gap[k]
+            slope += step[k] * unscaled_score[k]
         sync()
         for k in range(t, positive.shape[0], T):
-            step[k] *= rates[0] * beta[0]
+            step[k] *= learning_rate * beta[0]
         sync()
         if t == 0:
             loss[s] = value
-            beta[0] = max(beta[0] + rates[1] * slope, rates[2])
+            beta[0] = max(beta[0] + beta_learning_rate * slope, beta_floor)
         sync()
-    before = pair[(order.shape[0] - 1) % 2]
+    previous = samples[(order.shape[0] - 1) % 2]
     for k in range(positive.shape[0]):
         if step[k] > 0:
-            attract(t, T, positive[k], step[k], before)
+            attract(t, T, positive[k], step[k], previous)
         elif step[k] < 0:
-            attract(t, T, negative[k], -step[k], before)
+            attract(t, T, negative[k], -step[k], previous)
 
 
 @kernel
-def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratch, loss):
-    """ED-WTA: oₖ = β gₖ with gₖ = −½‖x − wₖ‖², then the gradient of E.
+def online_euclidean(
+    i, t, T, x, label, order, prototypes_per_class, w, beta, learning_rate, beta_learning_rate,
+    beta_floor, min_probability, workspace, loss,
+):  # fmt: skip
+    """ED-WTA: oₖ = β gₖ with the unscaled score gₖ = −½‖x − wₖ‖², and the gradient of E.
 
     wₖ ← wₖ + α β (τₖ − qₖ)(x − wₖ)      β ← β + α_β Σₖ (τₖ − qₖ) gₖ
     """
     half = x.dtype.type(0.5)
-    score, gap, residual = scratch[0], scratch[1], scratch[2]
+    score, unscaled_score = workspace[SCORE], workspace[UNSCALED_SCORE]
+    residual = workspace[RESIDUAL]
     for s in range(order.shape[0]):
         n = order[s]
         if s % FLUSH_INTERVAL == 0:
@@ -115,28 +132,32 @@ def online_euclidean(i, t, T, x, label, order, per_class, w, beta, rates, scratc
         for k in range(w.shape[0]):
             value = -half * row_sum(squared_distance(t, T, x[n], w[k]))
             if t == 0:
-                gap[k] = value
+                unscaled_score[k] = value
                 score[k] = beta[0] * value
         sync()
-        first = label[n] * per_class
-        value = compete(t, T, score, first, first + per_class, rates[3], residual)
-        slope = x.dtype.type(0)
+        first = label[n] * prototypes_per_class
+        last = first + prototypes_per_class
+        value = competitive_softmax_row(t, T, score, first, last, min_probability, residual)
+        slope = x.dtype.type(0)  # −∂E/∂β
         for k in range(w.shape[0]):
-            slope += residual[k] * gap[k]
-            step = rates[0] * beta[0] * residual[k]
+            slope += residual[k] * unscaled_score[k]
+            step = learning_rate * beta[0] * residual[k]
             if step != 0:
                 attract(t, T, w[k], step, x[n])
         sync()
         if t == 0:
             loss[s] = value
-            beta[0] = max(beta[0] + rates[1] * slope, rates[2])
+            beta[0] = max(beta[0] + beta_learning_rate * slope, beta_floor)
         sync()
 
 
 @kernel
-def online_inner_product(i, t, T, x, label, order, per_class, weight, bias, rates, scratch, loss):
+def online_inner_product(
+    i, t, T, x, label, order, prototypes_per_class, weight, bias, learning_rate, min_probability,
+    workspace, loss,
+):  # fmt: skip
     """IP-WTA: oₖ = Wₖ·x + bₖ, then Wₖ ← Wₖ + α (τₖ − qₖ) x and bₖ ← bₖ + α (τₖ − qₖ)."""
-    score, residual = scratch[0], scratch[2]
+    score, residual = workspace[SCORE], workspace[RESIDUAL]
     for s in range(order.shape[0]):
         n = order[s]
         for k in range(weight.shape[0]):
@@ -144,10 +165,11 @@ def online_inner_product(i, t, T, x, label, order, per_class, weight, bias, rate
             if t == 0:
                 score[k] = value + bias[k]
         sync()
-        first = label[n] * per_class
-        value = compete(t, T, score, first, first + per_class, rates[3], residual)
+        first = label[n] * prototypes_per_class
+        last = first + prototypes_per_class
+        value = competitive_softmax_row(t, T, score, first, last, min_probability, residual)
         for k in range(weight.shape[0]):
-            step = rates[0] * residual[k]
+            step = learning_rate * residual[k]
             if step != 0:
                 for j in range(t, x.shape[1], T):
                     weight[k, j] += step * x[n, j]

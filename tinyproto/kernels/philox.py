@@ -1,18 +1,19 @@
-"""Philox4x32-10 (Salmon and others, "Parallel random numbers: as easy as 1, 2, 3", SC 2011)."""
+"""Philox4x32-10 (Salmon and others, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): random
+numbers as a function of a counter and a key, without a state."""
 
 from ..backend import kernel, routine
 
 
 @routine
 def multiply(a, b):
-    """High and low word of the 64-bit product of two words, without leaving 63 bits.
+    """(high, low): the two words of 32 bits of the product of two words, in 63 bits.
 
-    Halving one factor keeps every partial product below 2⁴⁹, so signed integers of any target,
-    and Python's own in the simulator, give the same words.
+    One factor is split in halves, so that every partial product is below 2⁴⁹: signed integers of
+    any device, and Python's own in the simulator, give the same words.
     """
     low = (a & 0xFFFF) * b
-    middle = (a >> 16) * b + (low >> 16)
-    return middle >> 16, ((middle & 0xFFFF) << 16) | (low & 0xFFFF)
+    high = (a >> 16) * b + (low >> 16)
+    return high >> 16, ((high & 0xFFFF) << 16) | (low & 0xFFFF)
 
 
 @routine
@@ -29,10 +30,13 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @kernel
 def random_words(i, t, T, index, k0, k1, c2, c3, out):
-    """out[i, 4b … 4b+3] = philox of the counter (b, index[i], c2, c3). out (N, 4·blocks) int64."""
+    """out[i, 4b … 4b + 3] = Philox of the counter (b, index[i], c2, c3) and the key (k0, k1).
+
+    index (N,), out (N, 4 · blocks) int64. Row i is an example, block b one call of Philox.
+    """
     for b in range(t, out.shape[1] // 4, T):
-        a0, a1, a2, a3 = philox(b, index[i], c2, c3, k0, k1)
-        out[i, 4 * b] = a0
-        out[i, 4 * b + 1] = a1
-        out[i, 4 * b + 2] = a2
-        out[i, 4 * b + 3] = a3
+        w0, w1, w2, w3 = philox(b, index[i], c2, c3, k0, k1)
+        out[i, 4 * b] = w0
+        out[i, 4 * b + 1] = w1
+        out[i, 4 * b + 2] = w2
+        out[i, 4 * b + 3] = w3

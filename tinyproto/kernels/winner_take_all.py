@@ -1,14 +1,18 @@
-"""Winner-take-all neurons: their scores, their competition, and the moves of their prototypes.
+"""Winner-take-all neurons: their scores, the competitive softmax, the updates of their prototypes.
 
-Neurons are sorted by class, K to each: neuron k belongs to class k // K. The moves of a mini-batch
-are gathered: a row owns one neuron's prototypes and sums over the samples in their order.
+Neurons are sorted by class, K for each: neuron k belongs to class k // K. The updates of a
+mini-batch are gathered: a row owns one neuron's prototypes and sums over the samples, in order.
 """
 
 import math
 
 from ..backend import kernel, routine, row_max, row_sum, sync
 
-NEGLIGIBLE = 1e-15  # of an element of a prototype: far from where its square is subnormal
+FLUSH_THRESHOLD = 1e-15
+"""Elements of prototypes below it are set to 0: far above those whose squares are subnormal."""
+
+SAMPLES_PER_TILE = 4
+"""Samples of a row of `distance_differences`, which names each of them."""
 
 
 @routine
@@ -33,8 +37,8 @@ def squared_distance(t, T, x, w):
 def distance_difference(t, T, x, positive, negative):
     """This lane's part of ‖x − w⁻‖² − ‖x − w⁺‖².
 
-    Factored as (w⁺ − w⁻)·(2x − (w⁺ + w⁻)), coordinate by coordinate: the two distances are large
-    and nearly equal, and their difference would lose what a float32 has.
+    Computed as (w⁺ − w⁻)·(2x − (w⁺ + w⁻)), coordinate by coordinate: the two distances are large
+    and nearly equal, and subtracting them would lose most of a float32's digits.
     """
     total = x.dtype.type(0)
     two = x.dtype.type(2)
@@ -45,63 +49,63 @@ def distance_difference(t, T, x, positive, negative):
 
 @routine
 def flush_subnormals(t, T, w):
-    """Set to 0 what is smaller than NEGLIGIBLE in prototypes w (neurons, d).
+    """Set the elements of prototypes w (neurons, d) below FLUSH_THRESHOLD to 0.
 
-    Where no sample ever lights a pixel its prototypes decay towards 0 for ever, and a processor
-    takes many times longer over the subnormal numbers that they, and their squares, would become.
+    Where a pixel is 0 in all samples, the prototypes decay towards 0 without reaching it. They, and
+    their squares, would become subnormal numbers, for which a processor takes many times longer.
     """
-    least = w.dtype.type(NEGLIGIBLE)
+    threshold = w.dtype.type(FLUSH_THRESHOLD)
     for k in range(w.shape[0]):
         for j in range(t, w.shape[1], T):
-            if abs(w[k, j]) < least:
+            if abs(w[k, j]) < threshold:
                 w[k, j] = 0
 
 
 @routine
-def compete(t, T, score, first, last, negligible, residual):
-    """Competitive softmax of one sample: residual ← τ − q; returns E = −log Σ_own q.
+def competitive_softmax_row(t, T, score, first, last, min_probability, residual):
+    """One sample's competitive softmax: residual ← τ − q; returns E = −log Σ_own q.
 
     The neurons of the sample's class are first … last − 1. With q = softmax(score),
 
         own class:      τₖ = qₖ / Σ_own q ≥ qₖ,  so the residual is ≥ 0
         other classes:  τₖ = 0,                  so the residual is −qₖ ≤ 0
 
-    Each group has a maximum of its own: Σ_own q may underflow, τ and E must not. A share q of
-    another class below `negligible` (the precision of the dtype) adds nothing to shares that sum to
-    one: it counts as zero.
+    Σ_own q may underflow where τ and E do not, so the own class subtracts its own maximum score.
+    In another class a probability q below `min_probability`, the precision of the dtype, is rounded
+    to 0: it is lost in a sum of probabilities, which is 1.
     """
     neurons = score.shape[0]
-    top = score[first]
-    own_top = top
+    largest = score[first]
+    own_largest = largest
     for k in range(t, neurons, T):
-        top = max(top, score[k])
+        largest = max(largest, score[k])
     for k in range(first + t, last, T):
-        own_top = max(own_top, score[k])
-    top = row_max(top)
-    own_top = row_max(own_top)
+        own_largest = max(own_largest, score[k])
+    largest = row_max(largest)
+    own_largest = row_max(own_largest)
 
     total = score.dtype.type(0)
     own_total = score.dtype.type(0)
     for k in range(t, neurons, T):
-        share = math.exp(score[k] - top)
-        residual[k] = share
-        total += share
+        exponential = math.exp(score[k] - largest)
+        residual[k] = exponential
+        total += exponential
     for k in range(first + t, last, T):
-        own_total += math.exp(score[k] - own_top)
+        own_total += math.exp(score[k] - own_largest)
     total = row_sum(total)
     own_total = row_sum(own_total)
 
     zero = score.dtype.type(0)
-    least = negligible * total
+    threshold = min_probability * total
     for k in range(t, neurons, T):
         if k < first or k >= last:
-            share = residual[k]
-            residual[k] = -share / total if share > least else zero
+            exponential = residual[k]
+            residual[k] = -exponential / total if exponential > threshold else zero
         else:
-            tau = math.exp(score[k] - own_top) / own_total
+            tau = math.exp(score[k] - own_largest) / own_total
             residual[k] = max(tau - residual[k] / total, zero)
     sync()
-    return (top - own_top) + math.log(total) - math.log(own_total)
+    return (largest - own_largest) + math.log(total) - math.log(own_total)
 
 
 @kernel
@@ -122,62 +126,68 @@ def squared_distances(i, t, T, x, w, out):
             out[i, k] = value
 
 
-TILE = 4  # samples that `distance_differences` takes along the prototypes, written out there
-
-
 @kernel
 def distance_differences(i, t, T, x, positive, negative, out):
-    """out[n, k] = ‖xₙ − w⁻ₖ‖² − ‖xₙ − w⁺ₖ‖², for the samples n of tile i: 4i … 4i + 3.
+    """out[n, k] = ‖xₙ − w⁻ₖ‖² − ‖xₙ − w⁺ₖ‖². Row i is a tile of samples n = 4i … 4i + 3.
 
-    x (N, d), prototypes (neurons, d), out (N, neurons); ⌈N / TILE⌉ rows. The prototypes, which are
-    many, are read once for four samples. A tile that juts out repeats the last sample.
+    x (N, d), positive and negative (neurons, d), out (N, neurons); ⌈N / SAMPLES_PER_TILE⌉ rows.
+    The prototypes, the larger part of the memory, are read once for four samples. Where fewer than
+    four are left, the last sample is repeated.
     """
     last = x.shape[0] - 1
     a, b = 4 * i, min(4 * i + 1, last)
     c, d = min(4 * i + 2, last), min(4 * i + 3, last)
     two = x.dtype.type(2)
     for k in range(positive.shape[0]):
-        at_a, at_b = x.dtype.type(0), x.dtype.type(0)
-        at_c, at_d = x.dtype.type(0), x.dtype.type(0)
+        total_a, total_b = x.dtype.type(0), x.dtype.type(0)
+        total_c, total_d = x.dtype.type(0), x.dtype.type(0)
         for j in range(t, x.shape[1], T):  # as in `distance_difference`
             difference = positive[k, j] - negative[k, j]
-            total = positive[k, j] + negative[k, j]
-            at_a += difference * (two * x[a, j] - total)
-            at_b += difference * (two * x[b, j] - total)
-            at_c += difference * (two * x[c, j] - total)
-            at_d += difference * (two * x[d, j] - total)
-        at_a, at_b, at_c, at_d = row_sum(at_a), row_sum(at_b), row_sum(at_c), row_sum(at_d)
+            sum_of_both = positive[k, j] + negative[k, j]
+            total_a += difference * (two * x[a, j] - sum_of_both)
+            total_b += difference * (two * x[b, j] - sum_of_both)
+            total_c += difference * (two * x[c, j] - sum_of_both)
+            total_d += difference * (two * x[d, j] - sum_of_both)
+        total_a, total_b = row_sum(total_a), row_sum(total_b)
+        total_c, total_d = row_sum(total_c), row_sum(total_d)
         if t == 0:
-            out[a, k] = at_a
-            out[b, k] = at_b
-            out[c, k] = at_c
-            out[d, k] = at_d
+            out[a, k] = total_a
+            out[b, k] = total_b
+            out[c, k] = total_c
+            out[d, k] = total_d
 
 
 @kernel
-def competitive_softmax(i, t, T, score, label, per_class, negligible, residual, loss):
-    """residual[i] = τ − q and loss[i] = E of sample i (see `compete`). score (N, neurons)."""
-    first = label[i] * per_class
-    value = compete(t, T, score[i], first, first + per_class, negligible, residual[i])
+def competitive_softmax(
+    i, t, T, score, label, prototypes_per_class, min_probability, residual, loss
+):
+    """residual[i] = τ − q and loss[i] = E of sample i; see `competitive_softmax_row`.
+
+    score and residual (N, neurons), label and loss (N,).
+    """
+    first = label[i] * prototypes_per_class
+    last = first + prototypes_per_class
+    value = competitive_softmax_row(t, T, score[i], first, last, min_probability, residual[i])
     if t == 0:
         loss[i] = value
 
 
 @kernel
-def gradient_update(i, t, T, x, residual, rate, pull, w):
-    """wᵢ ← wᵢ + rate Σₙ rₙᵢ (xₙ − pull wᵢ), all at the old wᵢ.
+def gradient_update(i, t, T, x, residual, rate, coefficient, w):
+    """wᵢ ← wᵢ + rate Σₙ rₙᵢ (xₙ − coefficient · wᵢ), all samples n at the old wᵢ.
 
-    pull = 1 moves a prototype of ED-WTA along −∂E/∂w; pull = 0 moves a weight of IP-WTA. `rate` is
-    an array of one element: on a device it need not visit the host.
+    A step against the gradient of E: with coefficient 1 for a prototype of ED-WTA, with 0 for a
+    weight of IP-WTA. x (N, d), residual (N, neurons), w (neurons, d); `rate` is an array of one
+    element, which on a GPU need not be copied to the host.
     """
     total = x.dtype.type(0)
     for n in range(x.shape[0]):
         total += residual[n, i]
-    lost = rate[0] * pull * total
-    least = x.dtype.type(NEGLIGIBLE)
+    decay = rate[0] * coefficient * total
+    threshold = x.dtype.type(FLUSH_THRESHOLD)
     for j in range(t, x.shape[1], T):
-        w[i, j] -= lost * w[i, j]
-        if abs(w[i, j]) < least:
+        w[i, j] -= decay * w[i, j]
+        if abs(w[i, j]) < threshold:
             w[i, j] = 0  # see `flush_subnormals`
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]
@@ -188,30 +198,30 @@ def gradient_update(i, t, T, x, residual, rate, pull, w):
 
 @kernel
 def switching_update(i, t, T, x, residual, rate, positive, negative):
-    """The switching rule for neuron i over a mini-batch, all samples at the old prototypes.
+    """The switching rule for neuron i over a mini-batch, all samples n at the old prototypes.
 
         w⁺ᵢ ← w⁺ᵢ + rate Σₙ max( rₙᵢ, 0)(xₙ − w⁺ᵢ)
         w⁻ᵢ ← w⁻ᵢ + rate Σₙ max(−rₙᵢ, 0)(xₙ − w⁻ᵢ)
 
     The sign of the residual r = τ − q is the switch: it is ≥ 0 for neurons of the sample's own
-    class and ≤ 0 for all others (see `compete`).
+    class and ≤ 0 for all others (see `competitive_softmax_row`).
     """
-    attracted = x.dtype.type(0)
-    opposed = x.dtype.type(0)
+    positive_decay = x.dtype.type(0)
+    negative_decay = x.dtype.type(0)
     for n in range(x.shape[0]):
         if residual[n, i] > 0:
-            attracted += residual[n, i]
+            positive_decay += residual[n, i]
         else:
-            opposed -= residual[n, i]
-    attracted *= rate[0]
-    opposed *= rate[0]
-    least = x.dtype.type(NEGLIGIBLE)
+            negative_decay -= residual[n, i]
+    positive_decay *= rate[0]
+    negative_decay *= rate[0]
+    threshold = x.dtype.type(FLUSH_THRESHOLD)
     for j in range(t, x.shape[1], T):
-        positive[i, j] -= attracted * positive[i, j]
-        negative[i, j] -= opposed * negative[i, j]
-        if abs(positive[i, j]) < least:
+        positive[i, j] -= positive_decay * positive[i, j]
+        negative[i, j] -= negative_decay * negative[i, j]
+        if abs(positive[i, j]) < threshold:
             positive[i, j] = 0  # see `flush_subnormals`
-        if abs(negative[i, j]) < least:
+        if abs(negative[i, j]) < threshold:
             negative[i, j] = 0
     for n in range(x.shape[0]):
         step = rate[0] * residual[n, i]

@@ -127,7 +127,7 @@ class WinnerTakeAll(Classifier):
     def _unscaled_scores(self, x: Array) -> Array:
         raise NotImplementedError
 
-    def _online(self, *arguments: Any) -> None:
+    def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
         raise NotImplementedError
 
     def _update_prototypes(self, x: Array, residual: Array, rate: Array) -> None:
@@ -252,13 +252,20 @@ class WinnerTakeAll(Classifier):
     def _run_epoch(self, x: Array, label: Array, order: Array, factor: float) -> None:
         """One epoch, online or in mini-batches."""
         xp, neurons = self._xp, len(self.prototype_labels_)
-        precision = np.finfo(x.dtype).eps
         rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
         if self.batch_size == 1:
-            rates = xp.asarray([rate, beta_rate, self.BETA_FLOOR, precision], dtype=x.dtype)
-            scratch = xp.empty((3, neurons), dtype=x.dtype)
-            self._online(x, label, order, rates, scratch, loss)
+            self._online(
+                x,
+                label,
+                order,
+                learning_rate=x.dtype.type(rate),
+                beta_learning_rate=x.dtype.type(beta_rate),
+                beta_floor=x.dtype.type(self.BETA_FLOOR),
+                min_probability=np.finfo(x.dtype).eps,
+                workspace=xp.empty((3, neurons), dtype=x.dtype),
+                loss=loss,
+            )
         else:
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]

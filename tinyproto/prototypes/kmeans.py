@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..backend.device import Array, array_module
-from ..kernels.kmeans import cluster_means, nearest
+from ..kernels.kmeans import assign_clusters, cluster_means
 from ..random import uniform
 
 
@@ -64,12 +64,12 @@ def kmeans(
     threshold = tolerance * float(x.var(axis=0).mean())
     for _ in range(iterations):
         old_label, old_centres = label.copy(), centres.copy()
-        nearest(len(x), x, centres, label, distance)
+        assign_clusters(len(x), x, centres, label, distance)
         cluster_means(clusters, x, label, centres)
         change = float(((centres - old_centres) ** 2).sum())
         if change <= threshold or bool((label == old_label).all()):
             break
-    nearest(len(x), x, centres, label, distance)
+    assign_clusters(len(x), x, centres, label, distance)
     return centres, label, float(distance.sum(dtype=np.float64))
 
 
@@ -116,6 +116,6 @@ def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
         cumulative = xp.cumsum(weight)
         chosen = xp.searchsorted(cumulative, float(draw[k]) * cumulative[-1:], side="right")
         centres[k] = x[min(int(chosen[0]), len(x) - 1)]
-        nearest(len(x), x, centres[k : k + 1], label, distance)
+        assign_clusters(len(x), x, centres[k : k + 1], label, distance)
         closest = xp.minimum(closest, distance)
     return centres

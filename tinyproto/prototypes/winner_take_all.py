@@ -25,13 +25,14 @@ of a threshold that itself changes with what the neuron has learned.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..backend.device import Array, aligned_copy, to_host
 from ..kernels.online import online_euclidean, online_inner_product, online_plus_minus
 from ..kernels.winner_take_all import (
-    TILE,
+    SAMPLES_PER_TILE,
     distance_differences,
     gradient_update,
     inner_products,
@@ -87,9 +88,12 @@ class IPWTA(WinnerTakeAll):
         inner_products(len(x), x, self.weights_, self.biases_, out)
         return out
 
-    def _online(self, x: Array, label: Array, order: Array, *rest: Array) -> None:
+    def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
+        del arguments["beta_learning_rate"], arguments["beta_floor"]
         per_class = self.prototypes_per_class
-        online_inner_product(1, x, label, order, per_class, self.weights_, self.biases_, *rest)
+        online_inner_product(
+            1, x, label, order, per_class, self.weights_, self.biases_, **arguments
+        )
 
     def _update_prototypes(self, x: Array, residual: Array, rate: Array) -> None:
         gradient_update(len(self.weights_), x, residual, rate, x.dtype.type(0), self.weights_)
@@ -144,10 +148,10 @@ class EDWTA(WinnerTakeAll):
         squared_distances(len(x), x, self.positive_prototypes_, out)
         return out * x.dtype.type(-0.5)
 
-    def _online(self, x: Array, label: Array, order: Array, *rest: Array) -> None:
+    def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
         per_class = self.prototypes_per_class
         online_euclidean(
-            1, x, label, order, per_class, self.positive_prototypes_, self._beta, *rest
+            1, x, label, order, per_class, self.positive_prototypes_, self._beta, **arguments
         )
 
     def _update_prototypes(self, x: Array, residual: Array, rate: Array) -> None:
@@ -227,17 +231,16 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     def _unscaled_scores(self, x: Array) -> Array:
         out = self._xp.empty((len(x), len(self.positive_prototypes_)), dtype=x.dtype)
-        tiles = -(-len(x) // TILE)
+        tiles = -(-len(x) // SAMPLES_PER_TILE)
         distance_differences(tiles, x, self.positive_prototypes_, self.negative_prototypes_, out)
         return out * x.dtype.type(0.5)
 
-    def _online(self, x: Array, label: Array, order: Array, *rest: Array) -> None:
+    def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
         prototypes = self.positive_prototypes_, self.negative_prototypes_
-        rates, scratch, loss = rest
-        pair = aligned_copy(self._xp.zeros((2, x.shape[1]), dtype=x.dtype))
+        samples = aligned_copy(self._xp.zeros((2, x.shape[1]), dtype=x.dtype))
         online_plus_minus(
-            1, x, label, order, self.prototypes_per_class, *prototypes, self._beta, rates, scratch,
-            pair, loss,
+            1, x, label, order, self.prototypes_per_class, *prototypes, self._beta,
+            samples=samples, **arguments,
         )  # fmt: skip
 
     def _update_prototypes(self, x: Array, residual: Array, rate: Array) -> None:

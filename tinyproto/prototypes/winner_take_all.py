@@ -122,7 +122,7 @@ class EDWTA(WinnerTakeAll):
     Attributes
     ----------
     positive_prototypes_ : array (C K, d)
-        w. For the other attributes see `WinnerTakeAll`.
+        The prototypes w. For the other attributes see `WinnerTakeAll`.
 
     Examples
     --------

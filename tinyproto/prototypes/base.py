@@ -180,7 +180,8 @@ class WinnerTakeAll(Classifier):
         seed, xp = self.random_state, self._xp
         for epoch in range(self.epochs):
             order = permutation(len(x), seed=seed, stream="shuffle", epoch=epoch, xp=xp)
-            samples = x if augment is None else xp.asarray(augment(x, epoch), dtype=x.dtype)
+            samples = x if augment is None else augment(x, epoch)
+            samples = xp.ascontiguousarray(samples, dtype=x.dtype)
             self._run_epoch(samples, label, order, self._learning_rate_factor(epoch))
             self.n_epochs_ = epoch + 1
             if callback is not None:
@@ -255,17 +256,12 @@ class WinnerTakeAll(Classifier):
         rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
         if self.batch_size == 1:
+            number = x.dtype.type
             self._online(
-                x,
-                label,
-                order,
-                learning_rate=x.dtype.type(rate),
-                beta_learning_rate=x.dtype.type(beta_rate),
-                beta_floor=x.dtype.type(self.BETA_FLOOR),
-                min_probability=np.finfo(x.dtype).eps,
-                workspace=xp.empty((3, neurons), dtype=x.dtype),
-                loss=loss,
-            )
+                x, label, order, learning_rate=number(rate), beta_learning_rate=number(beta_rate),
+                beta_floor=number(self.BETA_FLOOR), min_probability=np.finfo(x.dtype).eps,
+                workspace=xp.empty((3, neurons), dtype=x.dtype), loss=loss,
+            )  # fmt: skip
         else:
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]

@@ -1,4 +1,4 @@
-"""The arrows between rooms go one way; `import tinyproto` is cheap; optional packages stay so."""
+"""Imports go one way, `import tinyproto` is cheap, and optional packages stay optional."""
 
 import ast
 import subprocess
@@ -49,36 +49,36 @@ def imports_of(path: Path):
             yield from (f"{base}.{name.name}" for name in node.names)
 
 
-def room_of(path: Path) -> str:
+def top_level_name(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_no_arrow_goes_back(path):
-    room = room_of(path)
-    if room == "__init__":
+def test_imports_go_one_way(path):
+    importer = top_level_name(path)
+    if importer == "__init__":
         assert not [name for name in imports_of(path) if name.startswith("tinyproto")]
         return
     for name in imports_of(path):
         if not name.startswith("tinyproto.") or name == "tinyproto.__version__":
             continue
         target = name.split(".")[1]
-        assert target in LEVEL, f"{path.name} imports {name}, a room that ORDER does not have"
-        if target == room:
+        assert target in LEVEL, f"{path.name} imports {name}, which is not in ORDER"
+        if target == importer:
             continue
-        assert LEVEL[target] < LEVEL[room], f"{path.name}: {room} must not import {target}"
-        if room in BASE_ONLY:
+        assert LEVEL[target] < LEVEL[importer], f"{path.name}: {importer} must not import {target}"
+        if importer in BASE_ONLY:
             assert target in BASE
         if target in BASE_ONLY:
-            assert room not in ("kernels", "losses", "layers")
+            assert importer not in ("kernels", "losses", "layers")
 
 
-def test_every_room_has_its_place():
-    rooms = {room_of(path) for path in modules()} - {"__init__"}
-    assert rooms == set(LEVEL)
+def test_order_is_complete():
+    names = {top_level_name(path) for path in modules()} - {"__init__"}
+    assert names == set(LEVEL)
 
 
-def test_cupy_and_numba_cuda_have_one_door_each():
+def test_cupy_and_numba_cuda_are_imported_in_one_file_each():
     for path in modules():
         named = set(imports_of(path))
         if path.name != "device.py":

@@ -1,13 +1,12 @@
 """tinyproto: prototype learning and adversarial robustness, from scratch.
 
-Every gradient is derived by hand and stands beside its formula. The rooms, in the order in which
-they may import one another:
+Every gradient is derived by hand, beside the code that computes it. Imports go one way:
 
-    device → kernel → kernels → losses, layers → prototypes → networks → attacks → training
+    backend → cpu, kernels → random → losses, layers → prototypes → networks → attacks → training
     → evaluation
 
-`data`, `state` and `optimizers` know only `device`, `parameters` and `kernels`. To import the
-package costs no more than importing NumPy: Numba is loaded by the first kernel that runs.
+`parameters`, `state`, `optimizers`, `schedules` and `data` know nothing of models. Importing the
+package costs no more than importing NumPy: Numba is loaded when the first kernel runs.
 """
 
 __version__ = "0.1.0"

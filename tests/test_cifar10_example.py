@@ -94,6 +94,7 @@ def test_it_writes_what_it_says(whole):
             assert np.asarray(picture.convert("L")).std() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["standard", "pgd", "trades", "mart", "dpnp"])
 def test_the_other_methods(run_here, tmp_path, method):
     assert run_here("--method", method, "--epochs", "1") is None

@@ -272,6 +272,7 @@ def test_an_eps_of_0_changes_nothing(name):
     np.testing.assert_array_equal(attack(victim, x, y, eps=0.0), x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("classes", [2, 3, 4, 12])
 def test_autoattack_with_any_number_of_classes(version, classes):

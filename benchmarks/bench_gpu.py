@@ -1,10 +1,11 @@
-"""Forward pass, input gradient and training step on a CUDA device, beside PyTorch's on it.
+"""Forward pass, input gradient and training step on a CUDA device, compared with PyTorch's.
 
     python benchmarks/bench_gpu.py [--quick] [--json FILE]
 
-The same weights and images in float32, the contenders in turn, each waited for. In eval mode (the
-forward pass, and the gradient that an attack needs) BatchNorm is folded into the convolutions for
-both. PyTorch runs eager, on channels_last images, in float32 without TF32.
+The same weights and images in float32, ours and PyTorch's in turn, each timed until the device is
+done. In eval mode (the forward pass, and the gradient that an attack needs) BatchNorm is folded
+into the convolutions for both. PyTorch runs eager, on channels_last images, in float32 without
+TF32.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Every gradient beside PyTorch's autograd, on the same weights in float64.
+"""Every gradient compared with PyTorch's autograd, on the same weights in float64.
 
     python benchmarks/bench_gradients.py [--quick] [--json FILE]
 

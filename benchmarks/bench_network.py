@@ -2,8 +2,8 @@
 
     python benchmarks/bench_network.py [--quick] [--no-compile] [--json FILE]
 
-The same weights and images in float32, as many threads each, the contenders in turn; with
-BatchNorm, and without any. PyTorch runs eager on contiguous and on channels_last images, and
+The same weights and images in float32, with equal numbers of threads, timed in turn; with
+BatchNorm and without. PyTorch runs eager on contiguous and on channels_last images, and
 compiled (torch.compile, where it works); its fastest counts. In eval mode BatchNorm is folded into
 the convolutions, for both; PyTorch may also leave it where it is. It gets what helps it: no graph
 for a forward pass, no gradient but the input's for a PGD step, none at the input for a training

@@ -1,14 +1,14 @@
-"""The same networks and losses in PyTorch, and their state and gradients brought back to our tree.
+"""The same networks and losses in PyTorch, and their state and gradients in the form of our tree.
 
     twin = module(network)                       # the same function, with the same weights
     z = twin(images(x))                          # x (N, H, W, C) or (N, d), as our layers take it
     gradients(twin, network.params)              # path → array, like our own gradients
     parameters.assign(network.params, state(twin, network.params))
 
-A twin takes PyTorch's own (N, C, H, W): `images` and `array` go there and back, and neither copies
-(an NHWC array seen as NCHW is what PyTorch calls channels_last). Its parts have our names, so our
-path features/3/scale is its features.3.weight; see `name` and `outward`. The losses are written as
-their papers define them, and autograd differentiates them.
+A twin takes PyTorch's own (N, C, H, W): `images` and `array` convert between the layouts without a
+copy (an NHWC array seen as NCHW is what PyTorch calls channels_last). Its parts have our names, so
+our path features/3/scale is its features.3.weight; see `name` and `outward`. The losses are written
+as their papers define them, and autograd differentiates them.
 """
 
 from collections.abc import Mapping

@@ -72,7 +72,7 @@ class Counted(torch.nn.Module):
 
 
 class Sides:
-    """The same network twice, and attacks on it: (x, y, their places) → attacked images."""
+    """The same network twice, and attacks on it: (x, y, their indices) → attacked images."""
 
     def __init__(self, path: Path, norm: str):
         self.network = networks.fold(networks.load(path))
@@ -81,7 +81,7 @@ class Sides:
         self.name, self.norm, self.eps = path.name, norm, EPS[norm]
 
     def right(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Which answers of our network are right."""
+        """Which images our network classifies correctly."""
         parts = range(0, len(x), BATCH)
         scores = [self.network(np.ascontiguousarray(x[at : at + BATCH]))[0] for at in parts]
         return np.concatenate(scores).argmax(axis=1) == y
@@ -178,7 +178,7 @@ def torch_pgd(sides: Sides, name: str, size: float) -> Attack:
 
 def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     """The authors' APGD from our random starts, and FAB from the images themselves, on those that
-    are right to begin with."""
+    are classified correctly to begin with."""
     from pyautoattack.autopgd_base import APGDAttack
     from pyautoattack.fab_pt import FABAttack_PT
 

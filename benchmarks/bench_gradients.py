@@ -89,8 +89,8 @@ def randomized(network: Network, random: np.random.Generator) -> Network:
 def random_network(random: np.random.Generator, x: np.ndarray) -> Network:
     """Every kind of layer, of random sizes and in random order.
 
-    No BatchNorm stands across the only way out: it would take the constant that a bias adds away
-    again, its gradient would be 0, and the two sides' rounding all that could be compared.
+    Every BatchNorm is inside a Residual, so that a path leads around it: otherwise it would cancel
+    the bias before it, whose gradient would be 0 but for rounding, which cannot be compared.
     """
 
     def size(low: int, high: int) -> int:

@@ -42,7 +42,7 @@ Run = Callable[[], Any]
 
 
 def ours(trained: Network, folded: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
-    """The runs to be timed, by name; the attack goes on from one step to the next."""
+    """The runs to be timed, by name; the attack continues from one step to the next."""
     low, high = linf_bounds(x, EPS, 0.0, 1.0)
     state = {"point": x}
     optimizer = SGD(weight_decay=DECAY)
@@ -237,7 +237,7 @@ def sgemm(size: int = 2048) -> float:
 
 
 def blas() -> str:
-    """The kernel that NumPy's BLAS runs, as threadpoolctl tells it."""
+    """The kernel that NumPy's BLAS runs, as threadpoolctl reports it."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:

@@ -79,12 +79,12 @@ EQUIVALENT = {
         "ReLU.__call__",
         "flat = xp.ascontiguousarray(x).reshape("
         "[len(x), math.prod(x.shape[1:]) -> math.prod(x.shape[1:]), len(x)])",
-    ): "each number is rectified by itself and takes its place again: rows may be of any length",
+    ): "a ReLU acts on each number by itself, and the shape is restored: rows may be of any length",
     (
         "layers/pooling.py",
         "MaxPool2D.__call__",
         "if self.size > [15 -> 16]:",
-    ): "the places in a window of 16 × 16 are 0 … 255: a byte holds them",
+    ): "the positions in a window of 16 × 16 are 0 … 255: a byte holds them",
     (
         "attacks/carlini_wagner.py",
         "carlini_wagner",

@@ -183,7 +183,7 @@ def _twin(layer: Layer) -> Any:
 
 def _chain(layer: Sequential) -> list[Any]:
     """The parts of a Sequential. A ReLU behind one of these works in place, as PyTorch's
-    own networks have it: nobody else needs what it overwrites."""
+    own networks have it: nothing else needs what it overwrites."""
     twins = [_twin(part) for part in layer.layers]
     for before, twin in zip(layer.layers, twins[1:], strict=False):
         if isinstance(twin, torch.nn.ReLU) and isinstance(before, BatchNorm | Conv2D | Residual):
@@ -210,7 +210,7 @@ class _Residual(torch.nn.Module):
 
 
 class _BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
-    """Of rows or of images, whichever comes."""
+    """BatchNorm of rows or of images."""
 
     def _check_input_dim(self, input: Any) -> None:
         pass

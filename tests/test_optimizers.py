@@ -152,7 +152,7 @@ def test_a_leaf_without_a_slot_is_frozen_to_the_bit(make):
     assert {path for path in before if before[path] == after[path]} == frozen
     for name in kept:
         assert (kept[name] == kept_after[name]) == (name.partition("/")[2] in frozen)
-    # with its slot back, it continues from the momentum that it had
+    # with a slot again, it continues from the momentum that it had
     optimizer.step(params, gradients(params, 2), 0.1)
     apart = tree()
     other = make()
@@ -202,7 +202,7 @@ def test_leaves_change_in_place_and_keep_their_dtype(make):
         assert array.dtype == (np.int64 if name.startswith("steps/") else np.float32)
     assert kept == bits({path: flatten(grads)[path] for path in kept})
     again, other = tree(), make()
-    for _ in range(2):  # a rate that is NumPy's widens nothing on the way
+    for _ in range(2):  # a rate that is NumPy's widens no leaf
         other.step(again, grads, 0.1)
     assert bits(params) == bits(again)
 

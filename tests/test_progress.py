@@ -1,4 +1,4 @@
-"""The progress bar, and the lines that take its place."""
+"""The progress bar, and the lines that replace it."""
 
 from tinyproto.progress import progress
 

@@ -40,7 +40,7 @@ class Optimizer:
     Attributes
     ----------
     state_names : tuple of str
-        What is kept for each leaf, such as ("velocity",).
+        What is stored for each leaf, such as ("velocity",).
     state : dict of str to dict of str to array
         For each of these names, an array for each leaf that has been updated, by its path.
 
@@ -104,7 +104,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, arrays: Mapping[str, Array], params: Tree) -> None:
-        """Take back what `state_dict` gave, on the device and in the dtype of each leaf.
+        """Restore what `state_dict` returned, on the device and in the dtype of each leaf.
 
         Raises ValueError, before anything changes, for a name or a shape that `params` and this
         optimizer do not have, or for a leaf a part of whose state is missing.
@@ -257,7 +257,7 @@ class Adam(Optimizer):
         mean, square, steps = (self.state[name] for name in self.state_names)
         if path not in steps:
             mean[path], square[path] = xp.zeros_like(leaf), xp.zeros_like(leaf)
-            steps[path] = np.array(0, dtype=np.int64)  # kept on the CPU, whatever the device
+            steps[path] = np.array(0, dtype=np.int64)  # on the CPU, whatever the device
         m, v = mean[path], square[path]
         steps[path] += 1
         t = int(steps[path])
@@ -290,7 +290,7 @@ class Average:
     weights : dict of str to array
         The averages by path.
     updates : int
-        How many there have been.
+        The number of updates so far.
 
     Raises
     ------
@@ -316,7 +316,7 @@ class Average:
         self.weights = {path: leaf.copy() for path, leaf in flatten(params).items()}
 
     def update(self, params: Tree) -> None:
-        """Take in the leaves of `params`. Raises ValueError where they are not those averaged."""
+        """Average in the leaves of `params`. Raises ValueError for other paths or shapes."""
         leaves = flatten(params)
         for path in sorted(leaves.keys() | self.weights.keys()):
             ours, theirs = (getattr(a.get(path), "shape", None) for a in (self.weights, leaves))
@@ -337,7 +337,7 @@ class Average:
         return {"updates": np.array(self.updates, dtype=np.int64), **averages}
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Take back what `state_dict` gave; ValueError, before any change, if it does not fit."""
+        """Restore what `state_dict` returned; ValueError, before any change, if it does not fit."""
         expected: dict[str, Array] = {f"average/{path}": a for path, a in self.weights.items()}
         updates = np.array(self.updates, dtype=np.int64)
         assign({"updates": updates, **expected}, arrays, "the saved average")

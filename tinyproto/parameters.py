@@ -146,7 +146,7 @@ def zeros(params: Mapping[str, Any]) -> Tree:
 
 
 def without_running(grads: Mapping[str, Any]) -> Tree:
-    """Leave out the slots of running averages; a pass that gets this tree does not feed them.
+    """Leave out the slots of running averages; a pass that gets this tree does not update them.
 
     Parameters
     ----------

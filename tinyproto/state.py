@@ -33,7 +33,7 @@ def save_arrays(
     path : str or Path
         The file. Its folder is made if there is none.
     metadata : mapping, optional
-        What else there is to know, of JSON's types.
+        Anything else to store, of JSON's types.
 
     Raises
     ------

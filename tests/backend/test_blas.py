@@ -17,7 +17,7 @@ def two_blas_threads():
     before = getter()
     setter(2)
     if getter() != 2:
-        pytest.skip("OpenBLAS runs one thread whatever it is told")
+        pytest.skip("OpenBLAS runs one thread whatever number is set")
     yield
     setter(before)
 

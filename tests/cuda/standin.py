@@ -2,7 +2,7 @@
 
 It has the names and keywords that the installed CuPy has and no others, its arrays stay "on the
 device" (no implicit conversion to NumPy, no mixing of the two), and copies to the host are calls.
-Needs CuPy's wheel, which can be imported with no driver. `install()` puts it in CuPy's place.
+Needs CuPy's wheel, which can be imported with no driver. `install()` replaces CuPy by it.
 """
 
 import inspect

@@ -9,7 +9,7 @@ from tinyproto.random import words
 
 
 def every_second(array):
-    """The same numbers, with as many between them."""
+    """The same numbers, as every second element of a larger array."""
     wide = np.repeat(array, 2, axis=-1)
     return wide[..., ::2]
 

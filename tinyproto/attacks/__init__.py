@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # In ATTACKS every attack takes the same arguments; these leave out what one of them does not take.
-# A saved evaluation describes its attacks by the names of these functions: they stay.
+# A saved evaluation describes its attacks by the names of these functions: do not rename them.
 
 
 def _fgsm(victim: Victim, x: Array, y: Array, *, seed: int, index: Array, **options: Any) -> Array:

@@ -272,7 +272,7 @@ def _single_run(
     result, fooled = start.copy(), xp.zeros(count, dtype=bool)
 
     def loss_and_gradient(example: Array, point: Array) -> tuple[Array, Array]:
-        """Loss and gradient at the points of these examples; keeps those that are misclassified."""
+        """Loss and gradient at the points of these examples; stores the misclassified ones."""
         values, gradients = 0.0, 0.0
         for _ in range(eot_iter):
             z, backward = region.victim(point)

@@ -62,7 +62,7 @@ def carlini_wagner(
     -------
     array (N, …)
         The points, in the box but at any distance; x itself where none was found, or where it is
-        misclassified to begin with. Nothing in it is random.
+        misclassified to begin with. The attack is deterministic.
 
     Raises
     ------

@@ -274,6 +274,7 @@ def pgd_inner(
         points = region.random_point(index, seed=seed, epoch=epoch)
     else:
         size = int(np.prod(x.shape[1:]))
+        # The name of the stream decides the numbers, so it stays that of 0.1.0.
         drawn = normal(size, index, stream="craft jitter", seed=seed, epoch=epoch, xp=xp)
         moved = x + (initial_noise * drawn).reshape(x.shape).astype(x.dtype)
         points = region.project(slice(None), moved)

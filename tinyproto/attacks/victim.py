@@ -120,8 +120,8 @@ def _count_flat_gradients(z: Array, dz: Array, dx: Array) -> int:
 
 
 def _check_array(what: str, array: Any, shape: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless this is an array of finite floating-point numbers of this shape, in
-    which "C" stands for any length."""
+    """Raise ValueError unless this is an array of finite floating-point numbers of this shape;
+    "C" means any length."""
     found = getattr(array, "shape", (None,))
     if len(found) != len(shape) or any(
         m not in ("C", n) for n, m in zip(found, shape, strict=True)

@@ -1,4 +1,4 @@
-"""Where arrays live and how code runs: the device, the kernels' compilers, the CPU's threads and
+"""Where arrays are and how code runs: the device, the kernels' compilers, the CPU's threads and
 memory. Importing it imports neither Numba nor CuPy."""
 
 from .blas import one_blas_thread

@@ -1,4 +1,4 @@
-"""Compiled code on all cores of the CPU: the only place that starts Numba's threads.
+"""Compiled code on all cores of the CPU: the only module that starts Numba's threads.
 
 Numba compiles a parallel loop three times over. Here one such loop serves every kernel,
 
@@ -155,7 +155,7 @@ class CompiledFunction(NamedTuple):
 
 
 def run(compiled: CompiledFunction, workers: int, arguments: Sequence[Any]) -> None:
-    """Call a compiled function in so many threads.
+    """Call a compiled function in `workers` threads.
 
     Raises ValueError for an array that is not contiguous: its shape alone does not say where its
     elements are.
@@ -178,7 +178,7 @@ def run(compiled: CompiledFunction, workers: int, arguments: Sequence[Any]) -> N
     if workers == 1:
         packed_arguments.run_serial(address, packed)
     elif numba.config.THREADING_LAYER == "workqueue":
-        with _lock:  # which cannot be started from two threads at once
+        with _lock:  # a workqueue cannot be started from two threads at once
             packed_arguments.run_parallel(address, workers, packed)
     else:
         packed_arguments.run_parallel(address, workers, packed)

@@ -1,4 +1,4 @@
-"""Where an array lives. The only file that imports CuPy.
+"""Where an array is: on the CPU or on a GPU. The only file that imports CuPy.
 
 All other code asks `array_module(x)` and works for NumPy and CuPy alike. A copy between host and
 device is a named call, never a side effect.

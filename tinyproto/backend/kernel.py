@@ -47,7 +47,7 @@ def kernel(body: Callable[..., None] | None = None, *, fast: str | None = None) 
 
     Notes
     -----
-    What a body must keep to:
+    Rules for a body:
 
     - A row writes only what no other row writes. Then the results are the same bits for any number
       of threads. (Gather what a row needs, do not scatter what it gives.)

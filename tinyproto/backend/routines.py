@@ -1,4 +1,4 @@
-"""What the bodies of kernels call: routines, and the functions in which the lanes of a row meet.
+"""What kernel bodies call: routines, and functions that combine or synchronize the lanes of a row.
 
 The only file that imports `numba.cuda`.
 """
@@ -143,7 +143,7 @@ def _block_reduction(combine: Callable[[Any, Any], Any]) -> Callable[[Any], Any]
 
 @partial(routine, cuda=_block_barrier)
 def sync() -> None:
-    """In a kernel's body: wait until all lanes of the row are here.
+    """In a kernel's body: wait until all lanes of the row have called it.
 
     What a lane wrote before, the others may read after. On the CPU, where a row has one lane, it
     does nothing. All lanes of a row must call it, or none.

@@ -1,8 +1,8 @@
 """The kernels of `kernels.channels` in vector code: float32, on the CPU.
 
-Each function does row i, one image, and returns whether it did: where the channels are no whole
-vectors it returns False, and the body in `kernels.channels` does the row. The parameters and the
-sums of a vector of channels stay in registers during the loop over the pixels.
+Each function does row i, one image, and returns whether it did: where the number of channels is
+not a multiple of WIDTH it returns False, and the body in `kernels.channels` does the row. The
+parameters and the sums of a vector of channels stay in registers during the loop over the pixels.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ ZERO = np.float32(0)
 
 @inline
 def load_parameters(centre, gain, offset, c):
-    """Those of the vector of channels at byte c."""
+    """Centre, gain and offset of the vector of channels at byte c."""
     return load(address(centre) + c), load(address(gain) + c), load(address(offset) + c)
 
 

@@ -1,7 +1,7 @@
 """Max pooling in vector code: float32, on the CPU.
 
-As in `channels`, each function does row i and returns whether it did: where the channels are no
-whole vectors, the body in `kernels.pooling` does the row.
+As in `channels`, each function does row i and returns whether it did: where the number of channels
+is not a multiple of WIDTH, the body in `kernels.pooling` does the row.
 """
 
 import numpy as np

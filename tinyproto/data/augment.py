@@ -27,10 +27,10 @@ def elastic(
     images : array (N, H, W)
         Grey images.
     seed, epoch : int
-        Name the random numbers: another seed or epoch gives other ones.
+        Determine the random numbers: another seed or epoch gives other ones.
     index : array (N,), optional
-        Indices of the images in the data set, which also name the random numbers; 0 … N − 1 if not
-        given.
+        Indices of the images in the data set, which also determine the random numbers; 0 … N − 1
+        if not given.
     max_shift : float
         Largest shift of the whole image along each axis, in pixels.
     max_displacement : float
@@ -87,10 +87,10 @@ def crop_and_flip(
     images : array (N, H, W, C)
         Colour images.
     seed, epoch : int
-        Name the random numbers: another seed or epoch gives other ones.
+        Determine the random numbers: another seed or epoch gives other ones.
     index : array (N,), optional
-        Indices of the images in the data set, which also name the random numbers; 0 … N − 1 if not
-        given.
+        Indices of the images in the data set, which also determine the random numbers; 0 … N − 1
+        if not given.
     padding : int
         Number of zeros around the image, in pixels. A crop of the old size is then taken at one of
         (2 · padding + 1)² positions, all equally likely.

@@ -97,7 +97,7 @@ def load(name: str, directory: AnyPath | None = None, *, download: bool = True) 
 
     1. the folder in the environment variable TINYPROTO_DATA;
     2. the cache, `$XDG_CACHE_HOME/tinyproto` or `~/.cache/tinyproto`;
-    3. the authors' site, whose files are verified by checksum and kept in the cache;
+    3. the authors' site, whose files are verified by checksum and stored in the cache;
     4. the sample of MNIST or CIFAR-10 in the package, with a line on stderr that says so.
 
     Examples

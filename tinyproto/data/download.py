@@ -1,4 +1,4 @@
-"""Download of one file; under its final name there is never anything but the complete, right file.
+"""Download of one file; under its final name there is only ever the complete, verified file.
 
 The bytes are written to `NAME.part`, which is kept when the connection breaks and continued by the
 next call. It is renamed, which is atomic, only if it has the expected md5.

@@ -1,4 +1,4 @@
-"""Helpers of the pictures: figures, PNG files, grids of images. Matplotlib is imported in use."""
+"""Helpers of the pictures: figures, PNG files, grids of images; Matplotlib is imported on use."""
 
 import io
 from pathlib import Path

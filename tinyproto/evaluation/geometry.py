@@ -39,7 +39,7 @@ def project_to_plane(
 
     Notes
     -----
-    With three prototypes or more that do not lie on a line, the plane is one of their span: how
+    With three prototypes or more that do not lie on a line, the plane lies in their span: how
     features vary across the span changes no class score. Otherwise it is that of the features' two
     principal axes.
 

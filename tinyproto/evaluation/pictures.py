@@ -1,4 +1,4 @@
-"""Pictures of prototypes. Matplotlib and Pillow are imported where they draw."""
+"""Pictures of prototypes. Matplotlib and Pillow are imported when they are used."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -63,7 +63,7 @@ class Result:
 
     @classmethod
     def unattacked(cls, correct: np.ndarray) -> "Result":
-        """The result before the attack starts, where `correct` (N,) is what it has to change."""
+        """The result before the attack starts; `correct` (N,) marks the examples to attack."""
         no, infinite = np.zeros(len(correct), dtype=bool), np.full(len(correct), np.inf)
         return cls(no, correct.copy(), correct.copy(), infinite)
 
@@ -108,7 +108,7 @@ class Report:
 
     @property
     def robust(self) -> np.ndarray:
-        """Bool (N,): the example is robust against every attack that keeps within eps."""
+        """Bool (N,): the example is robust against every attack that stays within eps."""
         bounded = (r.robust for name, r in self.results.items() if not name.endswith(UNBOUNDED))
         return np.logical_and.reduce([self.correct, *bounded])
 

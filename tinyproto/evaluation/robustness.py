@@ -96,8 +96,8 @@ def evaluate(
     seed : int
         Seed of all random numbers, in [0, 2³²).
     index : array (N,), optional
-        Indices of the examples in their data set, which name the random numbers; 0 … N − 1 if not
-        given.
+        Indices of the examples in their data set, which determine the random numbers; 0 … N − 1 if
+        not given.
     state_path : str or Path, optional
         File that is written after each batch; if it exists, the evaluation continues from it.
     verbose : bool
@@ -132,11 +132,11 @@ def evaluate(
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size!r}")
     y, index = validate_inputs(victim, x, y, index, eps, norm)
-    chosen, one_by_one = choose(attacks, norm)
+    chosen, sequential_by_default = choose(attacks, norm)
     evaluation = _Evaluation(victim, x, y, index, eps, norm, seed)
     settings = {
         "eps": float(eps), "norm": norm, "seed": seed,
-        "sequential": bool(one_by_one if sequential is None else sequential),
+        "sequential": bool(sequential_by_default if sequential is None else sequential),
         "box": [float(victim.lo), float(victim.hi)], "examples": len(x),
         "attacks": {name: _describe(attack) for name, attack in chosen.items()},
         "images": _checksum(x, y, index),
@@ -163,7 +163,7 @@ def _run(
     state_path: str | Path | None,
     verbose: bool,
 ) -> None:
-    """Run what is left to do of the attacks, and add it to the report."""
+    """Run the attacks on the examples that are left, and add the results to the report."""
     robust, count = report.correct.copy(), len(report.correct)
     total = count * len(attacks)
     with progress(total, "image", title="attacking", verbose=verbose, max_lines=40) as advance:

@@ -1,6 +1,6 @@
 """Pictures of a training run: loss and accuracies, attacked images, and the latent space.
 
-Matplotlib is imported where it draws.
+Matplotlib is imported when it is used.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,2 +1,2 @@
-"""The bodies of the kernels that run on CPU and GPU: the only code that both compile. The CPU's
-own, faster code is in `tinyproto.cpu`."""
+"""The bodies of the kernels: the only code that is compiled for both CPU and GPU. Faster code for
+the CPU alone is in `tinyproto.cpu`."""

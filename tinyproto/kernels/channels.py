@@ -1,7 +1,7 @@
 """Arithmetic element by element, and sums of each channel over the pixels of an image.
 
 x, y, dx, dy are (N, P, C): N images of P pixels and C channels, one image a row. An array over the
-channels is (C,). Sums are kept image by image, (N, C): the caller adds them in the images' order,
+channels is (C,). Sums are stored image by image, (N, C): the caller adds them in the images' order,
 so that no bit depends on the number of threads.
 """
 

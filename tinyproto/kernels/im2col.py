@@ -40,8 +40,8 @@ def im2col(i, t, T, x, stride, padding, size, columns):
 def col2im(i, t, T, columns, stride, padding, size, x):
     """x[n, r, s] = the sum of pixel (r, s) over all windows that contain it. Row i = n · H + r.
 
-    The transpose of `im2col`. A row of pixels reads the windows that it owns a part of, so that no
-    two rows write the same pixel.
+    The transpose of `im2col`. A row of pixels reads all windows that overlap it, so that no two
+    rows write the same pixel.
     """
     n = i // x.shape[1]
     r = i - n * x.shape[1]

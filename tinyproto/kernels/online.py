@@ -6,7 +6,7 @@ prototypes that the one before has updated. Arguments that they share:
     x (N, d), label (N,), order (M,)    the samples, their classes, and which to take
     beta (1,)                           β, updated
     learning_rate, beta_learning_rate   α and α_β
-    beta_floor                          β is kept above it
+    beta_floor                          β never falls below it
     min_probability                     of `competitive_softmax_row`
     workspace (3, neurons)              in rows SCORE, UNSCALED_SCORE and RESIDUAL, one sample's
                                         scores o, the scores before they are multiplied by β, and
@@ -53,11 +53,13 @@ def online_plus_minus(
     i, t, T, x, label, order, prototypes_per_class, positive, negative, beta, learning_rate,
     beta_learning_rate, beta_floor, min_probability, workspace, samples, loss,
 ):  # fmt: skip
-    """±ED-WTA: oₖ = β gₖ with the unscaled score gₖ = d⁻ₖ − d⁺ₖ, and the switching rule.
+    """±ED-WTA: oₖ = β gₖ with the unscaled score gₖ = ½‖x − w⁻ₖ‖² − ½‖x − w⁺ₖ‖².
+
+    The switching rule:
 
         w⁺ₖ ← w⁺ₖ + α β (τₖ − qₖ)(x − w⁺ₖ)   own class
         w⁻ₖ ← w⁻ₖ + α β  qₖ      (x − w⁻ₖ)   other classes
-        β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        kept above its floor
+        β   ← β + α_β Σₖ (τₖ − qₖ) gₖ        at least its floor
 
     Reading the prototypes takes most of the time. So a neuron is updated for one sample, with
     `step` = α β (τ − q), just before it is measured against the next sample: its prototypes are

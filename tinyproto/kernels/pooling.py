@@ -27,7 +27,7 @@ def max_pool(i, t, T, x, stride, size, y, argmax):
 
 @kernel(fast="tinyproto.cpu.pooling")
 def max_pool_backward(i, t, T, dy, argmax, stride, size, dx):
-    """dx = the sum of dy over the windows whose maximum a pixel is. Row i = n · H + r.
+    """dx = the sum of dy over the windows in which a pixel is the maximum. Row i = n · H + r.
 
     A window's value changes with its largest element alone: ∂y/∂x = 1 there and 0 elsewhere.
     """

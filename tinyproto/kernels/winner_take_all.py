@@ -1,7 +1,7 @@
 """Winner-take-all neurons: their scores, the competitive softmax, the updates of their prototypes.
 
-Neurons are sorted by class, K for each: neuron k belongs to class k // K. The updates of a
-mini-batch are gathered: a row owns one neuron's prototypes and sums over the samples, in order.
+Neurons are sorted by class, K for each: neuron k belongs to class k // K. In the updates of a
+mini-batch a row is one neuron: it sums over the samples, in order.
 """
 
 import math
@@ -12,7 +12,7 @@ FLUSH_THRESHOLD = 1e-15
 """Elements of prototypes below it are set to 0: far above those whose squares are subnormal."""
 
 SAMPLES_PER_TILE = 4
-"""Samples of a row of `distance_differences`, which names each of them."""
+"""Samples in a row of `distance_differences`, which has a variable for each of them."""
 
 
 @routine

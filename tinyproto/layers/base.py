@@ -134,8 +134,8 @@ def positive_integers(owner: str, **values: Any) -> None:
 
 
 def check_input(owner: str, x: Array, dimensions: int, features: int | None = None) -> None:
-    """Raise ValueError unless x holds floating-point numbers and has so many axes and, if given, so
-    many features along the last."""
+    """Raise ValueError unless x holds floating-point numbers in `dimensions` axes, and the last has
+    the length `features`, if that is given."""
     if x.dtype.kind != "f":
         raise ValueError(f"{owner} expects floating-point numbers, not {x.dtype}")
     if x.ndim != dimensions or (features is not None and x.shape[-1] != features):

@@ -131,8 +131,8 @@ class BatchNorm(Layer):
             if grads and "running_variance" in grads:
                 grads["running_variance"].append(variance * x.dtype.type(m / (m - 1)))
             gain = affine[2]
-            slope, offset = -gain * inverse * d_scale / m, -gain * d_shift / m
-            batch_norm_backward(images, *affine, dy, slope, offset, dx)
+            dx_slope, dx_shift = -gain * inverse * d_scale / m, -gain * d_shift / m
+            batch_norm_backward(images, *affine, dy, dx_slope, dx_shift, dx)
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backward

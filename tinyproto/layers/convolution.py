@@ -127,8 +127,8 @@ class Conv2D(Layer):
         return y, backward
 
     def output_size(self, pixels: int) -> int:
-        """The height or width of y, for an image of so many pixels. Raises ValueError for fewer
-        than the kernel needs."""
+        """The height or width of y, for an image of this height or width. Raises ValueError for
+        fewer pixels than the kernel needs."""
         last = pixels + 2 * self.padding - self.size  # where the last window can begin
         if last < 0:
             raise ValueError(

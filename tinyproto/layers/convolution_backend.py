@@ -44,7 +44,7 @@ class ConvolutionBackend(Protocol):
 def select_backend(
     x: Array, weight: Array, stride: int, padding: int, channels: int
 ) -> ConvolutionBackend:
-    """The module for a pass whose input has so many channels (for dW, the fewer of in and out).
+    """The module for a pass; `channels` are those of its input (for dW, the fewer of in and out).
 
     The choice does not depend on the batch size: an image gives the same bits in any batch.
     """
@@ -69,7 +69,7 @@ def prepared_weights(
     transposed: bool,
     cache: WeightCache | None,
 ) -> Any:
-    """`backend.prepare_weights`, or with a cache what it returned for this very array before."""
+    """`backend.prepare_weights`, or with a cache what it returned for the same array before."""
     key = backend.__name__, transposed
     if cache is not None and key in cache and cache[key][0] is weight:
         return cache[key][1]

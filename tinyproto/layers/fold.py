@@ -33,7 +33,7 @@ def fold(layer: Layer) -> Layer:
         A copy that does not follow further training of `layer`. Its convolutions keep their weights
         in the form that the forward and the backward pass need (for Winograd's algorithm, four
         times the size of the weights each). So do not change these weights in place: assign a new
-        array, which is noticed.
+        array, which is prepared again.
 
     Examples
     --------

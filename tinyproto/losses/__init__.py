@@ -1,8 +1,8 @@
 """Losses at the class scores z (N, C): each example's value (N,) and its gradient dz (N, C).
 
-No loss divides by the batch size: whoever sums the values does. A loss of two arguments returns the
-gradient at both. Throughout, p = softmax(z), q = softmax(w), y (N,) are columns of z, 1_k is the
-indicator of column k, and values and gradients have the dtype of the scores.
+No loss divides by the batch size; the caller does. A loss of two arguments returns the gradient at
+both. Throughout, p = softmax(z), q = softmax(w), y (N,) are columns of z, 1_k is the indicator of
+column k, and values and gradients have the dtype of the scores.
 
 Where a formula has the largest of several scores, the first of those that tie is taken: its
 gradient is a subgradient of the maximum, and the same on every device.

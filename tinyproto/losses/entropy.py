@@ -1,8 +1,8 @@
 """Softmax, cross-entropy, and the boosted cross-entropy of MART, exact also near p = 1.
 
 The exponentials are taken at z − z_max, and their sum leaves out the 1 of the largest score itself,
-beside which the others could be lost to rounding: with r = Σ_{j≠top} e^{z_j − z_max},
-p_top = 1 / (1 + r) and log p_top = −log(1 + r) keep their digits when r is far below 1.
+beside which the others could be lost to rounding: with rest = Σ_{j≠top} e^{z_j − z_max},
+p_top = 1 / (1 + rest) and log p_top = −log(1 + rest) keep their digits when rest is far below 1.
 """
 
 from ..backend.device import Array, array_module
@@ -185,7 +185,7 @@ def softmax_and_log(z: Array) -> tuple[Array, Array]:
 
 
 def shifted_exponentials(z: Array) -> tuple[Array, Array, Array]:
-    """z_max (N,), e^{z − z_max} (N, C), and r = Σ_{j≠top} e^{z_j − z_max} (N,)."""
+    """z_max (N,), e^{z − z_max} (N, C), and rest = Σ_{j≠top} e^{z_j − z_max} (N,)."""
     xp = array_module(z)
     rows = xp.arange(len(z))
     top = z.argmax(axis=1)

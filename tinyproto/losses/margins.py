@@ -4,7 +4,7 @@ them."""
 from ..backend.device import Array, array_module
 
 MIN_DENOMINATOR = 1e-12
-"""A denominator of `dlr` below this counts as this: it is never 0."""
+"""The smallest denominator of `dlr`: smaller ones are replaced by it."""
 
 
 def margin(z: Array, y: Array) -> tuple[Array, Array]:

@@ -213,7 +213,7 @@ def build(
     head: dict[str, Any],
 ) -> Network:
     """The network of these layers after `Normalize`, its head (see `compact_cnn`), initial weights,
-    and the settings that give it again: `options` are the builder's own."""
+    and the settings for `from_settings`: `options` are the builder's own."""
     settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
     options = {"head": "linear", "seed": 0, **head}
     kind_of_head, seed = options.pop("head"), options.pop("seed")

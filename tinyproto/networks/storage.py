@@ -17,7 +17,7 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Parameters
     ----------
     network : Network
-        One that a builder of this module made.
+        One that a builder of this package made.
     path : str or Path
         The file, an .npz.
     **metadata
@@ -51,7 +51,7 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     ----------
     path : str or Path
     xp : module
-        NumPy or CuPy: where its parameters shall be.
+        NumPy or CuPy: where to put its parameters.
 
     Returns
     -------

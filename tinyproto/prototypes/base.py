@@ -284,9 +284,9 @@ class WinnerTakeAll(Classifier):
         """The residual τ − q (N, C K) and E (N,)."""
         residual = self._xp.empty_like(score)
         loss = self._xp.empty(len(score), dtype=score.dtype)
-        negligible = score.dtype.type(np.finfo(score.dtype).eps)
+        min_probability = score.dtype.type(np.finfo(score.dtype).eps)
         competitive_softmax(
-            len(score), score, label, self.prototypes_per_class, negligible, residual, loss
+            len(score), score, label, self.prototypes_per_class, min_probability, residual, loss
         )
         return residual, loss
 

@@ -1,4 +1,4 @@
-"""Detecting outliers: inputs that a network should not answer.
+"""Detecting outliers: inputs that a network should not classify.
 
 A fitted ±ED-WTA (or ED-WTA) network assigns a class to every input, also to one that is no digit.
 The outlier scores here are computed from its prototypes; a higher score means more of an outlier:
@@ -16,11 +16,11 @@ residual of its best approximation by a linear combination of them:
     rₖ = ‖x − w⁺ₖ‖ (k = 1 … M)      r_{M+1} = log min_a ‖x − Σₖ aₖ w⁺ₖ‖²
     score = (r − μ)ᵀ S⁻¹ (r − μ)    μ of the winning neuron, S of its class
 
-The distance alone takes any input with a small norm for a typical "1"; for a digit *all* distances
-have to be those of a digit. μ is the mean profile of the training samples that the neuron wins and
-classifies correctly, S their covariance about it, over the whole class and shrunk a little towards
-that of all classes. Everything, also the threshold of `accepts`, is calibrated on training data
-alone.
+By the distance alone any input with a small norm looks like a typical "1"; the profile compares the
+distances to *all* prototypes. μ is the mean profile of the training samples that the neuron wins
+and classifies correctly, S their covariance about it, over the whole class and shrunk a little
+towards that of all classes. Everything, also the threshold of `accepts`, is calibrated on training
+data alone.
 
 This is no defence against attacks. No attack was used in its calibration, and it detects attacks
 that ignore it; an attacker who includes the score in the objective evades it, at radii where the

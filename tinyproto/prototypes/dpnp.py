@@ -1,9 +1,9 @@
 """Class prototypes on a sphere that are also the weights of the last layer, and their losses.
 
 DPNP (arXiv 2501.02477) and Adv-DPNP (arXiv 2504.03782): features h ∈ R^d, one prototype c_j for
-each class with ‖c_j‖ = a, class scores z = h Cᵀ without bias. The negative prototype of class y is
-the nearest other one, n(y) = argmin_{j≠y} ‖c_j − c_y‖. This is a reconstruction from the published
-description.
+each class with ‖c_j‖ = a, class scores z = h Cᵀ without bias. The nearest rival of class y, which
+the papers call its negative prototype, is n(y) = argmin_{j≠y} ‖c_j − c_y‖. (The negative prototypes
+w⁻ of ±ED-WTA are something else.) This is a reconstruction from the published description.
 """
 
 import numpy as np

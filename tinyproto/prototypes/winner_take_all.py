@@ -13,7 +13,7 @@ The gradients follow from ∂d/∂w = w − x. Gradient descent with learning ra
     EDWTA          wₖ ← wₖ + α β rₖ (x − wₖ)             β ← β − α_β Σₖ rₖ d(x, wₖ)
     PlusMinusEDWTA w⁺ₖ ← w⁺ₖ + α β rₖ (x − w⁺ₖ)          where rₖ > 0: neurons of the own class
                    w⁻ₖ ← w⁻ₖ − α β rₖ (x − w⁻ₖ)          where rₖ < 0: neurons of other classes
-                   β ← β + α_β Σₖ rₖ (d⁻ₖ − d⁺ₖ)
+                   β ← β + α_β Σₖ rₖ (d(x, w⁻ₖ) − d(x, w⁺ₖ))
 
 The two conditions are the *switching rule*. The full gradient of E would also push w⁻ₖ away from x
 where rₖ > 0, and w⁺ₖ where rₖ < 0; the rule leaves these prototypes unchanged. Both updates that

@@ -33,22 +33,22 @@ class NotFinite(FloatingPointError):
 
 @dataclass
 class TrainingState:
-    """How far a run is.
+    """How far a run has got.
 
     Parameters
     ----------
     epoch : int
-        Epochs that are over.
+        Completed epochs.
     step : int
         Steps done in the current epoch.
     loss, correct, seen : float, int, int
-        Sums over the current epoch: of the losses, of the right answers, and of the examples.
+        Sums over the current epoch: the losses, the correct predictions, and the examples.
     seconds : float
         Time spent in training steps.
     best_score, best_epoch : float, int
         The best validation accuracy so far, and its epoch, from 1.
     history : list of dict
-        A row for each epoch that is over.
+        A row for each completed epoch.
 
     Examples
     --------

@@ -84,7 +84,7 @@ def standard(
     grads : Tree
         Where the gradients are added.
     smoothing : float
-        Label smoothing, in [0, 1).
+        Label smoothing, in [0, 1].
 
     Returns
     -------

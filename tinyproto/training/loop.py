@@ -80,7 +80,7 @@ def fit(
         Takes the number of all steps and returns a schedule (see `schedules`).
     average : float, optional
         The decay of a moving average of the weights (see `optimizers.Average`), in [0, 1). The
-        averaged weights are then those that are validated and kept.
+        averaged weights are then validated, and are those of the network at the end.
     augment : callable, optional
         augment(images, seed=…, epoch=…, index=…), such as `data.augment.crop_and_flip`.
     validation : tuple of arrays, optional
@@ -109,8 +109,8 @@ def fit(
     -------
     list of dict
         A row for each epoch: epoch (from 1), loss and train (the accuracy) over the training
-        images as they were learned from, seconds so far, learning_rate, and, with validation, the
-        accuracies clean and robust.
+        images, measured in the training steps, seconds so far, learning_rate, and, with validation,
+        the accuracies clean and robust.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def _end_epoch(
     monitor: str,
     learning_rate: float,
 ) -> None:
-    """Validate, keep the weights if they are the best so far, and write the epoch's row."""
+    """Validate, store the weights if they are the best so far, and write the epoch's row."""
     state = run.state
     row = {
         "epoch": state.epoch + 1,

@@ -130,7 +130,7 @@ def adv_dpnp(
     consistency : {"kl", "features"}
         KL(p ‖ p′) or ‖h − h′‖².
     clean_statistics : bool
-        Whether only the clean pass feeds BatchNorm's running averages.
+        Whether only the clean pass updates BatchNorm's running averages.
 
     Returns
     -------

@@ -1,9 +1,10 @@
 """y = max(x * W + bias, minimum), and dx.
 
 **dx.** Pixel r of x takes part in output h through tap a where h S − P + a = r. Let r = r₀ + S i.
-The taps that can are a = a₀ + S u, a₀ = (r₀ + P) mod S, and h = i + e − u with e = (r₀ + P − a₀)/S.
-So the pixels of one phase r₀ are a convolution of stride 1: of dy, with every S-th tap from a₀ on,
-in reverse, the first of them at h = i + e − (taps − 1). Rows and columns have S phases each.
+The taps for which an h exists are a = a₀ + S u, a₀ = (r₀ + P) mod S, and h = i + e − u with
+e = (r₀ + P − a₀)/S. So the pixels of one phase r₀ are a convolution of stride 1: of dy, with every
+S-th tap from a₀ on, in reverse, the first of them at h = i + e − (taps − 1). Rows and columns have
+S phases each.
 """
 
 from typing import NamedTuple

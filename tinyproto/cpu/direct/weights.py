@@ -3,8 +3,8 @@
 The rows (b, c) of one a are next to each other in x, and begin S pixels further for the next
 output. Below the rows of dy that belong to a band come ⌈(K − S)/S⌉ rows of zeros, so that the bands
 of a group, one under the other, are like one long image, and one product sums over all of them.
-(These zeros are multiplied by pixels of the next band: an infinity there makes a NaN of a sum that
-it has no part in.)
+(These zeros are multiplied by pixels of the next band: an infinity there turns a sum that
+it does not belong to into NaN.)
 
 As in `winograd.weights`, the chunks depend on the shapes alone and are added in their order.
 """

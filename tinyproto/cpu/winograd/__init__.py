@@ -31,7 +31,7 @@ With channels, each of the 36 products becomes a sum over the input channels. Ov
 one matrix product, (tiles × in) times (in × out), for each of the 36 positions f in a tile, which
 are called frequencies:
 
-    V = Bᵀ d B      U = G g Gᵀ      M_f = V_f U_f  (f = 1 … 36)      y = Aᵀ M A.
+    V = Bᵀ d B      U = G g Gᵀ      M_f = V_f U_f  (f = 0 … 35)      y = Aᵀ M A.
 
 **Backward.** dx is the same convolution of dy, with the weights rotated by 180°, in and out
 exchanged, and a padding of 2 − P where the forward pass had P. dW follows by the chain rule through

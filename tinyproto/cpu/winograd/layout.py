@@ -10,7 +10,7 @@ holds three parts, in bytes from its start:
 A plane of V or M is a matrix, a row for each tile and a column for each channel, which whole
 vectors fill up with zeros. Frequency f = 6 i + j of tile q is at `v + f · plane_v + q · row_v`.
 Planes are a cache line further apart than they need be: otherwise equal positions in all 36 would
-compete for the same few places of the cache.
+share the same few sets of the cache.
 """
 
 from typing import NamedTuple

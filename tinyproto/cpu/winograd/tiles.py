@@ -46,7 +46,7 @@ def load_pixel(x, relu_mask, n, r, s, c):
 
 @compiled
 def transform_input(x, relu_mask, n, top, left, tiles_across, first, last, half, v, plane, row):
-    """V = Bᵀ d B of one tile row of x, channels first … last − 1; Bᵀ d is kept at `half`."""
+    """V = Bᵀ d B of one tile row of x, channels first … last − 1; Bᵀ d is stored at `half`."""
     columns = 4 * tiles_across + 2
     pixel = padded(last - first) * 4
     half_plane = columns * pixel
@@ -70,7 +70,7 @@ def transform_input(x, relu_mask, n, top, left, tiles_across, first, last, half,
 
 @compiled
 def transform_gradient(dy, relu_mask, n, top, tiles_across, half, m, plane, row, bias_gradient):
-    """dM = A dy Aᵀ of one tile row of dy; A dy is kept at `half`. The sums of dy over the pixels
+    """dM = A dy Aᵀ of one tile row of dy; A dy is stored at `half`. The sums of dy over the pixels
     are added to the numbers at the address `bias_gradient`."""
     columns, channels = 4 * tiles_across, dy.shape[3]
     pixel = padded(channels) * 4

@@ -1,1 +1,1 @@
-"""The small samples that the package carries; README.md says where they come from."""
+"""The small samples in the package; README.md says where they come from."""

@@ -156,7 +156,7 @@ def _twin(layer: Layer) -> Any:
         case Conv2D():
             inside, out = params["weight"].shape[2:]
             return nn.Conv2d(
-                inside, out, layer.size, layer.stride, layer.padding, bias="bias" in params
+                inside, out, layer.kernel_size, layer.stride, layer.padding, bias="bias" in params
             )
         case Linear():
             inside, out = params["weight"].shape
@@ -167,9 +167,9 @@ def _twin(layer: Layer) -> Any:
         case BatchNorm():
             return _BatchNorm(len(params["scale"]), eps=layer.epsilon, momentum=RUNNING_MOMENTUM)
         case MaxPool2D():
-            return nn.MaxPool2d(layer.size, layer.stride)
+            return nn.MaxPool2d(layer.kernel_size, layer.stride)
         case AveragePool2D():
-            return nn.AvgPool2d(layer.size, layer.stride)
+            return nn.AvgPool2d(layer.kernel_size, layer.stride)
         case ReLU():
             return nn.ReLU()
         case Normalize():

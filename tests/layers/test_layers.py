@@ -99,7 +99,7 @@ def convolved(layer, x):
             y += window[:, a, b, c, None] * weight[a, b, c]
         return y + bias
 
-    return windowed(padded, layer.size, layer.stride, weight.shape[3], products)
+    return windowed(padded, layer.kernel_size, layer.stride, weight.shape[3], products)
 
 
 def normalized(layer, x, train):
@@ -114,7 +114,7 @@ def normalized(layer, x, train):
 def pooled(layer, x, function):
     over = {"axis": (1, 2)}
     return windowed(
-        x, layer.size, layer.stride, x.shape[3], lambda window: function(window, **over)
+        x, layer.kernel_size, layer.stride, x.shape[3], lambda window: function(window, **over)
     )
 
 
@@ -591,9 +591,9 @@ WRONG_OPTIONS = [
     (lambda: Linear(0, 1), "Linear: in_features must be an integer of 1 or more, not 0"),
     (lambda: Linear(1, None), "Linear: out_features must be an integer of 1 or more, not None"),
     (lambda: BatchNorm(0), "BatchNorm: channels must be an integer of 1 or more, not 0"),
-    (lambda: MaxPool2D(0), "MaxPool2D: size must be an integer of 1 or more, not 0"),
+    (lambda: MaxPool2D(0), "MaxPool2D: kernel_size must be an integer of 1 or more, not 0"),
     (lambda: MaxPool2D(2, 0), "MaxPool2D: stride must be an integer of 1 or more, not 0"),
-    (lambda: AveragePool2D(1.5), "AveragePool2D: size must be an integer of 1 or more, not 1.5"),
+    (lambda: AveragePool2D(1.5), "AveragePool2D: kernel_size must be an integer of 1 or more, not 1.5"),
     (lambda: Normalize((0, 0), (1,)), "Normalize: std must hold 2 numbers above 0, not (1,)"),
     (lambda: Normalize((0,), (0,)), "Normalize: std must hold 1 numbers above 0, not (0,)"),
 ]

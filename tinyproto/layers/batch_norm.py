@@ -115,7 +115,7 @@ class BatchNorm(Layer):
             dy = xp.ascontiguousarray(dy).reshape(flat.shape)
             dx = memory.empty_like(flat)
             if train or grads:
-                product, total = (xp.empty((images, channels), dtype=x.dtype) for _ in "dd")
+                product, total = (xp.empty((images, channels), dtype=x.dtype) for _ in range(2))
                 batch_norm_backward_reduce(images, *affine, dy, product, total)
                 d_scale = (_over_images(product) * inverse).astype(x.dtype)
                 d_shift = _over_images(total).astype(x.dtype)
@@ -145,7 +145,7 @@ def _moments(x: Array) -> tuple[Array, Array]:
     m = images * pixels
     if m < 2:
         raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {m}")
-    means, remainders, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in "mrs")
+    means, remainders, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in range(3))
     channel_moments(images, x, means, remainders, squares)
     means = means.astype(np.float64) + remainders / np.float64(pixels)
     mean = means.mean(axis=0)

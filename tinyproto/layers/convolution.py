@@ -77,7 +77,7 @@ class Conv2D(Layer):
         )
         if not isinstance(padding, int | np.integer) or padding < 0:
             raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
-        self.size, self.stride, self.padding = kernel_size, stride, padding
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self.weight_cache: WeightCache | None = None  # of a folded network, see `fold`
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.params = {"weight": np.zeros(shape, dtype=np.float32)}
@@ -102,7 +102,7 @@ class Conv2D(Layer):
             bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
         height, width = self.output_size(x.shape[1]), self.output_size(x.shape[2])
         shape = (len(x), height, width, out_channels)
-        geometry = Geometry(self.size, self.stride, self.padding, x.shape, shape)
+        geometry = Geometry(self.kernel_size, self.stride, self.padding, x.shape, shape)
         if train and self.weight_cache:
             self.weight_cache.clear()  # the weights are about to change
         cache = None if train else self.weight_cache
@@ -129,10 +129,10 @@ class Conv2D(Layer):
     def output_size(self, pixels: int) -> int:
         """The height or width of y, for an image of this height or width. Raises ValueError for
         fewer pixels than the kernel needs."""
-        last = pixels + 2 * self.padding - self.size  # where the last window can begin
+        last = pixels + 2 * self.padding - self.kernel_size  # where the last window can begin
         if last < 0:
             raise ValueError(
-                f"Conv2D: windows of {self.size} pixels do not fit an image of {pixels} "
+                f"Conv2D: windows of {self.kernel_size} pixels do not fit an image of {pixels} "
                 f"with padding {self.padding}"
             )
         return last // self.stride + 1

@@ -13,17 +13,19 @@ from .base import Backward, Layer, check_input, positive_integers
 class _Pool2D(Layer):
     """What the two kinds of pooling with windows have in common."""
 
-    def __init__(self, size: int = 2, stride: int | None = None):
+    def __init__(self, kernel_size: int = 2, stride: int | None = None):
         super().__init__()
-        self.size, self.stride = size, size if stride is None else stride
-        positive_integers(type(self).__name__, size=size, stride=self.stride)
+        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
+        positive_integers(type(self).__name__, kernel_size=kernel_size, stride=self.stride)
 
     def _output_shape(self, x: Array) -> tuple[int, int, int, int]:
         name = type(self).__name__
         check_input(name, x, 4)
-        if min(x.shape[1:3]) < self.size:
-            raise ValueError(f"{name}: windows of {self.size} pixels do not fit {x.shape[1:3]}")
-        height, width = ((side - self.size) // self.stride + 1 for side in x.shape[1:3])
+        if min(x.shape[1:3]) < self.kernel_size:
+            raise ValueError(
+                f"{name}: windows of {self.kernel_size} pixels do not fit {x.shape[1:3]}"
+            )
+        height, width = ((side - self.kernel_size) // self.stride + 1 for side in x.shape[1:3])
         return len(x), height, width, x.shape[3]
 
     def _check_gradient(self, dy: Array, shape: tuple[int, ...]) -> Array:
@@ -41,15 +43,15 @@ class MaxPool2D(_Pool2D):
 
     Parameters
     ----------
-    size : int
+    kernel_size : int
         Side of the square window, in pixels.
     stride : int, optional
-        Pixels from one window to the next; `size` if not given.
+        Pixels from one window to the next; `kernel_size` if not given.
 
     Raises
     ------
     ValueError
-        For a size or stride below 1; when called, for an image smaller than a window.
+        For a kernel_size or stride below 1; when called, for an image smaller than a window.
 
     Examples
     --------
@@ -67,14 +69,14 @@ class MaxPool2D(_Pool2D):
         shape = self._output_shape(x)
         x = xp.ascontiguousarray(x)
         y, argmax = memory.empty_like(x, shape), xp.empty(shape, dtype=np.uint8)
-        if self.size > 15:
+        if self.kernel_size > 15:
             argmax = argmax.astype(np.int32)
-        max_pool(len(x) * shape[1], x, self.stride, self.size, y, argmax)
+        max_pool(len(x) * shape[1], x, self.stride, self.kernel_size, y, argmax)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = memory.empty_like(x)
             dy = self._check_gradient(dy, shape)
-            max_pool_backward(len(x) * x.shape[1], dy, argmax, self.stride, self.size, dx)
+            max_pool_backward(len(x) * x.shape[1], dy, argmax, self.stride, self.kernel_size, dx)
             return dx
 
         return y, backward
@@ -87,15 +89,15 @@ class AveragePool2D(_Pool2D):
 
     Parameters
     ----------
-    size : int
+    kernel_size : int
         Side of the square window, in pixels.
     stride : int, optional
-        Pixels from one window to the next; `size` if not given.
+        Pixels from one window to the next; `kernel_size` if not given.
 
     Raises
     ------
     ValueError
-        For a size or stride below 1; when called, for an image smaller than a window.
+        For a kernel_size or stride below 1; when called, for an image smaller than a window.
 
     Examples
     --------
@@ -112,12 +114,12 @@ class AveragePool2D(_Pool2D):
         xp = array_module(x)
         shape = self._output_shape(x)
         y = memory.empty_like(x, shape)
-        average_pool(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.size, y)
+        average_pool(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.kernel_size, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             dx = memory.empty_like(x)
             dy = self._check_gradient(dy, shape)
-            average_pool_backward(len(x) * x.shape[1], dy, self.stride, self.size, dx)
+            average_pool_backward(len(x) * x.shape[1], dy, self.stride, self.kernel_size, dx)
             return dx
 
         return y, backward

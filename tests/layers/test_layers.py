@@ -593,7 +593,10 @@ WRONG_OPTIONS = [
     (lambda: BatchNorm(0), "BatchNorm: channels must be an integer of 1 or more, not 0"),
     (lambda: MaxPool2D(0), "MaxPool2D: kernel_size must be an integer of 1 or more, not 0"),
     (lambda: MaxPool2D(2, 0), "MaxPool2D: stride must be an integer of 1 or more, not 0"),
-    (lambda: AveragePool2D(1.5), "AveragePool2D: kernel_size must be an integer of 1 or more, not 1.5"),
+    (
+        lambda: AveragePool2D(1.5),
+        "AveragePool2D: kernel_size must be an integer of 1 or more, not 1.5",
+    ),
     (lambda: Normalize((0, 0), (1,)), "Normalize: std must hold 2 numbers above 0, not (1,)"),
     (lambda: Normalize((0,), (0,)), "Normalize: std must hold 1 numbers above 0, not (0,)"),
 ]

@@ -83,7 +83,7 @@ EQUIVALENT = {
     (
         "layers/pooling.py",
         "MaxPool2D.__call__",
-        "if self.size > [15 -> 16]:",
+        "if self.kernel_size > [15 -> 16]:",
     ): "the positions in a window of 16 × 16 are 0 … 255: a byte holds them",
     (
         "attacks/carlini_wagner.py",

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 
 # A folder or file may import itself and those before it. Those of one line do not know one another.
 ORDER = [
-    "progress",
+    "progress npz",
     "backend",
     "cpu parameters",
     "kernels",
@@ -26,7 +26,7 @@ ORDER = [
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
-BASE = {"backend", "parameters", "kernels", "random", "state"}
+BASE = {"backend", "npz", "parameters", "kernels", "random", "state"}
 
 OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
 

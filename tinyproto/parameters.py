@@ -19,6 +19,8 @@ __all__ = [
     "RUNNING",
     "Tree",
     "assign",
+    "check",
+    "check_values",
     "convert",
     "count",
     "flatten",
@@ -229,6 +231,49 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     >>> layer.params["bias"]
     array([3., 4.], dtype=float32)
     """
+    check(params, arrays, source)
+    for path, leaf in flatten(params).items():
+        leaf[...] = to_device(arrays[path], array_module(leaf)).astype(leaf.dtype)
+
+
+def check(
+    params: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    source: str = "arrays",
+    *,
+    values: bool = False,
+) -> None:
+    """Check that `assign` can copy arrays into the leaves; nothing is changed.
+
+    Parameters
+    ----------
+    params : Tree
+        Parameters.
+    arrays : mapping of str to array
+        Arrays by paths.
+    source : str
+        What an error message calls `arrays`, such as the name of a file.
+    values : bool
+        Whether to check the values, too, as for a file that is not trusted.
+
+    Raises
+    ------
+    ValueError
+        For an entry that is missing, unknown, of another shape or of no real numbers. With
+        `values`, also for one that is infinite or NaN in the dtype of its leaf, and for a running
+        variance below 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Linear
+    >>> from tinyproto.parameters import check
+    >>> arrays = {"weight": np.full((1, 2), np.nan), "bias": np.zeros(2)}
+    >>> check(Linear(1, 2).params, arrays)
+    >>> check(Linear(1, 2).params, arrays, "model.npz", values=True)
+    Traceback (most recent call last):
+    ValueError: model.npz: weight holds values that are infinite or NaN in float32
+    """
     own = flatten(params)
     for verb, names in (
         ("misses", sorted(set(own) - set(arrays))),
@@ -238,14 +283,52 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ValueError(f"{source} {verb} entries: {', '.join(names[:3])}{more}")
     for path, leaf in own.items():
-        if arrays[path].shape != leaf.shape:
-            raise ValueError(
-                f"{source}: {path} has shape {arrays[path].shape}, expected {leaf.shape}"
-            )
-        if arrays[path].dtype.kind not in "fiu":
-            raise ValueError(f"{source}: {path} holds no real numbers, but {arrays[path].dtype}")
-    for path, leaf in own.items():
-        leaf[...] = to_device(arrays[path], array_module(leaf)).astype(leaf.dtype)
+        array = arrays[path]
+        if array.shape != leaf.shape:
+            raise ValueError(f"{source}: {path} has shape {array.shape}, expected {leaf.shape}")
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"{source}: {path} holds no real numbers, but {array.dtype}")
+        if values:
+            check_values(path, array, leaf.dtype, source)
+
+
+def check_values(path: str, array: Array, dtype: Any, source: str) -> None:
+    """Check the values of an array that is to become a leaf.
+
+    Parameters
+    ----------
+    path : str
+        The path of the leaf. Where its name ends in "variance" or "square", no value is negative.
+    array : array
+        Real numbers.
+    dtype : dtype
+        The dtype of the leaf.
+    source : str
+        Where the array is from, for the error message.
+
+    Raises
+    ------
+    ValueError
+        For a value that is infinite or NaN in that dtype, and for a negative one as said above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.parameters import check_values
+    >>> check_values("1/running_variance", np.array([-1.0]), np.float32, "model.npz")
+    Traceback (most recent call last):
+    ValueError: model.npz: 1/running_variance holds negative values, such as -1.0
+    """
+    if not array.size:
+        return
+    lowest, highest = float(array.min()), float(array.max())  # both are NaN if any value is
+    limit = float(np.finfo(dtype).max)
+    if not -limit <= lowest <= highest <= limit:
+        raise ValueError(
+            f"{source}: {path} holds values that are infinite or NaN in {np.dtype(dtype)}"
+        )
+    if lowest < 0 and path.endswith(("variance", "square")):
+        raise ValueError(f"{source}: {path} holds negative values, such as {lowest}")
 
 
 def count(params: Mapping[str, Any]) -> int:

@@ -1,19 +1,22 @@
 """Saving and loading arrays: one .npz file with an entry for each name, and metadata as JSON.
 
-Nothing is pickled, so loading a file never runs code from it.
+Nothing is pickled, so loading a file never runs code from it. Nothing is compressed, so loading a
+file never needs more memory than the file has bytes. Each entry has a checksum (zip's CRC-32).
 """
 
 import json
 import os
-import zipfile
+import secrets
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .backend.device import Array, to_host
+from .npz import KINDS, read_arrays
 
 __all__ = ["METADATA", "atomic_write", "load_arrays", "save_arrays"]
 
@@ -29,7 +32,7 @@ def save_arrays(
     Parameters
     ----------
     arrays : mapping of str to array
-        Arrays of NumPy or CuPy, of any shape and any dtype but object.
+        Arrays of NumPy or CuPy, of any shape, of numbers, booleans, bytes or text.
     path : str or Path
         The file. Its folder is made if there is none.
     metadata : mapping, optional
@@ -38,7 +41,7 @@ def save_arrays(
     Raises
     ------
     ValueError
-        For an array of Python objects, or one named "metadata.json".
+        For an array of another kind, such as Python objects, or one named "metadata.json".
 
     Examples
     --------
@@ -53,6 +56,8 @@ def save_arrays(
     for name, array in host.items():
         if array.dtype.hasobject:
             raise ValueError(f"cannot save {name!r}: its elements are Python objects")
+        if array.dtype.kind not in KINDS:
+            raise ValueError(f"cannot save {name!r}: its dtype is {array.dtype}")
     if METADATA in host:
         raise ValueError(f"{METADATA!r} is not a name for an array")
     text = np.frombuffer(json.dumps(dict(metadata or {})).encode(), dtype=np.uint8)
@@ -78,9 +83,9 @@ def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     Raises
     ------
     ValueError
-        For any other file.
+        For any other file, and for one that is damaged, whatever the damage is.
     OSError
-        For a file that cannot be read.
+        For a file that cannot be opened.
 
     Examples
     --------
@@ -90,12 +95,17 @@ def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
     >>> load_arrays("x.npz")
     ({'x': array([0, 1, 2])}, {})
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        metadata = json.loads(arrays.pop(METADATA).tobytes())
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path} is not a file that tinyproto saved: {error}") from None
+    with open(path, "rb") as file:
+        try:
+            arrays = read_arrays(file, compressed=False)
+            if METADATA not in arrays:
+                raise ValueError(f"it has no {METADATA}")
+            metadata = json.loads(arrays.pop(METADATA).tobytes())
+            if not isinstance(metadata, dict):
+                raise ValueError(f"its metadata are {type(metadata).__name__}, not a dict")
+        except Exception as error:  # for damaged bytes, zipfile and json raise many different ones
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path} is not a file that tinyproto saved: {reason}") from None
     return arrays, metadata
 
 
@@ -103,18 +113,27 @@ def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file whole or not at all: a program that is killed leaves the old file as it was.
 
-    The block writes to a temporary file in the same folder. When the block ends without an error,
-    that file is renamed to `path` in one step; otherwise it is removed.
+    The block writes to a temporary file in the same folder, whose name no other call uses. When the
+    block ends without an error, that file is flushed to the disk and renamed to `path` in one step;
+    otherwise it is removed. The permissions are those of the old file, or of any new one.
 
     Parameters
     ----------
     path : str or Path
-        The file to write. Its folder is made if there is none.
+        The file to write. Its folder is made if there is none. The file that a link points to is
+        replaced, not the link.
 
     Yields
     ------
     Path
         The temporary file.
+
+    Raises
+    ------
+    ValueError
+        If `path` is a folder or a device, or if a file is where its folder should be.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -125,11 +144,39 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     >>> Path("answer.txt").read_text()
     '42'
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        kind = "a folder" if target.is_dir() else "a device"
+        raise ValueError(f"{path} is {kind}: a file is needed")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{path} needs a folder where there is a file") from None
+    temporary = _create_temporary(target)
     try:
         yield temporary
-        os.replace(temporary, path)
+        _flush_to_disk(temporary)
+        if target.exists():
+            with suppress(OSError):
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":  # the new name is on the disk once the folder is
+        with suppress(OSError):  # some network file systems
+            _flush_to_disk(target.parent)
+
+
+def _create_temporary(target: Path) -> Path:
+    """A new, empty file beside `target`, with the permissions that any new file gets."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return temporary
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

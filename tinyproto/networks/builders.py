@@ -1,5 +1,6 @@
 """The architectures, and the blocks that they are made of."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -200,8 +201,40 @@ def from_settings(settings: Any, source: str = "settings") -> Network:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
     try:
         return builder(**{RENAMED.get(k, k): v for k, v in known.items() if k != "kind"})
-    except TypeError as error:
-        raise ValueError(f"{source} holds unknown settings: {error}") from None
+    except Exception as error:  # what a layer makes of a text where a number is expected
+        kind = "unknown" if isinstance(error, TypeError) else "invalid"
+        raise ValueError(f"{source} holds {kind} settings: {error}") from error
+
+
+def check_settings(settings: Any, numbers: int, entries: int, source: str) -> dict[str, Any]:
+    """The settings in a file of so many numbers in so many entries. Raises ValueError, before any
+    network is built, for those of a larger one: the size of its head, and of the last stage of a
+    wide residual network, are lower bounds."""
+    known: dict[str, Any] = settings if isinstance(settings, dict) else {}
+    if str(known.get("kind")) not in BUILDERS:
+        raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
+    defaults = {"depth": 28, "width": 10} if known["kind"] == "wide_resnet" else {}
+    defaults |= {"classes": 10, "feature_width": 64}
+    sizes = {name: known.get(name, default) for name, default in defaults.items()}
+    for name, size in sizes.items():
+        if type(size) is not int or size < 1:
+            raise ValueError(f"{source}: {name} must be an integer of 1 or more, not {size!r}")
+    for name in ("mean", "std"):
+        values = known.get(name, [])
+        if type(values) is not list or not all(
+            type(value) in (int, float) and abs(value) < math.inf for value in values
+        ):
+            raise ValueError(f"{source}: {name} must be a list of finite numbers, not {values!r}")
+    least = sizes["classes"] * sizes["feature_width"]
+    if known["kind"] == "wide_resnet":
+        least += 9 * (64 * sizes["width"]) ** 2 * max(1, (sizes["depth"] - 4) // 3 - 1)
+    if least > numbers or sizes.get("depth", 1) > entries:
+        described = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ValueError(
+            f"{source}: its settings ({described}) are those of a larger network than the one "
+            f"whose {numbers:,} numbers in {entries} arrays it holds"
+        )
+    return {RENAMED.get(name, name): value for name, value in known.items()}
 
 
 def build(

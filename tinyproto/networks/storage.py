@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import parameters, state
-from .builders import from_settings
+from .builders import check_settings, from_settings
 from .network import Network
 
 
@@ -26,7 +26,8 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Raises
     ------
     ValueError
-        For a network that no builder made, such as a folded one.
+        For a network that no builder made, such as a folded one, and for a weight that is infinite
+        or NaN.
 
     Examples
     --------
@@ -37,11 +38,13 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     """
     if not network.settings:
         raise ValueError("only a network that a builder made can be saved, no folded one")
+    params = parameters.flatten(network.params)
+    parameters.check(network.params, params, "the network", values=True)
     settings = {  # JSON cannot hold NumPy's numbers
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in network.settings.items()
     }
-    state.save_arrays(parameters.flatten(network.params), path, {"network": settings, **metadata})
+    state.save_arrays(params, path, {"network": settings, **metadata})
 
 
 def load(path: str | Path, xp: ModuleType = np) -> Network:
@@ -61,8 +64,9 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     Raises
     ------
     ValueError
-        For another kind of file, and for entries that are unknown, missing or of another shape; the
-        message names them.
+        For another kind of file, for entries that are unknown, missing, of another shape, infinite
+        or NaN, and for settings that no builder accepts or that do not fit the entries; the message
+        names them.
 
     Examples
     --------
@@ -72,8 +76,15 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     10
     """
     arrays, metadata = state.load_arrays(path)
-    network = from_settings(metadata.get("network"), str(path))
+    numbers = sum(array.size for array in arrays.values())
+    settings = check_settings(metadata.get("network"), numbers, len(arrays), str(path))
+    built = dict(settings)
+    if built.get("head") == "prototypes" and built.get("init", "simplex") == "simplex":
+        built["init"] = "random"  # which are replaced, too, and take no feature_width² numbers
+    network = from_settings(built, str(path))
+    network.settings = settings
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)
+    parameters.check(network.params, arrays, str(path), values=True)
     parameters.assign(network.params, arrays, str(path))
     return network.to(xp)

@@ -75,12 +75,11 @@ class PrototypeHead(Layer):
         if init not in ("simplex", "random"):
             raise ValueError(f"PrototypeHead: init must be 'simplex' or 'random', not {init!r}")
         self.radius = radius
-        drawn = normal(features, np.arange(max(classes, features)), seed=seed, stream="prototypes")
-        if init == "simplex" and features >= classes - 1:
-            rotation = np.linalg.qr(drawn[:features])[0]
-            prototypes = simplex(classes) @ rotation[: classes - 1]
-        else:
-            prototypes = drawn[:classes]
+        rotated = init == "simplex" and features >= classes - 1
+        rows = np.arange(features if rotated else classes)
+        prototypes = normal(features, rows, seed=seed, stream="prototypes")
+        if rotated:
+            prototypes = simplex(classes) @ np.linalg.qr(prototypes)[0][: classes - 1]
         self.params = {"prototypes": prototypes.astype(np.float32)}
         self.project()
 

@@ -1,11 +1,14 @@
 """Saving a fitted winner-take-all network to one .npz file, and loading it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import state
 from ..backend.device import select_device
+from ..parameters import check_values
 from .base import WinnerTakeAll
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
@@ -26,6 +29,11 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
     path : str or Path
         The file, with its suffix .npz.
 
+    Raises
+    ------
+    ValueError
+        For a network that is not fitted, or that holds values that are infinite or NaN.
+
     Examples
     --------
     >>> import numpy as np
@@ -37,6 +45,8 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
     """
     network.check_is_fitted()
     arrays = {name: getattr(network, name) for name in _array_names(network)}
+    for name, array in arrays.items():
+        check_values(name, array, array.dtype, "the network")
     # Strings in an object array are Python objects; as NumPy's own strings they can be stored.
     arrays["classes_"] = np.asarray(network.classes_.tolist())
     metadata = {
@@ -68,8 +78,8 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     Raises
     ------
     ValueError
-        For a file that holds no such network, or whose entries are missing, unknown or of a wrong
-        shape; the message names them.
+        For a file that holds no such network, whose parameters are not valid, or whose entries are
+        missing, unknown, of a wrong shape, infinite or NaN; the message names them.
 
     Examples
     --------
@@ -84,24 +94,54 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     kind = KINDS.get(str(metadata.get("kind")))
     if kind is None:
         raise ValueError(f"{path} holds no winner-take-all network but {metadata.get('kind')!r}")
-    stored = {RENAMED.get(name, name): value for name, value in metadata["parameters"].items()}
-    network: WinnerTakeAll = kind().set_params(**{**stored, "device": device})
+    network: WinnerTakeAll = kind().set_params(**_parameters(metadata, device, str(path)))
     names = {*_array_names(network), "classes_"}
     for wrong, found in (("misses", names - set(arrays)), ("has unknown", set(arrays) - names)):
         if found:
             raise ValueError(f"{path} {wrong} entries: {', '.join(sorted(found))}")
-    xp = select_device(device)
-    network.classes_ = arrays.pop("classes_")
-    network.prototype_labels_ = network.classes_.repeat(network.prototypes_per_class)
-    neurons, features = len(network.prototype_labels_), arrays[_array_names(network)[0]].shape[-1]
+    classes = arrays.pop("classes_")
+    if classes.ndim != 1 or len(classes) < 2 or not (classes[1:] > classes[:-1]).all():
+        raise ValueError(f"{path}: classes_ must be two or more different labels in order")
+    shape = arrays[_array_names(network)[0]].shape
+    neurons, features = len(classes) * network.prototypes_per_class, shape[-1] if shape else 0
     for name, array in arrays.items():
         expected = {"_beta": (1,), "biases_": (neurons,)}.get(name, (neurons, features))
-        if array.shape != expected:
+        if array.shape != expected or not features:
             raise ValueError(f"{path}: {name} has shape {array.shape}, expected {expected}")
+        if array.dtype not in (np.float32, np.float64):
+            raise ValueError(f"{path}: {name} is {array.dtype}, expected float32 or float64")
+        check_values(name, array, array.dtype, str(path))
+    if not arrays["_beta"][0] > 0:
+        raise ValueError(f"{path}: _beta must be above 0, not {arrays['_beta'][0]}")
+    epochs = metadata.get("epochs")
+    if type(epochs) is not int or epochs < 0:
+        raise ValueError(f"{path}: epochs must be an integer of 0 or more, not {epochs!r}")
+    xp = select_device(device)
+    for name, array in arrays.items():
         setattr(network, name, xp.asarray(array))
+    network.classes_ = classes
+    network.prototype_labels_ = classes.repeat(network.prototypes_per_class)
     network.n_features_in_ = features
-    network.n_epochs_ = int(metadata["epochs"])
+    network.n_epochs_ = epochs
     return network
+
+
+def _parameters(metadata: Mapping[str, Any], device: str, path: str) -> dict[str, Any]:
+    """The parameters of the constructor. Raises ValueError for invalid ones."""
+    stored = metadata.get("parameters")
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path} misses the parameters of its network")
+    parameters: dict[str, Any] = {
+        RENAMED.get(str(name), str(name)): stored[name] for name in stored
+    }
+    parameters["device"] = device
+    try:
+        KINDS[metadata["kind"]]().set_params(**parameters).check_parameters()
+    except TypeError as error:  # a text where a number is expected
+        raise ValueError(f"{path} holds a parameter of another type: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return parameters
 
 
 def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .backend.device import Array, array_module, to_device
-from .parameters import Tree, assign, flatten, is_running
+from .parameters import Tree, assign, check, check_values, flatten, is_running
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
 
@@ -106,8 +106,8 @@ class Optimizer:
     def load_state_dict(self, arrays: Mapping[str, Array], params: Tree) -> None:
         """Restore what `state_dict` returned, on the device and in the dtype of each leaf.
 
-        Raises ValueError, before anything changes, for a name or a shape that `params` and this
-        optimizer do not have, or for a leaf a part of whose state is missing.
+        Raises ValueError, before anything changes, for names, shapes or values that `params` and
+        this optimizer cannot have, or for a leaf a part of whose state is missing.
         """
         own = flatten(params)
         state: dict[str, dict[str, Array]] = {name: {} for name in self.state_names}
@@ -115,18 +115,14 @@ class Optimizer:
             name, _, path = entry.partition("/")
             if name not in state or path not in own or is_running(path):
                 raise ValueError(f"{entry!r} is no state of {type(self).__name__} for these params")
-            leaf = own[path]
-            expected = () if name == "steps" else leaf.shape
-            if array.shape != expected:
-                raise ValueError(f"{entry} has shape {array.shape}, expected {expected}")
-            if name == "steps":
-                state[name][path] = np.array(int(array), dtype=np.int64)
-            else:
-                state[name][path] = to_device(array, array_module(leaf)).astype(leaf.dtype)
+            expected, source = np.array(0) if name == "steps" else own[path], "the saved optimizer"
+            check({entry: expected}, {entry: array}, source)
+            counted = name in ("square", "steps")
+            check_values(entry, array, expected.dtype, source, nonnegative=counted)
+            state[name][path] = to_device(array, array_module(expected)).astype(expected.dtype)
         for path in {path for arrays in state.values() for path in arrays}:
-            for name in self.state_names:
-                if path not in state[name]:
-                    raise ValueError(f"{name}/{path} is missing")
+            for name in (name for name in state if path not in state[name]):
+                raise ValueError(f"{name}/{path} is missing")
         self.state = state
 
 
@@ -339,9 +335,13 @@ class Average:
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
         """Restore what `state_dict` returned; ValueError, before any change, if it does not fit."""
         expected: dict[str, Array] = {f"average/{path}": a for path, a in self.weights.items()}
-        updates = np.array(self.updates, dtype=np.int64)
-        assign({"updates": updates, **expected}, arrays, "the saved average")
-        self.updates = int(updates)
+        expected["updates"] = np.array(self.updates)
+        check(expected, arrays, "the saved average")
+        for path, array in arrays.items():
+            check_values(path, array, expected[path].dtype, "the saved average")
+        _require(int(arrays["updates"]) >= 0, "updates must be 0 or more", arrays["updates"])
+        assign(expected, arrays, "the saved average")
+        self.updates = int(expected["updates"])
 
 
 def _require(condition: bool, rule: str, value: Any) -> None:

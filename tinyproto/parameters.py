@@ -286,48 +286,54 @@ def check(
         array = arrays[path]
         if array.shape != leaf.shape:
             raise ValueError(f"{source}: {path} has shape {array.shape}, expected {leaf.shape}")
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"{source}: {path} holds no real numbers, but {array.dtype}")
+        if array.dtype.kind not in ("fiu" if leaf.dtype.kind == "f" else "iu"):
+            numbers = "real numbers" if leaf.dtype.kind == "f" else "integers"
+            raise ValueError(f"{source}: {path} holds no {numbers}, but {array.dtype}")
         if values:
-            check_values(path, array, leaf.dtype, source)
+            variance = is_running(path) and path.endswith("variance")
+            check_values(path, array, leaf.dtype, source, nonnegative=variance)
 
 
-def check_values(path: str, array: Array, dtype: Any, source: str) -> None:
+def check_values(
+    path: str, array: Array, dtype: Any, source: str, *, nonnegative: bool = False
+) -> None:
     """Check the values of an array that is to become a leaf.
 
     Parameters
     ----------
     path : str
-        The path of the leaf. Where its name ends in "variance" or "square", no value is negative.
+        What an error message calls the array.
     array : array
         Real numbers.
     dtype : dtype
         The dtype of the leaf.
     source : str
         Where the array is from, for the error message.
+    nonnegative : bool
+        Whether its values must be 0 or more.
 
     Raises
     ------
     ValueError
-        For a value that is infinite or NaN in that dtype, and for a negative one as said above.
+        For a value that is infinite or NaN in that dtype, and for a negative one that must not be.
 
     Examples
     --------
     >>> import numpy as np
     >>> from tinyproto.parameters import check_values
-    >>> check_values("1/running_variance", np.array([-1.0]), np.float32, "model.npz")
+    >>> check_values("weight", np.array([1e300]), np.float32, "model.npz")
     Traceback (most recent call last):
-    ValueError: model.npz: 1/running_variance holds negative values, such as -1.0
+    ValueError: model.npz: weight holds values that are infinite or NaN in float32
     """
     if not array.size:
         return
     lowest, highest = float(array.min()), float(array.max())  # both are NaN if any value is
-    limit = float(np.finfo(dtype).max)
+    limit = float((np.finfo if np.dtype(dtype).kind == "f" else np.iinfo)(dtype).max)
     if not -limit <= lowest <= highest <= limit:
         raise ValueError(
             f"{source}: {path} holds values that are infinite or NaN in {np.dtype(dtype)}"
         )
-    if lowest < 0 and path.endswith(("variance", "square")):
+    if nonnegative and lowest < 0:
         raise ValueError(f"{source}: {path} holds negative values, such as {lowest}")
 
 

@@ -2,23 +2,32 @@
 
 That is the weights and running averages, the state of the optimizer, the moving average of the
 weights, the best weights so far, and the `TrainingState`. Learning rates are functions of the step,
-and random numbers of their seed, epoch and position, so neither has a state. The file is written
-whole or not at all.
+and random numbers of their seed, epoch and position, so neither has a state. What else the run
+depends on, its images, optimizer, schedule, defence and augmentation, is described in the settings
+(see `description`). The file is written whole or not at all, and all of it is checked before a run
+is changed.
 """
 
+import json
+import math
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from .. import __version__
 from ..backend.device import Array, array_module
 from ..networks import Network
 from ..optimizers import Average, Optimizer
-from ..parameters import assign, flatten
+from ..parameters import assign, check, flatten
 from ..state import load_arrays, save_arrays
+from .description import NOT_DESCRIBED, describe
 
 PARAMETERS, OPTIMIZER, AVERAGE, BEST = "parameters", "optimizer", "average", "best"
 
@@ -103,47 +112,139 @@ def save_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> 
         BEST: run.best,
     }
     arrays = {f"{part}/{name}": a for part, found in parts.items() for name, a in found.items()}
-    save_arrays(arrays, path, {"settings": dict(settings), "place": asdict(run.state)})
+    metadata = {
+        "version": __version__, "settings": _plain(settings), "place": asdict(run.state),
+        "entries": sorted(arrays),
+    }  # fmt: skip
+    save_arrays(arrays, path, metadata)
 
 
 def load_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> None:
     """Put a run back to where it was saved.
 
-    Raises ValueError, before anything is changed, for a file that is not a checkpoint, or for the
-    checkpoint of a run with other settings.
+    Raises ValueError, before anything is changed, for a file that is not a checkpoint or is not
+    whole, and for the checkpoint of a run with other settings.
     """
     arrays, metadata = load_arrays(path)
-    if not isinstance(metadata.get("place"), dict) or "settings" not in metadata:
+    if not isinstance(metadata.get("place"), dict) or not isinstance(
+        metadata.get("settings"), dict
+    ):
         raise ValueError(f"{path} is not the checkpoint of a training run")
-    _compare_settings(metadata["settings"], settings, path)
+    _compare_settings(metadata, _plain(settings), path)
+    if metadata.get("entries") != sorted(arrays):
+        raise ValueError(f"{path} is not whole: it does not hold the entries that it lists")
     parts: dict[str, dict[str, Array]] = {p: {} for p in (PARAMETERS, OPTIMIZER, AVERAGE, BEST)}
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         if part not in parts:
             raise ValueError(f"{path} has unknown entries: {name}")
         parts[part][rest] = array
-    assign(run.network.params, parts[PARAMETERS], str(path))
-    run.optimizer.load_state_dict(parts[OPTIMIZER], run.network.params)
-    if run.average:
-        run.average.load_state_dict(parts[AVERAGE])
-    run.state, run.best = TrainingState(**metadata["place"]), parts[BEST]
+    state = _read_state(metadata["place"], settings, str(path))
+    params = run.network.params
+    check(params, parts[PARAMETERS], str(path), values=True)
+    if state.best_epoch:
+        check(params, parts[BEST], f"{path}: the best weights", values=True)
+    elif parts[BEST]:
+        raise ValueError(f"{path} holds the best weights of an epoch, and the run completed none")
+    if run.optimizer.state_names and not parts[OPTIMIZER] and state.epoch + state.step:
+        raise ValueError(f"{path} misses the state of the optimizer")
+    old_state = run.optimizer.state
+    try:
+        run.optimizer.load_state_dict(parts[OPTIMIZER], params)
+        if run.average:
+            averaged = {f"average/{name}": leaf for name, leaf in flatten(params).items()}
+            own = {**averaged, "updates": np.array(0)}
+            check(own, parts[AVERAGE], "the average", values=True)
+            run.average.load_state_dict(parts[AVERAGE])
+    except ValueError as error:
+        run.optimizer.state = old_state
+        raise ValueError(f"{path}: {error}") from None
+    assign(params, parts[PARAMETERS], str(path))
+    run.state, run.best = state, parts[BEST]
 
 
-def _compare_settings(saved: Mapping[str, Any], own: Mapping[str, Any], path: str | Path) -> None:
+def _read_state(place: Mapping[str, Any], settings: Mapping[str, Any], path: str) -> TrainingState:
+    """The state of a run with these settings. Raises ValueError for fields that are missing,
+    unknown, or hold what such a run cannot have reached."""
+    known = {field.name: field.type for field in fields(TrainingState)}
+    if different := sorted(place.keys() ^ known.keys()):
+        raise ValueError(
+            f"{path} is of another version of tinyproto: its state of training differs in "
+            f"{', '.join(different)}"
+        )
+    for name, kind in known.items():
+        value, types = place[name], (int,) if kind is int else (int, float)
+        if kind in (int, float) and not (type(value) in types and math.isfinite(value)):
+            raise ValueError(f"{path}: {name} must be a number, not {value!r}")
+    state = TrainingState(**place)
+    steps = -(-settings["images"] // settings["batch_size"])
+    seen = min(state.step * settings["batch_size"], settings["images"])
+    over = state.epoch == settings["epochs"] and state.step
+    if (
+        not 0 <= state.epoch <= settings["epochs"] or not 0 <= state.step <= steps or over
+        or state.seconds < 0 or not -1 <= state.best_score <= 1
+        or state.seen != seen or not 0 <= state.correct <= seen
+        or not 0 <= state.best_epoch <= state.epoch or bool(state.best_epoch) != bool(state.epoch)
+        or not isinstance(state.history, list) or len(state.history) != state.epoch
+        or not all(isinstance(row, dict) for row in state.history)
+        or [row.get("epoch") for row in state.history] != list(range(1, state.epoch + 1))
+        or not all(type(v) in (int, float) for row in state.history for v in row.values())
+    ):  # fmt: skip
+        raise ValueError(
+            f"{path} says epoch {state.epoch}, step {state.step}, {state.seen} images, "
+            f"{len(state.history)} rows, best epoch {state.best_epoch}, which no run of "
+            f"{settings['epochs']} epochs of {steps} steps reaches"
+        )
+    return state
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they are once they have been written and read."""
+
+    def other(value: Any) -> Any:
+        return value.item() if isinstance(value, np.generic) else describe(value)
+
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings), default=other))
+    return plain
+
+
+def _compare_settings(
+    metadata: Mapping[str, Any], own: Mapping[str, Any], path: str | Path
+) -> None:
     """Raise ValueError for the first setting that differs, or for settings of other names, as
-    another method or an earlier version of tinyproto has them."""
+    another method or an earlier version of tinyproto has them; and warn of those that cannot be
+    compared."""
+    saved, version = metadata["settings"], metadata.get("version")
     what_to_do = "to train from the beginning, do not resume"
+    if version != __version__:
+        what_to_do += (
+            f" (tinyproto {version or 'of an earlier version'} wrote it, {__version__} reads it)"
+        )
+    unknown = [
+        name
+        for name in saved.keys() & own.keys()
+        if any(NOT_DESCRIBED in str(value) for value in (saved[name], own[name]))
+    ]
     for name in saved:
-        if name in own and saved[name] != own[name]:
-            raise ValueError(
-                f"{path} is of a run with {name}={saved[name]!r}, not {own[name]!r}; "
-                f"to resume, give the same options; {what_to_do}"
-            )
+        if name not in own or saved[name] == own[name]:
+            continue
+        if any(str(s[name]).startswith("<") and name in unknown for s in (saved, own)):
+            continue  # nothing is known of one of them
+        raise ValueError(
+            f"{path} is of a run with {name}={saved[name]!r}, not {own[name]!r}; "
+            f"to resume, give the same options; {what_to_do}"
+        )
     others = sorted(saved.keys() ^ own.keys())
     if others:
         raise ValueError(
             f"{path} is of another kind of run or of an earlier version of tinyproto, "
             f"whose settings have other names ({', '.join(others)}); {what_to_do}"
+        )
+    for name in sorted(unknown):
+        warnings.warn(
+            f"resuming from {path} without knowing whether its {name} was the same: "
+            f"{saved[name]} then, {own[name]} now",
+            stacklevel=4,
         )
 
 

@@ -29,6 +29,7 @@ from .checkpoint import (
     catch_stop_signals,
     load_checkpoint,
 )
+from .description import describe_run, describe_schedule
 from .validation import validate
 
 Images = tuple[np.ndarray, np.ndarray]
@@ -99,7 +100,10 @@ def fit(
     resume : bool
         Whether to continue from the checkpoint if there is one.
     settings : mapping, optional
-        What else, of JSON's types, a run must have in common with the checkpoint that it resumes.
+        What else a run must have in common with the checkpoint that it resumes, by names of its
+        own. (It must have in common anyway: the images and labels, the network's settings and
+        dtype, the optimizer, schedule, defence, augmentation and validation, epochs, batch size,
+        seed, average and monitor.)
     verbose : bool
         Whether to show a progress bar.
     callback : callable, optional
@@ -142,9 +146,14 @@ def fit(
     averaged = Average(network.params, average) if average is not None else None
     run = Run(network, optimizer or SGD(), averaged)
     common = {
-        "network": network.settings, "epochs": epochs, "batch_size": batch_size, "seed": seed,
-        "images": len(x), "average": average, "monitor": monitor, **(settings or {}),
+        **(settings or {}), "network": network.settings, "epochs": epochs, "seed": seed,
+        "batch_size": batch_size, "images": len(x), "average": average, "monitor": monitor,
     }  # fmt: skip
+    if checkpoint:
+        common |= describe_run(
+            x, y, network.params, run.optimizer, defense, augment, validation, validation_attack
+        )
+        common["schedule"] = describe_schedule(learning_rate, steps * epochs)
     if checkpoint and resume and Path(checkpoint).exists():
         load_checkpoint(run, checkpoint, common)
     state, total = run.state, epochs * len(x)

@@ -22,8 +22,10 @@ from ..attacks.inputs import validate_inputs, validate_labels
 from ..attacks.region import clip_to_box, norms
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
+from ..training.description import describe
 from . import masking
 from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
+from .report_state import read_report
 from .suites import Attack, choose, current_names
 
 FINGERPRINT_SIZE = 16  # number of examples whose scores identify the victim
@@ -237,9 +239,18 @@ def _describe(attack: Attack) -> str:
     """The name of an attack's function and its options, to recognize it in a state file."""
     options = ""
     while isinstance(attack, partial):
-        options = f"{sorted(attack.keywords.items())}{options}"
+        keywords = (
+            f"({name!r}, {_text(attack.keywords[name])})" for name in sorted(attack.keywords)
+        )
+        options = f"[{', '.join(keywords)}]{options}"
         attack = attack.func
-    return f"{attack.__qualname__}{options}" if hasattr(attack, "__qualname__") else repr(attack)
+    return f"{getattr(attack, '__qualname__', None) or _text(attack)}{options}"
+
+
+def _text(value: Any) -> str:
+    """The repr of a value, or a description where that has the address of an object in memory."""
+    text = repr(value)
+    return describe(value) if " at 0x" in text else text
 
 
 def _checksum(x: Array, y: Array, index: Array) -> str:
@@ -268,28 +279,27 @@ def _load(
         return None
     arrays, metadata = state.load_arrays(path)
     saved = metadata.get("settings")
-    if saved is None:
+    if not isinstance(saved, dict):
         raise ValueError(f"{path} is not the state of an evaluation")
     arrays = {_current_name(name): array for name, array in arrays.items()}
     if "chain" in saved:  # written by an earlier version
         saved["sequential"] = saved.pop("chain")
-    described = saved.get("attacks", {})
-    saved["attacks"] = {name: current_names(text) for name, text in described.items()}
+    described = saved.get("attacks")
+    if not isinstance(described, dict):
+        raise ValueError(f"{path} is not the state of an evaluation: it lists no attacks")
+    saved["attacks"] = {name: current_names(str(text)) for name, text in described.items()}
     for name, value in settings.items():
         if saved.get(name) != value:
             difference = _difference(name, saved.get(name), value)
             raise ValueError(f"{path} belongs to another evaluation: {difference}")
-    known = arrays["fingerprint"]
-    if not any(line.startswith(masking.NOISY) for line in metadata["warnings"]):
+    report = read_report(arrays, metadata, saved, str(path))
+    if not any(line.startswith(masking.NOISY) for line in report.warnings):
+        known = report.fingerprint
         tolerance = 1e-3 * float(np.abs(fingerprint).max()) if fingerprint.size else 0.0
         same_shape = known.shape == fingerprint.shape
         if not (same_shape and np.allclose(known, fingerprint, rtol=1e-3, atol=tolerance)):
             raise ValueError(f"{path} belongs to another evaluation: the victim's scores differ")
-    results = {}
-    for name, costs in metadata["costs"].items():
-        fields: dict[str, Any] = {field: arrays[f"{name}/{field}"] for field in ARRAY_FIELDS}
-        results[name] = Result(**fields, **costs)
-    return Report(arrays["correct"], results, saved, metadata["warnings"], known)
+    return report
 
 
 def _current_name(name: str) -> str:

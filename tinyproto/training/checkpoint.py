@@ -176,24 +176,27 @@ def _read_state(place: Mapping[str, Any], settings: Mapping[str, Any], path: str
         value, types = place[name], (int,) if kind is int else (int, float)
         if kind in (int, float) and not (type(value) in types and math.isfinite(value)):
             raise ValueError(f"{path}: {name} must be a number, not {value!r}")
-    state = TrainingState(**place)
-    steps = -(-settings["images"] // settings["batch_size"])
-    seen = min(state.step * settings["batch_size"], settings["images"])
-    over = state.epoch == settings["epochs"] and state.step
-    if (
-        not 0 <= state.epoch <= settings["epochs"] or not 0 <= state.step <= steps or over
-        or state.seconds < 0 or not -1 <= state.best_score <= 1
-        or state.seen != seen or not 0 <= state.correct <= seen
-        or not 0 <= state.best_epoch <= state.epoch or bool(state.best_epoch) != bool(state.epoch)
-        or not isinstance(state.history, list) or len(state.history) != state.epoch
-        or not all(isinstance(row, dict) for row in state.history)
-        or [row.get("epoch") for row in state.history] != list(range(1, state.epoch + 1))
-        or not all(type(v) in (int, float) for row in state.history for v in row.values())
-    ):  # fmt: skip
+    state, epochs, images = TrainingState(**place), settings["epochs"], settings["images"]
+    history = state.history if isinstance(state.history, list) else []
+    rows = [row for row in history if isinstance(row, dict)]
+    steps = -(-images // settings["batch_size"])
+    seen = min(state.step * settings["batch_size"], images)
+    reached = (
+        0 <= state.epoch <= epochs and 0 <= state.step <= (0 if state.epoch == epochs else steps)
+        and state.seen == seen and 0 <= state.correct <= seen and state.seconds >= 0
+        and rows == state.history
+        and [row.get("epoch") for row in rows] == list(range(1, state.epoch + 1))
+        and all(type(value) in (int, float) for row in rows for value in row.values())
+        and (0 < state.best_epoch <= state.epoch if rows else state.best_epoch == 0)
+    )  # fmt: skip
+    if reached and rows:
+        monitored = rows[state.best_epoch - 1].get(settings["monitor"], 0.0)
+        reached = state.best_score == monitored
+    if not reached:
         raise ValueError(
             f"{path} says epoch {state.epoch}, step {state.step}, {state.seen} images, "
-            f"{len(state.history)} rows, best epoch {state.best_epoch}, which no run of "
-            f"{settings['epochs']} epochs of {steps} steps reaches"
+            f"{len(rows)} rows, best epoch {state.best_epoch} of {state.best_score}, which no run "
+            f"of {epochs} epochs of {steps} steps reaches"
         )
     return state
 

@@ -97,12 +97,13 @@ def _describe(value: Any, outer: tuple[int, ...]) -> str:
     if isinstance(value, type | types.ModuleType):
         return value.__name__
     if isinstance(value, (list, tuple)):
-        return f"{name}({', '.join(_describe(item, outer) for item in value)})"
+        items = ", ".join(_describe(item, outer) for item in value)
+        return {"tuple": f"({items})", "list": f"[{items}]"}.get(name, f"{name}({items})")
     if isinstance(value, (set, frozenset)):
         return f"{name}({', '.join(sorted(_describe(item, outer) for item in value))})"
     if isinstance(value, Mapping):
-        items = (f"{_describe(k, outer)}: {_describe(v, outer)}" for k, v in value.items())
-        return f"{name}({', '.join(sorted(items))})"
+        pairs = (f"{_describe(k, outer)}: {_describe(v, outer)}" for k, v in value.items())
+        return f"{name}({', '.join(sorted(pairs))})"
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"array({checksum(value)})"
     if isinstance(value, functools.partial):

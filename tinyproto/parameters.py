@@ -20,7 +20,6 @@ __all__ = [
     "Tree",
     "assign",
     "check",
-    "check_values",
     "convert",
     "count",
     "flatten",
@@ -297,34 +296,8 @@ def check(
 def check_values(
     path: str, array: Array, dtype: Any, source: str, *, nonnegative: bool = False
 ) -> None:
-    """Check the values of an array that is to become a leaf.
-
-    Parameters
-    ----------
-    path : str
-        What an error message calls the array.
-    array : array
-        Real numbers.
-    dtype : dtype
-        The dtype of the leaf.
-    source : str
-        Where the array is from, for the error message.
-    nonnegative : bool
-        Whether its values must be 0 or more.
-
-    Raises
-    ------
-    ValueError
-        For a value that is infinite or NaN in that dtype, and for a negative one that must not be.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.parameters import check_values
-    >>> check_values("weight", np.array([1e300]), np.float32, "model.npz")
-    Traceback (most recent call last):
-    ValueError: model.npz: weight holds values that are infinite or NaN in float32
-    """
+    """Raise ValueError for a value that is infinite or NaN in the dtype of its leaf, or negative
+    where it must not be."""
     if not array.size:
         return
     lowest, highest = float(array.min()), float(array.max())  # both are NaN if any value is

@@ -6,7 +6,6 @@ import math
 import os
 import pickle
 import struct
-import sys
 import zipfile
 
 import numpy as np
@@ -102,7 +101,9 @@ def test_a_flipped_bit_in_a_gzipped_idx_is_detected_or_harmless(write, file, arr
             b"\x00\x00\x0d\x01\x00\x00\x00\x02ab",
             "expected 8 bytes for shape (2,) of float32, found 2",
         ),
-        (b"\x00\x00\x08\x04" + b"\xff" * 16 + b"few", "found 3"),
+        (b"\x00\x00\x08\x04" + b"\xff" * 16 + b"few", "expected at most 1,073,741,824 bytes"),
+        (b"\x00\x00\x08\x02" + b"\0\1\0\0" * 2 + b"few", "found sizes (65536, 65536)"),
+        (b"\x00\x00\x08\x01" + b"\0\1\0\0" + b"few", "found 3"),
     ],
 )
 def test_files_that_are_not_idx(file, content, expected):
@@ -168,7 +169,7 @@ def test_a_hostile_pickle_runs_nothing(write, make_arrays, tmp_path, protocol):
     path.write_bytes(write.tar_gz_bytes({**files, "cifar-10-batches-py/data_batch_3": content}))
     message = error_of(read_pickled_cifar, path)
     assert "data_batch_3" in message
-    assert f"{os.system.__module__}.system, which is refused" in message
+    assert "which is refused" in message
     assert not marker.exists()
     pickle.loads(content)  # proves that the bytes are dangerous elsewhere
     assert marker.exists()
@@ -181,7 +182,7 @@ def test_a_hostile_pickle_runs_nothing(write, make_arrays, tmp_path, protocol):
         ("__builtin__.eval", b"c__builtin__\neval\n(S'1'\ntR."),
         ("numpy.load", b"cnumpy\nload\n(S'x'\ntR."),
         ("numpy.core.multiarray.fromfile", b"cnumpy.core.multiarray\nfromfile\n(S'x'\ntR."),
-        ("numpy.dtype.__class__", b"\x80\x04\x8c\x05numpy\x8c\x0fdtype.__class__\x93."),
+        ("posix.system", b"\x80\x02}U\x04datacposix\nsystem\n."),
     ],
 )
 def test_every_other_name_is_refused(write, make_arrays, tmp_path, name, pickled):
@@ -194,15 +195,17 @@ def test_every_other_name_is_refused(write, make_arrays, tmp_path, name, pickled
 @pytest.mark.parametrize(
     ("batch", "expected"),
     [
-        ([1, 2], "AttributeError"),
+        ([1, 2], "expected a dictionary, found list"),
         ({"labels": [0]}, "expected `data` as a uint8 array"),
         ({"data": b"\0" * 3072, "labels": [0]}, "expected `data` as a uint8 array"),
         ({"data": np.zeros((1, 3072), np.int8), "labels": [0]}, "expected `data` as a uint8 array"),
         ({"data": np.zeros((1, 784), np.uint8), "labels": [0]}, "expected `data` as a uint8 array"),
         ({"data": np.zeros((1, 3072), np.uint8)}, "a list of integers under b'labels'"),
-        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1.5]}, "a list of integers"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1.5]}, "opcode b'G', which is"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [None]}, "a list of integers"),
         ({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}, "expected 2 labels, found 1"),
-        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1 << 70]}, "OverflowError"),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1 << 70]}, "integer of 9 bytes"),
+        ({"data": np.zeros((1, 3072), np.uint8), (1,): [1]}, "a key that is no string"),
     ],
 )
 def test_pickles_that_are_not_cifar_batches(write, make_arrays, tmp_path, batch, expected):
@@ -305,12 +308,6 @@ def test_a_mat_file_with_other_arrays(tmp_path, content, expected):
     assert expected in error_of(read_svhn, tmp_path / "file.mat")
 
 
-def test_svhn_without_scipy_names_the_package_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(ImportError, match="pip install scipy"):
-        read_svhn("train_32x32.mat")
-
-
 # npz
 
 
@@ -357,7 +354,7 @@ def test_an_npz_of_python_objects_runs_nothing(file, tmp_path):
     marker = tmp_path / "marker"
     hostile = np.array([Hostile(os.system, f"touch {marker}")], dtype=object)
     file.write_bytes(npz_bytes(x=hostile))
-    assert "Object arrays cannot be loaded" in error_of(read_npz, file, ["x"])
+    assert "holds Python objects" in error_of(read_npz, file, ["x"])
     assert not marker.exists()
 
 

@@ -1,22 +1,20 @@
-"""Reader of CIFAR-10 and CIFAR-100: pickles of Python 2 in a tar archive, read without unpickling.
+"""Reader of CIFAR-10 and CIFAR-100: pickles of Python 2 in a tar archive, read without unpickling
+(see `pickles`)."""
 
-A pickle is a program: it may call any function that it can name. The unpickler here refuses every
-name but NumPy's three, and replaces those by a class that only records what it is given.
-"""
-
-import io
-import pickle
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .formats import CHUNK_SIZE, AnyPath, Arrays, decompressed, format_error, reading
+from .damage import CHUNK_SIZE, AnyPath, Arrays, decompressed, format_error, reading
+from .pickles import Recorded, read_pickle
 
 MAX_MEMBER_SIZE = 256 << 20  # bytes; the largest one, CIFAR-100's `train`, has 155 million
+MAX_ARCHIVE_SIZE = 512 << 20  # bytes when decompressed; CIFAR-10's and CIFAR-100's have 186 million
+MAX_MEMBERS = 1000
 
 
 class Layout(NamedTuple):
@@ -52,7 +50,8 @@ def read_pickled_cifar(path: AnyPath, classes: int = 10) -> Arrays:
     Raises
     ------
     FormatError
-        If a file is missing, damaged, too large, or names anything but NumPy's arrays.
+        If a file is missing, twice there, damaged, too large, or has anything but NumPy's arrays,
+        numbers, strings, lists and dictionaries.
 
     Notes
     -----
@@ -79,52 +78,53 @@ def read_pickled_cifar(path: AnyPath, classes: int = 10) -> Arrays:
 
 def _read_files(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """The content of those files among `names` that a folder or a tar archive contains."""
-    if path.is_dir():
-        return {name: (path / name).read_bytes() for name in names if (path / name).is_file()}
     files: dict[str, bytes] = {}
+    if path.is_dir():
+        for name in names:
+            if (path / name).is_file():
+                _check_size(path, name, (path / name).stat().st_size)
+                files[name] = (path / name).read_bytes()
+        return files
     with open(path, "rb") as file, reading(path, "a tar of CIFAR's batches"):
-        stream = decompressed(file)
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
+        stream = _Limited(decompressed(file), path)
+        with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+            for member in _first_members(archive, path):
                 name = PurePosixPath(member.name).name
                 if name in names and member.isfile() and (content := archive.extractfile(member)):
-                    if member.size > MAX_MEMBER_SIZE:
-                        raise format_error(
-                            path, f"a reasonable size of {name}", f"{member.size:,} bytes"
-                        )
+                    _check_size(path, name, member.size)
+                    if name in files:
+                        raise format_error(path, f"one file called {name}", "several")
                     files[name] = content.read()
         while stream.read(CHUNK_SIZE):  # to the end, where gzip has its checksum
             pass
     return files
 
 
-class _Recorded:
-    """Replaces a NumPy object: it records its arguments and state and does nothing."""
-
-    arguments: tuple[Any, ...] = ()
-    state: Any = None
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+def _first_members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+    for number, member in enumerate(archive):
+        if number == MAX_MEMBERS:
+            raise format_error(path, f"at most {MAX_MEMBERS} files", "more")
+        yield member
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds numbers, strings, lists, dictionaries, and `_Recorded` for NumPy's three names.
+def _check_size(path: Path, name: str, size: int) -> None:
+    if size > MAX_MEMBER_SIZE:
+        raise format_error(path, f"a reasonable size of {name}", f"{size:,} bytes")
 
-    It resolves no other name, not even NumPy's own, so a hostile file has nothing to call.
-    """
 
-    NUMPY = frozenset(
-        {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
-    )
+class _Limited:
+    """A stream that raises FormatError when more is read than an archive of CIFAR's contains."""
 
-    def find_class(self, module: str, name: str) -> type[_Recorded]:
-        if (module, name) in self.NUMPY:
-            return _Recorded
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which is refused")
+    def __init__(self, stream: IO[bytes], path: Path):
+        self.stream, self.path, self.left = stream, path, MAX_ARCHIVE_SIZE
+
+    def read(self, size: int) -> bytes:
+        data = self.stream.read(min(size, self.left + 1))
+        self.left -= len(data)
+        if self.left < 0:
+            expected = f"at most {MAX_ARCHIVE_SIZE:,} bytes when decompressed"
+            raise format_error(self.path, expected, "more")
+        return data
 
 
 def _read_batch(
@@ -132,7 +132,9 @@ def _read_batch(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The images (N, 32, 32, 3) and labels (N,) of one pickled batch."""
     with reading(where, "a pickled CIFAR batch"):
-        batch = _Unpickler(io.BytesIO(pickled), encoding="bytes").load()
+        batch = read_pickle(pickled)
+        if not isinstance(batch, dict):
+            raise format_error(where, "a dictionary", type(batch).__name__)
         rows, labels = _rows_of(batch.get(b"data")), batch.get(labels_key)
         if rows is None:
             raise format_error(where, "`data` as a uint8 array of 3,072 columns", "something else")
@@ -148,8 +150,15 @@ def _read_batch(
 def _rows_of(recorded: object) -> NDArray[np.uint8] | None:
     """The uint8 array (N, 3072) whose state was recorded; None for anything else."""
     match recorded:
-        case _Recorded(
-            state=(_, (int(count), 3072), _Recorded(arguments=(b"u1", *_)), fortran, bytes(pixels))
+        case Recorded(
+            name="_reconstruct",
+            state=(
+                _,
+                (int(count), 3072),
+                Recorded(name="dtype", arguments=(b"u1", *_)),
+                bool(fortran),
+                bytes(pixels),
+            ),
         ) if len(pixels) == count * 3072:
             order: Literal["F", "C"] = "F" if fortran else "C"
             return np.frombuffer(pixels, np.uint8).reshape((count, 3072), order=order)

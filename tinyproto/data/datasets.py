@@ -8,15 +8,19 @@ keeps MNIST and Fashion-MNIST apart, whose files have the same names.
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..npz import Header
+from .damage import AnyPath, Arrays, FormatError, describe, format_error
 from .download import download as fetch
-from .formats import AnyPath, Arrays, FormatError, describe, format_error, read_npz
+from .formats import read_npz
 from .sources import SOURCES, TEST_LABELS_MD5, Source
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -88,8 +92,6 @@ def load(name: str, directory: AnyPath | None = None, *, download: bool = True) 
         If the name is unknown, or if files are damaged or contain another data set.
     FileNotFoundError
         If the data set is not found and the package has no sample of it.
-    ImportError
-        If SVHN's files are read without SciPy.
 
     Notes
     -----
@@ -195,11 +197,21 @@ def _find(source: Source, folder: Path) -> Dataset | None:
     for place in (folder / source.name, folder):
         npz = place / source.npz
         if npz.is_file():
-            return _validated(source, read_npz(npz), npz)
+            return _validated(source, _read_npz(source, npz), npz)
         files = [path for file in source.files if (path := file.find_in(place))]
         if len(files) == len(source.files):
             return _validated(source, source.read(files), place)
     return None
+
+
+def _read_npz(source: Source, path: Path) -> Arrays:
+    """The arrays in an .npz file, whose types and shapes are checked before they are read."""
+
+    def check(headers: Mapping[str, Header]) -> None:
+        for split in ("train", "test"):
+            _check_split(source, headers, split, path)
+
+    return read_npz(path, check=check)
 
 
 def _download(source: Source) -> list[Path]:
@@ -216,7 +228,7 @@ def _load_sample(source: Source, reason: str) -> Dataset:
             f"{source.name}: not in {' or '.join(map(str, _default_folders()))}, and {reason}; "
             f"put {source.expected_files()} into a folder and set TINYPROTO_DATA to it"
         )
-    dataset = _validated(source, read_npz(path), path)
+    dataset = _validated(source, _read_npz(source, path), path)
     print(
         f"{source.name}: the full data set was not found ({reason}); using the package's sample of "
         f"{len(dataset.x_train):,} + {len(dataset.x_test):,} images, too few for reliable figures",
@@ -253,21 +265,33 @@ def _validated_split(
     source: Source, arrays: Arrays, split: str, path: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The images and labels of one split, "train" or "test"."""
+    _check_split(source, arrays, split, path)
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    name = source.name
-    if x.dtype != np.uint8 or x.shape[1:] != source.image_shape or not len(x):
-        shape = ", ".join(map(str, ("N", *source.image_shape)))
-        raise format_error(path, f"{name}'s x_{split} as uint8 ({shape})", describe(x))
-    if y.dtype.kind not in "iu" or y.shape != (len(x),):
-        raise format_error(path, f"{name}'s y_{split} as integers ({len(x)},)", describe(y))
     last = len(source.class_names) - 1
     if y.min() < 0 or y.max() > last:
-        raise format_error(path, f"{name}'s y_{split} in 0..{last}", f"{y.min()}..{y.max()}")
+        found = f"{y.min()}..{y.max()}"
+        raise format_error(path, f"{source.name}'s y_{split} in 0..{last}", found)
     return x, y.astype(np.int64)
 
 
+def _check_split(
+    source: Source, arrays: Mapping[str, NDArray[Any] | Header], split: str, path: Path
+) -> None:
+    """Raise FormatError for images or labels, or headers of them, of a wrong type or shape."""
+    x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    name = source.name
+    if x.dtype != np.uint8 or x.shape[1:] != source.image_shape or not x.shape[0]:
+        shape = ", ".join(map(str, ("N", *source.image_shape)))
+        raise format_error(path, f"{name}'s x_{split} as uint8 ({shape})", describe(x))
+    if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
+        expected = f"{name}'s y_{split} as integers ({x.shape[0]},)"
+        raise format_error(path, expected, describe(y))
+
+
 def _grey_test_images(path: Path) -> NDArray[np.uint8]:
-    images = read_npz(path, ["x_test"])["x_test"]
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
-        raise format_error(path, "x_test as uint8 (N, 28, 28)", describe(images))
-    return images
+    def check(headers: Mapping[str, Header]) -> None:
+        images = headers["x_test"]
+        if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not images.shape[0]:
+            raise format_error(path, "x_test as uint8 (N, 28, 28)", describe(images))
+
+    return read_npz(path, ["x_test"], check)["x_test"]

@@ -1,20 +1,22 @@
 """Download of one file; under its final name there is only ever the complete, verified file.
 
 The bytes are written to `NAME.part`, which is kept when the connection breaks and continued by the
-next call. It is renamed, which is atomic, only if it has the expected md5.
+next call. It is renamed, which is atomic, only if it has the expected md5. Where a folder cannot be
+locked, each call writes to a file of its own, which is not kept.
 """
 
 import hashlib
 import os
+import secrets
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 
-from .formats import AnyPath
+from .damage import AnyPath
 
 if sys.platform != "win32":
     import fcntl
@@ -56,16 +58,21 @@ def download(url: str, path: AnyPath, md5: str, *, progress: Progress | None = N
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _folder_lock(path.parent):
+    with _folder_lock(path.parent) as locked:
         if path.is_file() and md5_of(path) == md5:
             return path
-        part = path.with_name(path.name + ".part")
-        if not (part.is_file() and md5_of(part) == md5):
-            _fetch(url, part, progress or _progress_bar(path.name))
-        if (found := md5_of(part)) != md5:
-            part.unlink()
-            raise ValueError(f"{url}: expected md5 {md5}, found {found}; the file was not kept")
-        os.replace(part, path)
+        unique = "" if locked else f".{secrets.token_hex(8)}"
+        part = path.with_name(f"{path.name}{unique}.part")
+        try:
+            if not (part.is_file() and md5_of(part) == md5):
+                _fetch(url, part, progress or _progress_bar(path.name))
+            if (found := md5_of(part)) != md5:
+                part.unlink()
+                raise ValueError(f"{url}: expected md5 {md5}, found {found}; the file was not kept")
+            os.replace(part, path)
+        finally:
+            if not locked:
+                part.unlink(missing_ok=True)
     return path
 
 
@@ -76,14 +83,17 @@ def md5_of(path: AnyPath) -> str:
 
 
 @contextmanager
-def _folder_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process until the end of the block or of the process. Without support
-    of the system for locks, do nothing."""
+def _folder_lock(folder: Path) -> Iterator[bool]:
+    """Lock a folder for this call until the end of the block or of the process; yields whether the
+    system can."""
     with open(folder / ".lock", "ab") as file:
+        locked = sys.platform != "win32"
         if sys.platform != "win32":
-            with suppress(OSError):  # some network file systems
+            try:
                 fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            except OSError:  # some network file systems
+                locked = False
+        yield locked
 
 
 def _fetch(url: str, part: Path, progress: Progress) -> None:
@@ -98,6 +108,8 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
             while chunk := _read_chunk(url, response):
                 file.write(chunk)
                 progress(file.tell(), total)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not be on the disk before the bytes
             if total is not None and file.tell() < total:
                 raise ConnectionError(
                     f"{url}: the connection ended after {file.tell():,} of {total:,} bytes; "

@@ -1,62 +1,38 @@
-"""Readers of the data sets' file formats: idx, MATLAB and npz (CIFAR's pickles are in `cifar`).
+"""Readers of the data sets' file formats: idx, MATLAB, npz, and CIFAR's pickles (see `cifar`).
 
 Files from the network are not trusted. Every reader returns complete arrays or raises
 `FormatError`, with one line that names the file, what was expected and what was found; a file that
 cannot be opened raises `OSError`. Nothing in a file is executed, and nothing is extracted to disk.
-Where a format contains a checksum, the whole file is read, so that the checksum is verified.
+Sizes are checked before anything is allocated, so that a small file takes no more than a bounded
+amount of memory. Where a format contains a checksum, the whole file is read, so that the checksum
+is verified; idx and tar have one only if they are gzipped.
 """
 
-import gzip
-import io
 import math
-import zipfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from os import PathLike
+from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-AnyPath = str | PathLike[str]
-Arrays = dict[str, NDArray[Any]]
+from ..npz import Header, read_arrays
+from .cifar import read_pickled_cifar as read_pickled_cifar
+from .damage import (
+    CHUNK_SIZE,
+    AnyPath,
+    Arrays,
+    decompressed,
+    describe,
+    format_error,
+    reading,
+)
+from .damage import FormatError as FormatError
+from .matlab import read_matrices
 
 SPLITS = ("x_train", "y_train", "x_test", "y_test")
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-GZIP_MAGIC = b"\x1f\x8b"
-CHUNK_SIZE = 1 << 20  # bytes
-
-
-class FormatError(ValueError):
-    """A file is damaged, or its content is not what its name says."""
-
-
-def format_error(path: AnyPath, expected: str, found: str) -> FormatError:
-    """The error that every reader raises, as one line."""
-    return FormatError(f"{path}: expected {expected}, found {found}")
-
-
-@contextmanager
-def reading(path: AnyPath, expected: str) -> Iterator[None]:
-    """Turn every exception in the block into a `FormatError`.
-
-    For damaged bytes, gzip, zlib, tarfile, zipfile, pickle and NumPy raise many different ones.
-    """
-    try:
-        yield
-    except FormatError:
-        raise
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise format_error(path, expected, f"damage ({reason})") from error
-
-
-def decompressed(file: IO[bytes]) -> IO[bytes]:
-    """The file, or its content if it is gzipped, whatever its name is."""
-    magic = file.read(len(GZIP_MAGIC))
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if magic == GZIP_MAGIC else file  # type: ignore[return-value]
+MAX_SIZE = 1 << 30  # bytes of an array; the images of SVHN have 225 million
 
 
 def _read_at_most(stream: IO[bytes], size: int) -> bytes:
@@ -109,6 +85,8 @@ def read_idx(path: AnyPath) -> NDArray[Any]:
             )
         shape = tuple(np.frombuffer(sizes, ">u4").tolist())
         size = math.prod(shape) * dtype.itemsize
+        if size > MAX_SIZE:
+            raise format_error(path, f"at most {MAX_SIZE:,} bytes", f"sizes {shape}: {size:,}")
         elements = _read_at_most(stream, size + 1)  # one more detects trailing bytes
         if len(elements) != size:
             found = f"{len(elements):,}" if len(elements) < size else "more"
@@ -120,7 +98,7 @@ def read_idx(path: AnyPath) -> NDArray[Any]:
 
 
 def read_svhn(path: AnyPath) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Read one of SVHN's files of cropped digits, such as `train_32x32.mat`; needs SciPy.
+    """Read one of SVHN's files of cropped digits, such as `train_32x32.mat`.
 
     Parameters
     ----------
@@ -138,19 +116,13 @@ def read_svhn(path: AnyPath) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     ------
     FormatError
         If the file is damaged or contains other arrays.
-    ImportError
-        If SciPy is not installed.
 
     Notes
     -----
     Source: Netzer and others, "Reading digits in natural images", 2011.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise ImportError(f"{path}: a .mat file needs SciPy: pip install scipy") from error
     with open(path, "rb") as file, reading(path, "SVHN's .mat file"):
-        content = loadmat(file, variable_names=("X", "y"))
+        content = read_matrices(file, ("X", "y"))
         images, labels = content.get("X"), content.get("y")
         if images is None or images.dtype != np.uint8 or images.shape[:-1] != (32, 32, 3):
             raise format_error(path, "X, uint8 (32, 32, 3, N)", describe(images))
@@ -162,15 +134,14 @@ def read_svhn(path: AnyPath) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels
 
 
-def describe(array: NDArray[Any] | None) -> str:
-    """The type and shape of an array, for an error message."""
-    return "none" if array is None else f"{array.dtype} {array.shape}"
-
-
 # npz: the samples in the package, and converted data sets
 
 
-def read_npz(path: AnyPath, names: Collection[str] = SPLITS) -> Arrays:
+def read_npz(
+    path: AnyPath,
+    names: Collection[str] = SPLITS,
+    check: Callable[[Mapping[str, Header]], None] = lambda headers: None,
+) -> Arrays:
     """Read arrays from an .npz file, without pickles.
 
     Parameters
@@ -179,6 +150,9 @@ def read_npz(path: AnyPath, names: Collection[str] = SPLITS) -> Arrays:
         File to read.
     names : collection of str
         Names of the arrays.
+    check : callable, optional
+        Called, before anything is allocated, with the headers of all arrays by name, which have a
+        dtype and a shape. It raises `FormatError` for those that are not as expected.
 
     Returns
     -------
@@ -187,25 +161,16 @@ def read_npz(path: AnyPath, names: Collection[str] = SPLITS) -> Arrays:
     Raises
     ------
     FormatError
-        If the file is damaged, lacks an array or contains Python objects.
-
-    Notes
-    -----
-    Each member is read completely before it is parsed: zip verifies a checksum only when the last
-    byte of a member is read, which `numpy.load` does not always do.
+        If the file is damaged, lacks an array, contains Python objects, or an array has more than
+        `MAX_SIZE` bytes.
     """
-    with (
-        open(path, "rb") as file,
-        reading(path, "a .npz file"),
-        zipfile.ZipFile(file) as archive,
-    ):
-        members = archive.namelist()
-        if missing := [name for name in names if f"{name}.npy" not in members]:
-            found = ", ".join(member.removesuffix(".npy") for member in members)
-            raise format_error(path, f"the arrays {', '.join(missing)}", f"only {found or 'none'}")
-        return {name: _npy(archive.read(f"{name}.npy")) for name in names}
 
+    def choose(headers: Mapping[str, Header]) -> Collection[str]:
+        if missing := [name for name in names if name not in headers]:
+            found = f"only {', '.join(headers) or 'none'}"
+            raise format_error(path, f"the arrays {', '.join(missing)}", found)
+        check(headers)
+        return names
 
-def _npy(content: bytes) -> NDArray[Any]:
-    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    return array
+    with open(path, "rb") as file, reading(path, "a .npz file"):
+        return read_arrays(file, choose)

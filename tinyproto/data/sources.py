@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from .cifar import read_pickled_cifar
-from .formats import SPLITS, Arrays, read_idx, read_svhn
+from .damage import Arrays
+from .formats import SPLITS, read_idx, read_pickled_cifar, read_svhn
 
 
 class File(NamedTuple):

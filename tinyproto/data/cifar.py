@@ -9,26 +9,52 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .damage import CHUNK_SIZE, AnyPath, Arrays, decompressed, format_error, reading
+from .damage import (
+    CHUNK_SIZE,
+    AnyPath,
+    Arrays,
+    check_published,
+    decompressed,
+    format_error,
+    is_gzipped,
+    reading,
+)
 from .pickles import Recorded, read_pickle
 
 MAX_MEMBER_SIZE = 256 << 20  # bytes; the largest one, CIFAR-100's `train`, has 155 million
-MAX_ARCHIVE_SIZE = 512 << 20  # bytes when decompressed; CIFAR-10's and CIFAR-100's have 186 million
+MAX_ARCHIVE_SIZE = 256 << 20  # bytes when decompressed; CIFAR-10 and CIFAR-100 have 186 million
 MAX_MEMBERS = 1000
 
 
 class Layout(NamedTuple):
-    """The names of the files, and the key of the labels in each pickled dictionary."""
+    """The names of the files with their md5s, the last one that of the test images, and the key of
+    the labels in each pickled dictionary."""
 
-    train: tuple[str, ...]
-    test: str
+    files: dict[str, str]
     labels: bytes
 
 
 LAYOUTS = {
-    10: Layout(tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", b"labels"),
-    100: Layout(("train",), "test", b"fine_labels"),
+    10: Layout(
+        {
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "test_batch": "40351d587109b95175f43aff81a1287e",
+        },
+        b"labels",
+    ),
+    100: Layout(
+        {
+            "train": "16019d7e3df5f24257cddd939b257f8d",
+            "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+        },
+        b"fine_labels",
+    ),
 }
+OFFICIAL_SIZES = (10_000, 50_000)
 
 
 def read_pickled_cifar(path: AnyPath, classes: int = 10) -> Arrays:
@@ -60,13 +86,18 @@ def read_pickled_cifar(path: AnyPath, classes: int = 10) -> Arrays:
     if classes not in LAYOUTS:
         raise ValueError(f"classes: expected 10 or 100, found {classes!r}")
     layout = LAYOUTS[classes]
-    names = (*layout.train, layout.test)
-    files = _read_files(Path(path), names)
-    if missing := [name for name in names if name not in files]:
+    files = _read_files(Path(path), layout.files)
+    if missing := [name for name in layout.files if name not in files]:
         raise format_error(
             path, f"the files of CIFAR-{classes}", f"none called {', '.join(missing)}"
         )
-    batches = [_read_batch(f"{path}: {name}", files[name], layout.labels) for name in names]
+    has_checksum = Path(path).is_file() and is_gzipped(path)
+    batches = []
+    for name, md5 in layout.files.items():
+        where = f"{path}: {name}"
+        batches.append(_read_batch(where, files[name], layout.labels))
+        if not has_checksum and len(batches[-1][1]) in OFFICIAL_SIZES:
+            check_published(where, files[name], md5)
     images, labels = zip(*batches, strict=True)
     return {
         "x_train": np.concatenate(images[:-1]),

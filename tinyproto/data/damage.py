@@ -1,6 +1,7 @@
 """What the readers of the data sets' files share: the one error that every damage becomes."""
 
 import gzip
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -47,6 +48,21 @@ def decompressed(file: IO[bytes]) -> IO[bytes]:
     magic = file.read(len(GZIP_MAGIC))
     file.seek(0)
     return gzip.GzipFile(fileobj=file) if magic == GZIP_MAGIC else file  # type: ignore[return-value]
+
+
+def is_gzipped(path: AnyPath) -> bool:
+    """Whether a file begins as a gzip file does; its content then has a checksum."""
+    with open(path, "rb") as file:
+        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
+def check_published(where: AnyPath, content: bytes, md5: str) -> None:
+    """Raise FormatError unless this is the content of the authors' file: for a file of the official
+    number of images in a format without a checksum."""
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != md5:
+        changed = f"md5 {found}: it is damaged, or changed (changed data can be put into an .npz)"
+        raise format_error(where, f"the published file, md5 {md5}", changed)
 
 
 def describe(array: NDArray[Any] | Header | None) -> str:

@@ -6,10 +6,11 @@ and they come from a mirror. Each md5 is that of the file as published.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .damage import Arrays
+from .damage import Arrays, check_published, is_gzipped
 from .formats import SPLITS, read_idx, read_pickled_cifar, read_svhn
 
 
@@ -51,8 +52,13 @@ def _idx_files(*md5s: str) -> tuple[File, ...]:
     return tuple(File(f"{name}.gz", md5, name) for name, md5 in zip(names, md5s, strict=True))
 
 
-def _read_idx_files(files: list[Path]) -> Arrays:
-    return dict(zip(SPLITS, map(read_idx, files), strict=True))
+def _read_idx_files(files: list[Path], *, extracted_md5s: tuple[str, ...]) -> Arrays:
+    """`extracted_md5s` are those of the decompressed files, in the order of SPLITS."""
+    arrays = dict(zip(SPLITS, map(read_idx, files), strict=True))
+    for path, array, md5 in zip(files, arrays.values(), extracted_md5s, strict=True):
+        if array.shape[:1] in ((60_000,), (10_000,)) and not is_gzipped(path):
+            check_published(path, path.read_bytes(), md5)
+    return arrays
 
 
 def _read_svhn_files(files: list[Path]) -> Arrays:
@@ -104,7 +110,15 @@ SOURCES = {
                 "9fb629c4189551a2d022fa330f9573f3",
                 "ec29112dd5afa0611ce80d1b7f02629c",
             ),
-            read=_read_idx_files,
+            read=partial(
+                _read_idx_files,
+                extracted_md5s=(
+                    "6bbc9ace898e44ae57da46a324031adb",
+                    "a25bea736e30d166cdddb491f175f624",
+                    "2646ac647ad5339dbf082846283269ea",
+                    "27ae3e4e09519cfbb04c329615203637",
+                ),
+            ),
             image_shape=(28, 28),
             sizes=(60_000, 10_000),
             class_names=DIGITS,
@@ -119,7 +133,15 @@ SOURCES = {
                 "bef4ecab320f06d8554ea6380940ec79",
                 "bb300cfdad3c16e7a12a480ee83cd310",
             ),
-            read=_read_idx_files,
+            read=partial(
+                _read_idx_files,
+                extracted_md5s=(
+                    "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                    "9018921c3c673c538a1fc5bad174d6f9",
+                    "8181f5470baa50b63fa0f6fddb340f0a",
+                    "15d484375f8d13e6eb1aabb0c3f46965",
+                ),
+            ),
             image_shape=(28, 28),
             sizes=(60_000, 10_000),
             class_names=FASHION_NAMES,

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import stat
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,11 +59,13 @@ def save_arrays(
             raise ValueError(f"cannot save {name!r}: its elements are Python objects")
         if array.dtype.kind not in KINDS:
             raise ValueError(f"cannot save {name!r}: its dtype is {array.dtype}")
-    if METADATA in host:
-        raise ValueError(f"{METADATA!r} is not a name for an array")
+        if name == METADATA or "\0" in name:
+            raise ValueError(f"{name!r} is not a name for an array")
     text = np.frombuffer(json.dumps(dict(metadata or {})).encode(), dtype=np.uint8)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **{METADATA: text}, **host)  # type: ignore[arg-type]
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in {METADATA: text, **host}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

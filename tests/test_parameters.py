@@ -177,3 +177,24 @@ def test_assign_refuses_what_is_no_real_number(array):
         parameters.assign(layer.params, arrays, "model.npz")
     for path, leaf in parameters.leaves(layer.params):
         np.testing.assert_array_equal(leaf, before[path])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("weight", np.nan, "file.npz: 1/weight holds values that are infinite or NaN in float32"),
+        ("weight", np.inf, "infinite or NaN in float32"),
+        ("weight", -np.inf, "infinite or NaN in float32"),
+        ("weight", 1e39, "infinite or NaN in float32"),  # a float64 that float32 cannot hold
+        ("running_variance", -1e-9, "1/running_variance holds negative values, such as -1e-09"),
+    ],
+)
+def test_check_finds_values_that_no_training_gives(name, value, says):
+    params = {"1": {"weight": np.ones(3, np.float32), "running_variance": np.ones(3, np.float32)}}
+    found = {path: leaf.astype(np.float64) for path, leaf in parameters.leaves(params)}
+    parameters.check(params, found, "file.npz", values=True)
+    found[f"1/{name}"][1] = value
+    parameters.check(params, found, "file.npz")
+    with pytest.raises(ValueError, match=says):
+        parameters.check(params, found, "file.npz", values=True)
+    assert all((leaf == 1).all() for _, leaf in parameters.leaves(params))

@@ -214,6 +214,19 @@ def test_simultaneous_calls_download_once(server, path):
         assert len(server.ranges) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="where there are file locks")
+def test_simultaneous_calls_without_locks_write_files_of_their_own(server, path, monkeypatch):
+    def no_locks(file, operation):
+        raise OSError("this file system has no locks")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(download, server.url, path, MD5) for _ in range(4)]
+    assert {future.result() for future in futures} == {path}
+    assert path.read_bytes() == CONTENT
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [".lock", path.name]
+
+
 def test_a_folder_that_cannot_be_written(server, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(OSError, match="cache"):

@@ -1,6 +1,7 @@
 """Round trips through every format; truncated, damaged, inconsistent and hostile files."""
 
 import gzip
+import hashlib
 import io
 import math
 import os
@@ -14,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tinyproto.data import cifar as cifar_module
 from tinyproto.data.cifar import read_pickled_cifar
 from tinyproto.data.formats import SPLITS, FormatError, read_idx, read_npz, read_svhn
+from tinyproto.data.sources import SOURCES
 
 
 def error_of(read, *arguments):
@@ -267,6 +270,47 @@ def test_random_bytes_as_a_pickle(write, tmp_path_factory, pickled):
     for name in ("train", "test"):
         (folder / name).write_bytes(pickled)
     error_of(read_pickled_cifar, folder, 100)
+
+
+@pytest.mark.parametrize("form", ["tar.gz", "tar", "folder"])
+def test_published_files_without_a_checksum_are_compared_with_their_md5(
+    write, make_arrays, tmp_path, monkeypatch, form
+):
+    files = write.cifar_files(make_arrays((32, 32, 3), 100), 100)
+    archive, path = write.tar_gz_bytes(files), tmp_path / "cifar"
+    md5s = {
+        name: hashlib.md5(files[f"cifar-100-python/{name}"]).hexdigest()
+        for name in ("train", "test")
+    }
+    monkeypatch.setattr(cifar_module, "OFFICIAL_SIZES", (20, 10))
+    layouts = {100: cifar_module.Layout(md5s, b"fine_labels")}
+    monkeypatch.setattr(cifar_module, "LAYOUTS", layouts)
+    if form == "folder":
+        path.mkdir()
+        for name, content in files.items():
+            (path / name.split("/")[1]).write_bytes(content)
+    else:
+        path.write_bytes(archive if form == "tar.gz" else gzip.decompress(archive))
+    read_pickled_cifar(path, 100)
+    monkeypatch.setitem(md5s, "test", "0" * 32)
+    if form == "tar.gz":  # gzip has a checksum of its own
+        read_pickled_cifar(path, 100)
+        return
+    assert "test: expected the published file, md5 0000" in error_of(read_pickled_cifar, path, 100)
+
+
+def test_extracted_mnist_is_compared_with_its_md5(write, tmp_path):
+    """Of the official number of images, but others."""
+    arrays = {
+        f"{kind}_{split}": np.zeros((count, *shape), np.uint8)
+        for kind, shape in (("x", (1, 1)), ("y", ()))
+        for split, count in (("train", 60_000), ("test", 10_000))
+    }
+    write.idx_folder(tmp_path, arrays, compressed=False)
+    files = [tmp_path / file.extracted for file in SOURCES["mnist"].files]
+    assert "train-images-idx3-ubyte: expected the published file" in error_of(
+        SOURCES["mnist"].read, files
+    )
 
 
 # SVHN

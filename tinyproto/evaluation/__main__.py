@@ -97,7 +97,7 @@ def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
     if "kind" in metadata:
         network = storage.load(path, "cpu" if xp is np else "cuda")
         return network, "mnist", network.classes_
-    return networks.fold(networks.load(path, xp)), metadata.get("dataset", "cifar10"), None
+    return networks.fold(networks.load(path, xp)), str(metadata.get("dataset", "cifar10")), None
 
 
 def run(options: argparse.Namespace) -> None:

@@ -220,9 +220,8 @@ def _compare_settings(
     saved, version = metadata["settings"], metadata.get("version")
     what_to_do = "to train from the beginning, do not resume"
     if version != __version__:
-        what_to_do += (
-            f" (tinyproto {version or 'of an earlier version'} wrote it, {__version__} reads it)"
-        )
+        writer = f"tinyproto {version}" if version else "an earlier version of tinyproto"
+        what_to_do += f" ({writer} wrote it, this is {__version__})"
     unknown = [
         name
         for name in saved.keys() & own.keys()

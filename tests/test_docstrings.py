@@ -27,6 +27,7 @@ PUBLIC = [
     "tinyproto.schedules",
     "tinyproto.state",
     "tinyproto.training",
+    "tinyproto.validation",
 ]
 """The modules whose `__all__` is the public surface."""
 

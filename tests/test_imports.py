@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 ORDER = [
     "progress npz",
     "backend",
-    "cpu parameters",
+    "cpu parameters validation",
     "kernels",
     "random",
     "state data optimizers schedules",
@@ -26,7 +26,7 @@ ORDER = [
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
-BASE = {"backend", "npz", "parameters", "kernels", "random", "state"}
+BASE = {"backend", "npz", "parameters", "kernels", "random", "state", "validation"}
 
 OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
 

@@ -105,6 +105,14 @@ def test_another_run(saved, changed, match):
     refused(saved, match, **changed)
 
 
+def test_a_folder_is_refused_before_the_first_step(tmp_path):
+    network = tiny()
+    before = bits(network)
+    with pytest.raises(ValueError, match="is a folder: a file is needed"):
+        train(network, tmp_path)
+    assert bits(network) == before
+
+
 def test_another_dtype(saved):
     with pytest.raises(ValueError, match="dtype='float32', not 'float64'"):
         train(tiny().to(dtype=np.float64), saved, resume=True)

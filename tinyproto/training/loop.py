@@ -150,6 +150,8 @@ def fit(
         "batch_size": batch_size, "images": len(x), "average": average, "monitor": monitor,
     }  # fmt: skip
     if checkpoint:
+        if Path(checkpoint).is_dir():
+            raise ValueError(f"checkpoint {checkpoint} is a folder: a file is needed")
         common |= describe_run(
             x, y, network.params, run.optimizer, defense, augment, validation, validation_attack
         )

@@ -63,7 +63,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
 
 def test_each_write_has_a_temporary_file_of_its_own(tmp_path):
     """Threads that write one file at once: it is always one of them, whole."""
-    path, together = tmp_path / "x.txt", threading.Barrier(4)
+    path, together = tmp_path / "x.txt", threading.Barrier(4, timeout=30)
 
     def write(letter):
         with atomic_write(path) as temporary:

@@ -4,6 +4,8 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.hostile_files import bomb_member, header_member, member, meta, npy_header, zip_bytes
 from tinyproto.npz import read_arrays
@@ -63,3 +65,27 @@ def test_files_of_ours_are_not_compressed(tmp_path):
     (tmp_path / "x.npz").write_bytes(zip_bytes(meta, bomb_member(b"x", (4 << 26,), 4)))
     with pytest.raises(ValueError, match="x is compressed"):
         load_arrays(tmp_path / "x.npz")
+
+
+@settings(max_examples=200)
+@given(
+    content=st.binary(max_size=200)
+    | st.binary(max_size=100).map(lambda text: zip_bytes(meta, header_member(b"x", text)))
+    | st.text("{}':(), |u1<f8descrfortan_dTFlsehp0123", max_size=80).map(
+        lambda text: zip_bytes(meta, header_member(b"x", text.encode()))
+    )
+    | st.binary(max_size=50).map(lambda text: zip_bytes(meta, member(b"x", content=text)))
+    | st.binary(max_size=50).map(
+        lambda text: zip_bytes(member(b"metadata.json", np.frombuffer(text, np.uint8)))
+    )
+)
+def test_any_bytes(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any_bytes.npz"
+    path.write_bytes(content)
+    try:
+        arrays, metadata = load_arrays(path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017
+    else:  # by chance, a JSON of a dictionary
+        assert arrays == {} or list(arrays) == ["x"]
+        assert isinstance(metadata, dict)

@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -269,6 +269,24 @@ def test_random_bytes_as_a_pickle(write, tmp_path_factory, pickled):
     folder.mkdir(exist_ok=True)
     for name in ("train", "test"):
         (folder / name).write_bytes(pickled)
+    error_of(read_pickled_cifar, folder, 100)
+
+
+OPCODES = [
+    *(b"N", b"\x88", b"\x89", b"(", b"t", b")", b"]", b"}", b"a", b"e", b"s", b"u", b"R", b"b"),
+    *(b"\x85", b"\x86", b"\x87", b"K\1", b"M\0\x0c", b"J\xff\xff\xff\xff", b"\x8a\1\5"),
+    *(b"U\4data", b"U\x0bfine_labels", b"U\2u1", b"q\1", b"h\1", b"r\2\0\0\0", b"\x80\2"),
+    *(b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\n_reconstruct\n"),
+]
+
+
+@settings(max_examples=300)
+@given(opcodes=st.lists(st.sampled_from(OPCODES), max_size=30))
+def test_any_opcodes(write, tmp_path_factory, opcodes):
+    folder = tmp_path_factory.getbasetemp() / "any_opcodes"
+    folder.mkdir(exist_ok=True)
+    for name in ("train", "test"):
+        (folder / name).write_bytes(b"".join(opcodes) + b".")
     error_of(read_pickled_cifar, folder, 100)
 
 

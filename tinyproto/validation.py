@@ -4,6 +4,8 @@ Every public function calls the one for each of its arguments, before anything i
 changed. None of them copies an array that is right already.
 """
 
+import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -212,3 +214,34 @@ def check_images(x: Any, name: str = "x") -> np.ndarray:
             f"{name} must hold whole numbers 0 … 255, not {x.dtype} in [{lowest}, {highest}]"
         )
     return x.astype(np.uint8)
+
+
+def check_rows(rows: Any, name: str = "rows", at_least: int = 1) -> np.ndarray:
+    """`rows` (N, d) on the host, in float64. Raises ValueError unless there are enough rows of
+    finite real numbers, and d is 1 or more."""
+    found = to_host(rows)
+    if found.dtype.kind not in "iufb":
+        raise ValueError(f"{name} must hold real numbers, not {found.dtype}")
+    if found.ndim != 2 or len(found) < at_least or not found.shape[1]:
+        raise ValueError(f"{name} must be (rows ≥ {at_least}, d), not of shape {found.shape}")
+    found = found.astype(np.float64, copy=False)
+    finite = np.isfinite(found).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"{name} must be finite; row {int(finite.argmin())} is not")
+    return found
+
+
+def check_integer(name: str, value: Any, minimum: int = 1) -> int:
+    """`value` as an int. Raises ValueError unless it is an integer, `minimum` or more."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < minimum:
+        raise ValueError(f"{name} must be an integer of {minimum} or more, not {value!r}")
+    return int(value)
+
+
+def check_number(name: str, value: Any, *, zero: bool = True, infinity: bool = False) -> float:
+    """`value` as a float. Raises ValueError unless it is a number above 0, or 0 if `zero`."""
+    valid = isinstance(value, Real) and not isinstance(value, bool)
+    if not (valid and (value > 0 or (zero and value == 0)) and (infinity or math.isfinite(value))):
+        finite, least = "" if infinity else "finite ", "of 0 or more" if zero else "above 0"
+        raise ValueError(f"{name} must be a {finite}number {least}, not {value!r}")
+    return float(value)

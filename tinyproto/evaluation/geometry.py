@@ -8,6 +8,9 @@ measures here are ours.
 
 import numpy as np
 
+from ..backend.device import to_host
+from ..validation import check_integer, check_labels, check_rows
+
 __all__ = ["class_means", "compactness", "pairwise_angles", "project_to_plane", "simplex_angle"]
 
 
@@ -66,10 +69,10 @@ def project_to_plane(
     >>> flat.shape, round(ratio, 6)
     ((50, 2), 1.0)
     """
-    h = _rows("features", features, at_least=2)
+    h = check_rows(features, "features", at_least=2)
     if h.shape[1] < 2:
         raise ValueError(f"features must have two coordinates or more, not the shape {h.shape}")
-    c = np.empty((0, h.shape[1])) if prototypes is None else _rows("prototypes", prototypes)
+    c = np.empty((0, h.shape[1])) if prototypes is None else check_rows(prototypes, "prototypes")
     if c.shape[1] != h.shape[1]:
         raise ValueError(f"prototypes must be (M, {h.shape[1]}) as the features, not {c.shape}")
     axes, origin = _prototype_axes(c), c.mean(axis=0) if len(c) else None
@@ -111,7 +114,7 @@ def pairwise_angles(vectors: np.ndarray) -> np.ndarray:
     >>> pairwise_angles(np.array([[2.0, 0], [0, 1], [-3, 0]])).round(6).tolist()
     [[0.0, 90.0, 180.0], [90.0, 0.0, 90.0], [180.0, 90.0, 0.0]]
     """
-    v = _rows("vectors", vectors)
+    v = check_rows(vectors, "vectors")
     length = np.linalg.norm(v, axis=1, keepdims=True)
     if not length.all():
         raise ValueError(f"vector {int(length.argmin())} has length 0: its angles are not defined")
@@ -150,8 +153,7 @@ def simplex_angle(vertices: int) -> float:
     >>> round(simplex_angle(3), 6), round(simplex_angle(10), 2)
     (120.0, 96.38)
     """
-    if vertices < 2:
-        raise ValueError(f"a simplex must have two vertices or more, not {vertices}")
+    check_integer("vertices", vertices, 2)
     return float(np.degrees(np.arccos(-1 / (vertices - 1))))
 
 
@@ -190,7 +192,7 @@ def compactness(features: np.ndarray, labels: np.ndarray, centres: np.ndarray) -
     >>> compactness(np.array([[0.0, 1], [3, 4]]), np.array([0, 1]), centres)
     {'compactness': 0.5, 'mean_separation': 5.0, 'least_separation': 5.0}
     """
-    h, c = _rows("features", features), _rows("centres", centres, at_least=2)
+    h, c = check_rows(features, "features"), check_rows(centres, "centres", at_least=2)
     if c.shape[1] != h.shape[1]:
         raise ValueError(f"centres must be (M, {h.shape[1]}) as the features, not {c.shape}")
     own = np.linalg.norm(h - c[class_indices(labels, len(h), len(c))], axis=1)
@@ -231,7 +233,8 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     >>> class_means(np.array([[1.0, 2], [3, 4], [10, 0]]), np.array([1, 1, 0]), 2).tolist()
     [[10.0, 0.0], [2.0, 3.0]]
     """
-    h = _rows("features", features)
+    h = check_rows(features, "features")
+    check_integer("classes", classes)
     y = class_indices(labels, len(h), classes)
     count = np.bincount(y, minlength=classes)
     if not count.all():
@@ -279,22 +282,6 @@ def _smallest_distance(points: np.ndarray) -> float:
     return float(distance[np.triu_indices(len(points), 1)].min())
 
 
-def _rows(name: str, array: np.ndarray, at_least: int = 1) -> np.ndarray:
-    """The array in float64. Raises ValueError unless it has enough rows and is finite."""
-    rows = np.asarray(array, dtype=np.float64)
-    if rows.ndim != 2 or len(rows) < at_least or not rows.shape[1]:
-        raise ValueError(f"{name} must be (rows ≥ {at_least}, d), not of shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        at = int(np.argmin(np.isfinite(rows).all(axis=1)))
-        raise ValueError(f"{name} must be finite; row {at} is not")
-    return rows
-
-
 def class_indices(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> np.ndarray:
-    """The labels as an array. Raises ValueError unless they are `count` indices of classes."""
-    y = np.asarray(labels)
-    if y.shape != (count,) or y.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be integers ({count},), not {y.dtype} {y.shape}")
-    if y.min() < 0 or y.max() >= classes:
-        raise ValueError(f"{name} must be in 0..{classes - 1}, not {y.min()}..{y.max()}")
-    return y
+    """The labels on the host. Raises ValueError unless they are `count` indices of classes."""
+    return to_host(check_labels(labels, count, classes, name))

@@ -1,7 +1,8 @@
 """Find, validate and load a data set: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100 or SVHN.
 
-A folder contains a data set either as `NAME.npz` with the arrays x_train, y_train, x_test, y_test,
-or as the authors' own files. Both may be in a sub-folder with the name of the data set, which
+A folder contains a data set either as `NAME.npz` with the arrays x_train, y_train, x_test, y_test
+(images: whole numbers 0 … 255; labels: (N,), or (N, 1) as Keras has them), or as the authors' own
+files. Both may be in a sub-folder with the name of the data set, which
 keeps MNIST and Fashion-MNIST apart, whose files have the same names.
 """
 
@@ -11,6 +12,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,9 +257,8 @@ def _validated_split(
     """The images and labels of one split, "train" or "test"."""
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
     name = source.name
-    if x.dtype != np.uint8 or x.shape[1:] != source.image_shape or not len(x):
-        shape = ", ".join(map(str, ("N", *source.image_shape)))
-        raise format_error(path, f"{name}'s x_{split} as uint8 ({shape})", describe(x))
+    x = _images(path, f"{name}'s x_{split}", x, source.image_shape)
+    y = y.ravel() if y.shape == (len(x), 1) else y
     if y.dtype.kind not in "iu" or y.shape != (len(x),):
         raise format_error(path, f"{name}'s y_{split} as integers ({len(x)},)", describe(y))
     last = len(source.class_names) - 1
@@ -267,7 +268,20 @@ def _validated_split(
 
 
 def _grey_test_images(path: Path) -> NDArray[np.uint8]:
-    images = read_npz(path, ["x_test"])["x_test"]
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
-        raise format_error(path, "x_test as uint8 (N, 28, 28)", describe(images))
-    return images
+    return _images(path, "x_test", read_npz(path, ["x_test"])["x_test"], (28, 28))
+
+
+def _images(
+    path: Path, name: str, images: NDArray[Any], shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """The images as uint8. Raises FormatError unless they are whole numbers 0 … 255 of this shape;
+    floats may be in any range."""
+    right = images.dtype.kind in "iu" and images.shape[1:] == shape and len(images)
+    found = describe(images)
+    if right and images.dtype != np.uint8:
+        lowest, highest = images.min(), images.max()
+        right, found = lowest >= 0 and highest <= 255, f"{found} in {lowest}..{highest}"
+    if not right:
+        form = ", ".join(map(str, ("N", *shape)))
+        raise format_error(path, f"{name} as uint8 ({form})", found)
+    return images.astype(np.uint8, copy=False)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import KINDS
-from tinyproto.prototypes import Detector, PlusMinusEDWTA
+from tinyproto.prototypes import Detector, PlusMinusEDWTA, load, save
+from tinyproto.state import load_arrays, save_arrays
 
 NUMBERS = ["f2", "f4", "f8", "g", ">f4", ">f8", "i1", ">i2", "u8", "O"]
 
@@ -258,6 +259,23 @@ def test_names_on_one_side_only_are_warned_about_and_fit_forgets_them(kind):
         network.predict(Frame(x, list("abcd")))
     with pytest.raises(TypeError, match="all input features have string names"):
         network.fit(Frame(x, ["a", 1, 2, 3]), y)
+
+
+def test_a_saved_network_remembers_its_columns_and_what_it_was_fitted_with(tmp_path):
+    (x, y), path = blobs(), tmp_path / "network.npz"
+    network = PlusMinusEDWTA(2, epochs=1).fit(Frame(x, list("abcd")), y)
+    network.set_params(prototypes_per_class=5, dtype="float64")
+    save(network, path)
+    again = load(path)
+    assert (again.prototypes_per_class, again.dtype) == (2, "float32")
+    assert again.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match="The feature names should match"):
+        again.predict(Frame(x, list("dcba")))
+    arrays, metadata = load_arrays(path)
+    for wrong in (list("abc"), "abcd", [1, 2, 3, 4], {}):
+        save_arrays(arrays, path, {**metadata, "feature_names": wrong})
+        with pytest.raises(ValueError, match="feature_names must be one text for each feature"):
+            load(path)
 
 
 # Few samples

@@ -125,6 +125,11 @@ class WinnerTakeAll(Classifier):
         """K of the prototypes that there are, whatever `set_params` has changed since `fit`."""
         return len(self.prototype_labels_) // len(self.classes_)
 
+    def _fitted_params(self) -> dict[str, Any]:
+        """The constructor's parameters, those that shape the prototypes as they were in `fit`."""
+        fitted = {"prototypes_per_class": self._per_class, "dtype": str(self._beta.dtype)}
+        return {**self.get_params(), **fitted}
+
     # What a subclass defines. Scores are o = β × unscaled score.
 
     def _initialize(self, x: Array, label: Array) -> None:

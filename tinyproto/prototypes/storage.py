@@ -1,11 +1,13 @@
 """Saving a fitted winner-take-all network to one .npz file, and loading it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import state
-from ..backend.device import select_device
+from ..backend.device import Array, select_device
 from .base import WinnerTakeAll
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
@@ -39,14 +41,16 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
     arrays = {name: getattr(network, name) for name in _array_names(network)}
     # Strings in an object array are Python objects; as NumPy's own strings they can be stored.
     arrays["classes_"] = np.asarray(network.classes_.tolist())
-    metadata = {
+    metadata: dict[str, Any] = {
         "kind": type(network).__name__,
         "parameters": {
             name: value.item() if isinstance(value, np.generic) else value  # for JSON
-            for name, value in network.get_params().items()
+            for name, value in network._fitted_params().items()
         },
         "epochs": network.n_epochs_,
     }
+    if hasattr(network, "feature_names_in_"):
+        metadata["feature_names"] = network.feature_names_in_.tolist()
     state.save_arrays(arrays, path, metadata)
 
 
@@ -87,6 +91,7 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     stored = {RENAMED.get(name, name): value for name, value in metadata["parameters"].items()}
     network: WinnerTakeAll = kind().set_params(**{**stored, "device": device})
     names = {*_array_names(network), "classes_"}
+    _load_feature_names(network, arrays, metadata, path)
     for wrong, found in (("misses", names - set(arrays)), ("has unknown", set(arrays) - names)):
         if found:
             raise ValueError(f"{path} {wrong} entries: {', '.join(sorted(found))}")
@@ -102,6 +107,23 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     network.n_features_in_ = features
     network.n_epochs_ = int(metadata["epochs"])
     return network
+
+
+def _load_feature_names(
+    network: WinnerTakeAll,
+    arrays: Mapping[str, Array],
+    metadata: Mapping[str, Any],
+    path: str | Path,
+) -> None:
+    """The names of the columns that the network was fitted with, if it was fitted with names."""
+    names = metadata.get("feature_names")
+    if names is None:
+        return
+    shapes = [array.shape for array in arrays.values() if array.ndim == 2]
+    text = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not text or any(shape[1] != len(names) for shape in shapes):
+        raise ValueError(f"{path}: feature_names must be one text for each feature, not {names!r}")
+    network.feature_names_in_ = np.array(names, dtype=object)
 
 
 def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyproto.layers import Conv2D, Flatten, GlobalAveragePool, Linear, ReLU, Sequential
@@ -51,7 +51,7 @@ def refused(message, x, y, tmp_path):
 @st.composite
 def labels(draw):
     """Labels in some form, and whether they are right."""
-    count = draw(st.sampled_from([COUNT, COUNT - 1, COUNT + 1, 1, 0]))
+    count = draw(st.sampled_from([COUNT] * 4 + [COUNT - 1, COUNT + 1, 1, 0]))
     y = np.resize(Y, count)
     form = draw(
         st.sampled_from(["row", "column", "one-hot", "above", "below", "float", "text", "bool"])
@@ -64,6 +64,7 @@ def labels(draw):
     return changed[form], form == "row" and count == COUNT
 
 
+@settings(max_examples=100)
 @given(labels())
 def test_labels_are_one_class_for_each_image_or_refused(tmp_path_factory, drawn):
     y, right = drawn
@@ -77,6 +78,7 @@ def test_labels_are_one_class_for_each_image_or_refused(tmp_path_factory, drawn)
     assert bits(network) == bits(other)
 
 
+@settings(max_examples=200)
 @given(st.sampled_from(list(DEFENSES)), labels())
 def test_labels_of_a_batch_are_checked_before_a_gradient_is_added(name, drawn):
     (y, right), network = drawn, tiny(DEFENSES[name].prototypes)
@@ -138,6 +140,7 @@ def images(draw):
     return x, spoiled is None and (integers or scale == 1)
 
 
+@settings(max_examples=100)
 @given(images())
 def test_images_are_whole_numbers_to_255_or_floats_to_1_or_refused(tmp_path_factory, drawn):
     x, right = drawn
@@ -204,6 +207,9 @@ def test_positions_are_those_of_images(index, dtype):
     [
         ({"x": X}, r"x must hold floating-point numbers in \[0, 1\], not uint8"),
         ({"x": [[0.5]]}, r"x must hold floating-point numbers in \[0, 1\], not list"),
+        ({"y": Y[:, None]}, r"y must hold one label for each of 12 examples, .* use y.ravel\(\)"),
+        ({"y": Y - 1}, "y must hold classes, 0 or more, not -1"),
+        ({"y": Y / 2}, "y must hold integers, .* not float64"),
         ({"index": np.arange(3)}, r"index must hold one position for each of 12 examples"),
         ({"index": np.arange(COUNT)[:, None]}, r"shape \(12,\), not \(12, 1\)"),
         ({"index": np.arange(COUNT) - 1}, "index must hold integers of 0 or more, not -1"),

@@ -6,8 +6,8 @@ A mutant is a copy of the package in which one node of the syntax tree is change
 within one line. Docstrings, annotations, imports and validation of arguments are not changed.
 Mutants are drawn with a seed from every file and every rule. The tests of the mutated file are run
 until the first fails; a mutant that hangs or crashes is caught, too. A mutant that survives and is
-not explained in EQUIVALENT makes the exit status 1. --quick draws 12, none of them in a kernel
-(after a change in one kernel, all are compiled again).
+not explained in EQUIVALENT makes the exit status 1. --quick draws 12, none of them in compiled code
+(after a change there, all kernels are compiled again).
 """
 
 import ast
@@ -38,6 +38,8 @@ DEFENSES = "tests/training/test_defenses.py"
 CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
 LAYERS = ["tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py"]
 LOSSES = ["tests/test_losses.py", DEFENSES]
+CERTIFICATE = ["tests/prototypes/test_certificate.py", "tests/attacks/test_exact_radius.py"]
+FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
 ATTACKS = ["tests/attacks"]
 TESTS = {
     "layers/base.py": LAYERS,
@@ -70,8 +72,26 @@ TESTS = {
     "kernels/hyperplane.py": ["tests/attacks/test_hyperplane.py"],
     "kernels/pooling.py": [*LAYERS, "-k", "Pool"],
     "kernels/channels.py": ["tests/kernels/test_channels.py", "tests/layers", "-k", CHANNELS],
+    "prototypes/certificate.py": CERTIFICATE,
+    "prototypes/convex.py": CERTIFICATE,
+    "prototypes/detection.py": ["tests/prototypes/test_detection.py"],
+    "cpu/channels.py": [*FAST_PATH, *LAYERS, "-k", CHANNELS],
+    "cpu/gemm.py": FAST_PATH,
+    "cpu/pooling.py": [*FAST_PATH, *LAYERS, "-k", "Pool"],
+    "cpu/direct/bands.py": FAST_PATH,
+    "cpu/direct/convolve.py": FAST_PATH,
+    "cpu/direct/packing.py": FAST_PATH,
+    "cpu/direct/weights.py": FAST_PATH,
+    "cpu/winograd/convolve.py": FAST_PATH,
+    "cpu/winograd/filters.py": FAST_PATH,
+    "cpu/winograd/tiles.py": FAST_PATH,
+    "cpu/winograd/transforms.py": FAST_PATH,
+    "cpu/winograd/weights.py": FAST_PATH,
 }
 """The files that are mutated, and the arguments of pytest for each."""
+
+COMPILED = ("kernels/", "cpu/")
+"""The folders of kernels."""
 
 EQUIVALENT = {
     (
@@ -342,7 +362,7 @@ def all_mutants(file: str, text: str) -> list[Mutant]:
 
 def draw(everything: dict[str, list[Mutant]], seed: int, count: int) -> list[Mutant]:
     """`count` of the mutants of all files. Files are drawn in proportion to the square root of how
-    many mutants they have, and at least once; rules equally often; kernels a fifth at most.
+    many mutants they have, and at least once; rules equally often; kernels two fifths at most.
 
     A mutant is drawn by a checksum of its own name, so that edits elsewhere in the package hardly
     change the result."""
@@ -353,8 +373,8 @@ def draw(everything: dict[str, list[Mutant]], seed: int, count: int) -> list[Mut
     left = {file: sorted(mutants, key=order) for file, mutants in everything.items()}
     taken: list[Mutant] = []
     while len(taken) < count:
-        full = sum(mutant.file.startswith("kernels/") for mutant in taken) >= count // 5
-        files = [f for f in left if left[f] and not (full and f.startswith("kernels/"))]
+        full = sum(mutant.file.startswith(COMPILED) for mutant in taken) >= 2 * count // 5
+        files = [f for f in left if left[f] and not (full and f.startswith(COMPILED))]
         if not files:
             break
         of_file = Counter(mutant.file for mutant in taken)
@@ -409,7 +429,7 @@ class Sandbox:
         before, stat = path.read_text(), path.stat()
         path.write_text(mutant.source(before))
         try:
-            if not mutant.file.startswith("kernels/"):
+            if not mutant.file.startswith(COMPILED):
                 return self.run_tests(TESTS[mutant.file], limit)
             with tempfile.TemporaryDirectory() as cache:
                 return self.run_tests(TESTS[mutant.file], limit, cache)
@@ -466,7 +486,7 @@ def main() -> None:
         everything = {
             file: all_mutants(file, (first.folder / "tinyproto" / file).read_text())
             for file in TESTS
-            if not (chosen.quick and file.startswith("kernels/"))
+            if not (chosen.quick and file.startswith(COMPILED))
         }
         mutants = draw(everything, chosen.seed, 12 if chosen.quick else chosen.count)
         mutants = [mutant for mutant in mutants if chosen.only in mutant.file]

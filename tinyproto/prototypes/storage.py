@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import state
-from ..backend.device import Array, select_device
+from ..backend.device import select_device
 from .base import WinnerTakeAll
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
@@ -41,7 +41,7 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
     arrays = {name: getattr(network, name) for name in _array_names(network)}
     # Strings in an object array are Python objects; as NumPy's own strings they can be stored.
     arrays["classes_"] = np.asarray(network.classes_.tolist())
-    metadata: dict[str, Any] = {
+    metadata = {
         "kind": type(network).__name__,
         "parameters": {
             name: value.item() if isinstance(value, np.generic) else value  # for JSON
@@ -109,9 +109,18 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     return network
 
 
+def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:
+    """The stored arrays of a network; the first has a row of features for each neuron."""
+    if isinstance(network, IPWTA):
+        return ("weights_", "biases_", "_beta")
+    if isinstance(network, EDWTA):
+        return ("positive_prototypes_", "_beta")
+    return ("positive_prototypes_", "negative_prototypes_", "_beta")
+
+
 def _load_feature_names(
     network: WinnerTakeAll,
-    arrays: Mapping[str, Array],
+    arrays: Mapping[str, Any],
     metadata: Mapping[str, Any],
     path: str | Path,
 ) -> None:
@@ -124,12 +133,3 @@ def _load_feature_names(
     if not text or any(shape[1] != len(names) for shape in shapes):
         raise ValueError(f"{path}: feature_names must be one text for each feature, not {names!r}")
     network.feature_names_in_ = np.array(names, dtype=object)
-
-
-def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:
-    """The stored arrays of a network; the first has a row of features for each neuron."""
-    if isinstance(network, IPWTA):
-        return ("weights_", "biases_", "_beta")
-    if isinstance(network, EDWTA):
-        return ("positive_prototypes_", "_beta")
-    return ("positive_prototypes_", "negative_prototypes_", "_beta")

@@ -67,27 +67,7 @@ def accuracy(
     True
     """
     check_integer("batch_size", batch_size)
-    return _accuracy(network, *check_examples(network, x, y), attack, batch_size)
-
-
-def validate(
-    network: Layer, x: np.ndarray, y: np.ndarray, attack: PGDConfig | None
-) -> dict[str, float]:
-    """The accuracy on clean images and, with an attack, on attacked ones ("robust"); `x` and `y`
-    have been checked."""
-    found = {"clean": _accuracy(network, x, y)}
-    if attack is not None:
-        found["robust"] = _accuracy(network, x, y, partial(pgd, **asdict(attack)))
-    return found
-
-
-def _accuracy(
-    network: Layer,
-    x: np.ndarray,
-    y: np.ndarray,
-    attack: Callable[..., Array] | None = None,
-    batch_size: int = 250,
-) -> float:
+    x, y = check_examples(network, x, y)
     correct = 0
     for start in range(0, len(x), batch_size):
         index = np.arange(start, min(start + batch_size, len(x)))
@@ -99,3 +79,13 @@ def _accuracy(
         z, _ = network(images)
         correct += int((z.argmax(axis=1) == batch.y).sum())
     return correct / max(len(x), 1)
+
+
+def validate(
+    network: Layer, x: np.ndarray, y: np.ndarray, attack: PGDConfig | None
+) -> dict[str, float]:
+    """The accuracy on clean images and, with an attack, on attacked ones ("robust")."""
+    found = {"clean": accuracy(network, x, y)}
+    if attack is not None:
+        found["robust"] = accuracy(network, x, y, partial(pgd, **asdict(attack)))
+    return found

@@ -169,9 +169,9 @@ def test_images_may_have_any_memory_layout():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"padding": -1}, "padding must be an integer of 0 or more, not -1"),
-        ({"padding": 1.5}, "padding must be an integer of 0 or more, not 1.5"),
-        ({"cutout": -2}, "cutout must be an integer of 0 or more, not -2"),
+        ({"padding": -1}, "padding must be 0 or more, not -1"),
+        ({"padding": 1.5}, "padding must be a whole number, 0 or more, not 1.5"),
+        ({"cutout": -2}, "cutout must be 0 or more, not -2"),
         ({"images": np.ones((3, 8, 8))}, "images must have the shape (N, H, W, C), not (3, 8, 8)"),
         (
             {"index": np.arange(2)},
@@ -198,8 +198,8 @@ def test_wrong_arguments(change, message):
         ({"index": np.arange(2)}, r"one position for each of 3 examples, shape \(3,\), not \(2,\)"),
         ({"index": np.arange(4)}, r"shape \(3,\), not \(4,\)"),
         ({"index": np.arange(3.0)}, "index must hold integers of 0 or more, not float64"),
-        ({"control_points": 1}, "control_points must be an integer of 2 or more, not 1"),
-        ({"control_points": 2.5}, "control_points must be an integer of 2 or more, not 2.5"),
+        ({"control_points": 1}, "control_points must be 2 or more, not 1"),
+        ({"control_points": 2.5}, "control_points must be a whole number, 2 or more, not 2.5"),
         ({"max_shift": np.nan}, "max_shift must be a finite number of 0 or more, not nan"),
         ({"max_displacement": -1}, "max_displacement must be a finite number of 0 or more, not -1"),
     ],

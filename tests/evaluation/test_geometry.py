@@ -247,7 +247,7 @@ NOT_FINITE = np.array([[1.0, 2, 3], [1, np.nan, 3]])
         (lambda: project_to_plane(NOT_FINITE), "features must be finite; row 1 is not"),
         (lambda: pairwise_angles(np.zeros(3)), r"vectors must be \(rows ≥ 1, d\)"),
         (lambda: pairwise_angles([[1, 2], [0, 0]]), "vector 1 has length 0"),
-        (lambda: simplex_angle(1), "vertices must be an integer of 2 or more, not 1"),
+        (lambda: simplex_angle(1), "vertices must be 2 or more, not 1"),
         (lambda: compactness(H, Y, H[:1]), r"centres must be \(rows ≥ 2, d\)"),
         (lambda: compactness(H, Y, np.zeros((2, 2))), r"centres must be \(M, 3\)"),
         (lambda: compactness(H[:0], Y[:0], H), r"features must be \(rows ≥ 1, d\)"),

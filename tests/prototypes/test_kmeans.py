@@ -61,7 +61,7 @@ def test_numbers_of_every_dtype_have_the_means_of_float64(dtype, clusters):
         (np.zeros(3), {}, "Expected 2D array"),
         (np.full((3, 2), np.nan), {}, "Input x contains NaN"),
         (np.eye(3) * 1e200, {}, "squared distances overflow float64; scale the samples"),
-        (np.eye(3), {"iterations": 1.5}, "iterations must be an integer of 0 or more, not 1.5"),
+        (np.eye(3), {"iterations": 1.5}, "iterations must be a whole number, 0 or more, not 1.5"),
         (np.eye(3), {"tolerance": np.nan}, "tolerance must be a finite number"),
         (np.eye(3), {"seed": -1}, "seed must be in"),
     ],

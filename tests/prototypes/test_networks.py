@@ -147,7 +147,7 @@ def test_two_classes_have_one_decision_value():
     [
         (
             {"prototypes_per_class": -1},
-            "prototypes_per_class must be an integer of 1 or more, not -1",
+            "prototypes_per_class must be 1 or more, not -1",
         ),
         ({"prototypes_per_class": 2.5}, "prototypes_per_class must be .* not 2.5"),
         ({"init": "zeros"}, "init must be one of random, kmeans, class-mean, not 'zeros'"),

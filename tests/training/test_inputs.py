@@ -183,7 +183,7 @@ def test_the_shape_of_what_an_attack_returns_is_checked():
 
 @pytest.mark.parametrize("size", [0, 2.5, -1])
 def test_the_batch_size_of_an_evaluation(size):
-    with pytest.raises(ValueError, match="batch_size must be an integer of 1 or more"):
+    with pytest.raises(ValueError, match="batch_size must be .*1 or more"):
         accuracy(tiny(), X, Y, batch_size=size)
 
 
@@ -245,5 +245,5 @@ def test_numbers_of_an_attack_that_cannot_be_right(name, value):
     if name == "eps" and value == 0 and value is not False:
         PGDConfig(eps=value)
         return
-    with pytest.raises(ValueError, match=f"{name} must be a"):
+    with pytest.raises(ValueError, match=f"{name} must be "):
         PGDConfig(**{name: value})

@@ -6,7 +6,7 @@ from ..backend.device import Array, array_module
 from ..kernels.crop import crop
 from ..kernels.warp import warp
 from ..random import uniform, words
-from ..validation import check_index, check_integer, check_number, check_shape
+from ..validation import check_count, check_index, check_number, check_shape
 
 __all__ = ["crop_and_flip", "elastic"]
 
@@ -68,7 +68,7 @@ def elastic(
     xp = array_module(images)
     check_shape("images", images, ("N", "H", "W"))
     _check_dtype(images, (np.float32, np.float64))
-    check_integer("control_points", control_points, 2)
+    check_count("control_points", control_points, 2)
     check_number("max_shift", max_shift)
     check_number("max_displacement", max_displacement)
     index = check_index(index, len(images), like=images)
@@ -135,8 +135,8 @@ def crop_and_flip(
     xp = array_module(images)
     check_shape("images", images, ("N", "H", "W", "C"))
     _check_dtype(images, (np.float32, np.float64, np.integer))
-    check_integer("padding", padding, 0)
-    check_integer("cutout", cutout, 0)
+    check_count("padding", padding, 0)
+    check_count("cutout", cutout, 0)
     count, height, width, _ = images.shape
     index = check_index(index, count, like=images)
     # A random 32-bit word times n, divided by 2³², is one of 0 … n − 1. Integers have the same bits

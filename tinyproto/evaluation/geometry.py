@@ -9,7 +9,8 @@ measures here are ours.
 import numpy as np
 
 from ..backend.device import to_host
-from ..validation import check_integer, check_labels, check_rows
+from ..prototypes.validation import check_rows
+from ..validation import check_count, check_labels
 
 __all__ = ["class_means", "compactness", "pairwise_angles", "project_to_plane", "simplex_angle"]
 
@@ -153,7 +154,7 @@ def simplex_angle(vertices: int) -> float:
     >>> round(simplex_angle(3), 6), round(simplex_angle(10), 2)
     (120.0, 96.38)
     """
-    check_integer("vertices", vertices, 2)
+    check_count("vertices", vertices, 2)
     return float(np.degrees(np.arccos(-1 / (vertices - 1))))
 
 
@@ -234,7 +235,7 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     [[10.0, 0.0], [2.0, 3.0]]
     """
     h = _rows("features", features)
-    check_integer("classes", classes)
+    check_count("classes", classes)
     y = class_indices(labels, len(h), classes)
     count = np.bincount(y, minlength=classes)
     if not count.all():

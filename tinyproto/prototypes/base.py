@@ -22,7 +22,7 @@ import numpy as np
 from ..backend.device import Array, array_module, select_device, to_device
 from ..kernels.winner_take_all import competitive_softmax
 from ..random import permutation
-from ..validation import check_integer, check_number, check_shape
+from ..validation import check_count, check_number, check_shape
 from .estimator import Classifier
 from .validation import check_samples, column_names, encode_targets
 
@@ -249,8 +249,8 @@ class WinnerTakeAll(Classifier):
     def check_parameters(self) -> None:
         """Raise ValueError for the first parameter of the constructor that is not valid."""
         for name, least in (("prototypes_per_class", 1), ("batch_size", 1), ("epochs", 0)):
-            check_integer(name, getattr(self, name), least)
-        check_integer("random_state", self.random_state, 0)
+            check_count(name, getattr(self, name), least)
+        check_count("random_state", self.random_state, 0, (1 << 32) - 1)
         for name in ("learning_rate", "beta", "decay"):
             check_number(name, getattr(self, name), zero=False)
         for name in ("beta_learning_rate", "init_scale", "init_spread"):

@@ -23,7 +23,8 @@ difference of images, not an image. `centre_distances` shows it, as the paper do
 import numpy as np
 
 from ..backend.device import Array, to_host
-from ..validation import check_number, check_rows, check_shape
+from ..validation import check_number, check_shape
+from .validation import check_rows
 
 
 def euclidean_to_inner_product(centres: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import numpy as np
 from ..backend.device import Array, array_module
 from ..kernels.kmeans import assign_clusters, cluster_means
 from ..random import uniform
-from ..validation import check_integer, check_number
+from ..validation import check_count, check_number
 from .validation import check_samples, warn
 
 
@@ -72,7 +72,7 @@ def lloyd(
     x: Array, clusters: int, seed: int = 0, iterations: int = 100, tolerance: float = 1e-4
 ) -> tuple[Array, Array, float]:
     """`kmeans` without its warning."""
-    check_integer("iterations", iterations, 0)
+    check_count("iterations", iterations, 0)
     check_number("tolerance", tolerance)
     centres = kmeans_plus_plus(x, clusters, seed=seed)
     xp = array_module(x)
@@ -140,7 +140,7 @@ def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
     [0.0, 2.0, 4.0]
     """
     x = check_samples(x, name="x")
-    if check_integer("clusters", clusters) > len(x):
+    if check_count("clusters", clusters) > len(x):
         raise ValueError(
             f"clusters must be at most the number of samples, {len(x)}, not {clusters}"
         )

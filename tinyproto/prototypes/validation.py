@@ -195,3 +195,18 @@ def check_column_names(estimator: Any, X: Any) -> None:
     if not unseen and not missing:
         message += "Feature names must be in the same order as they were in fit.\n"
     raise ValueError(message)
+
+
+def check_rows(rows: Any, name: str = "rows", at_least: int = 1) -> np.ndarray:
+    """`rows` (N, d) on the host, in float64. Raises ValueError unless there are enough rows of
+    finite real numbers, and d is 1 or more."""
+    found = to_host(rows)
+    if found.dtype.kind not in "iufb":
+        raise ValueError(f"{name} must hold real numbers, not {found.dtype}")
+    if found.ndim != 2 or len(found) < at_least or not found.shape[1]:
+        raise ValueError(f"{name} must be (rows ≥ {at_least}, d), not of shape {found.shape}")
+    found = found.astype(np.float64, copy=False)
+    finite = np.isfinite(found).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"{name} must be finite; row {int(finite.argmin())} is not")
+    return found

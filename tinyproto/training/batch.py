@@ -11,7 +11,7 @@ from ..backend.device import Array, array_module, to_device
 from ..layers import Layer
 from ..networks import Network, fold
 from ..parameters import flatten
-from ..validation import check_index, check_integer, check_labels, check_number, check_shape
+from ..validation import check_count, check_index, check_labels, check_number, check_shape
 
 
 class Augment(Protocol):
@@ -112,7 +112,7 @@ class PGDConfig:
 
     def __post_init__(self) -> None:
         check_number("eps", self.eps, infinity=True)
-        check_integer("steps", self.steps)
+        check_count("steps", self.steps)
         check_number("step_size", self.step_size, zero=False)
 
     def __call__(

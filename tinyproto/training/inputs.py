@@ -10,7 +10,7 @@ from ..layers import Layer, Linear
 from ..networks import Network
 from ..optimizers import Optimizer
 from ..prototypes.dpnp import PrototypeHead
-from ..validation import check_images, check_integer, check_labels
+from ..validation import check_count, check_images, check_labels
 from .batch import Batch, PGDConfig, to_network
 
 Images = tuple[np.ndarray, np.ndarray]
@@ -55,11 +55,10 @@ def check_options(
     **counts: int,
 ) -> None:
     """Raise ValueError or TypeError for the first option of `fit` that it cannot work with; each of
-    `counts` is an integer of 1 or more."""
+    `counts` is a whole number, 1 or more."""
     for name, count in counts.items():
-        check_integer(name, count)
-    if check_integer("seed", seed, 0) >= 1 << 32:
-        raise ValueError(f"seed must be in [0, 2**32), not {seed!r}")
+        check_count(name, count)
+    check_count("seed", seed, 0, (1 << 32) - 1)
     if monitor not in ("clean", "robust") or (monitor == "robust" and validation_attack is None):
         raise ValueError(
             f"monitor must be 'clean', or 'robust' with a validation_attack, not {monitor!r}"

@@ -9,7 +9,7 @@ import numpy as np
 from ..attacks import Victim, pgd
 from ..backend.device import Array
 from ..layers import Layer
-from ..validation import check_integer, check_shape
+from ..validation import check_count, check_shape
 from .batch import PGDConfig, load_batch
 from .inputs import check_examples
 
@@ -66,7 +66,7 @@ def accuracy(
     >>> accuracy(network, x, y, partial(pgd, eps=0.5, steps=5)) < 1.0
     True
     """
-    check_integer("batch_size", batch_size)
+    check_count("batch_size", batch_size)
     x, y = check_examples(network, x, y)
     correct = 0
     for start in range(0, len(x), batch_size):

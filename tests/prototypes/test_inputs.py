@@ -227,6 +227,33 @@ def test_arrays_that_come_back_from_the_caller_have_their_shapes_checked(kind):
         backward(z.T)
 
 
+@given(
+    st.sampled_from(KINDS),
+    st.sampled_from(["weights_", "biases_", "positive_prototypes_", "negative_prototypes_"]),
+    st.sampled_from(["fewer rows", "fewer columns", "another dtype", "transposed", "the same"]),
+)
+def test_prototypes_that_were_replaced_must_have_the_shape_of_the_fitted_ones(kind, name, change):
+    """Or the kernels would read beyond them."""
+    (x, y), network = blobs(), copy.deepcopy(FITTED[kind])
+    array = vars(network).get(name)
+    if array is None:
+        return
+    if change == "the same" or (array.ndim == 1 and change in ("fewer columns", "transposed")):
+        setattr(network, name, array.copy())
+        assert (network.predict(x) == FITTED[kind].predict(x)).all()
+        return
+    changed = {
+        "fewer rows": array[:-1].copy(), "fewer columns": array[..., :-1].copy(),
+        "another dtype": array.astype(np.float64), "transposed": array.T.copy(),
+    }  # fmt: skip
+    setattr(network, name, changed[change])
+    for call in (network.score, network.partial_fit, Detector(network, "margin").fit):
+        with pytest.raises(ValueError, match=f"{name} must be float32"):
+            call(x, y)
+    with pytest.raises(ValueError, match=f"{name} must be float32"):
+        network(x)
+
+
 # Names of columns
 
 

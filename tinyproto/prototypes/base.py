@@ -24,13 +24,10 @@ from ..kernels.winner_take_all import competitive_softmax
 from ..random import permutation
 from ..validation import check_count, check_number, check_shape
 from .estimator import Classifier
-from .validation import check_samples, column_names, encode_targets
+from .validation import LEARNED, check_learned, check_samples, column_names, encode_targets
 
 Callback = Callable[["WinnerTakeAll", int, float], Any]
 Augment = Callable[[Array, int], Array]
-
-LEARNED = ("weights_", "biases_", "positive_prototypes_", "negative_prototypes_", "_beta")
-"""The arrays that training changes; a network has some of them."""
 
 
 @dataclass(eq=False, repr=False)
@@ -264,6 +261,7 @@ class WinnerTakeAll(Classifier):
 
     def _run_epoch(self, x: Array, label: Array, order: Array, factor: float) -> None:
         """One epoch, online or in mini-batches."""
+        check_learned(self)
         xp, neurons = self._xp, len(self.prototype_labels_)
         rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
@@ -283,7 +281,8 @@ class WinnerTakeAll(Classifier):
         self.loss_ = float(loss.mean(dtype=np.float64))
         self.n_epochs_ += 1
         learned = [vars(self)[name] for name in LEARNED if name in vars(self)]
-        if not all(bool(xp.isfinite(array).all()) for array in [xp.asarray(self.loss_), *learned]):
+        finite = math.isfinite(self.loss_) and all(bool(xp.isfinite(a).all()) for a in learned)
+        if not finite:
             raise ValueError(
                 f"training diverged in epoch {self.n_epochs_}: the prototypes, β or the loss are "
                 "not finite; scale X, for example to [0, 1], or lower "
@@ -340,6 +339,7 @@ class WinnerTakeAll(Classifier):
         return self._finite(self._neuron_scores(self._validate_samples(X)))
 
     def _neuron_scores(self, x: Array) -> Array:
+        check_learned(self)
         return self._unscaled_scores(x) * self._beta
 
     def _class_scores(self, x: Array) -> tuple[Array, Array]:

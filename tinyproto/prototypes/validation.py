@@ -19,6 +19,30 @@ def warn(message: str, category: str = "UserWarning") -> None:
     warnings.warn(message, found, stacklevel=level)
 
 
+LEARNED = ("weights_", "biases_", "positive_prototypes_", "negative_prototypes_", "_beta")
+"""The arrays that training changes; a network has some of them."""
+
+
+def check_learned(network: Any) -> None:
+    """Raise ValueError for an array of `LEARNED` of another shape or dtype than the fitted network
+    has, such as one that the user has replaced: a kernel would read beyond it."""
+    dtype, found = network._beta.dtype, vars(network)
+    neurons = len(network.prototype_labels_)
+    shape: tuple[int, ...]
+    for name in LEARNED:
+        if (array := found.get(name)) is None:
+            continue
+        if name == "_beta":
+            shape = (1,)
+        else:
+            shape = (neurons,) if name == "biases_" else (neurons, network.n_features_in_)
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(
+                f"{name.lstrip('_')} must be {dtype} {shape}, as fitted, not {array.dtype} "
+                f"{array.shape}"
+            )
+
+
 def check_samples(
     X: Any,
     features: int | None = None,

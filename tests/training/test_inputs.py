@@ -230,8 +230,9 @@ def test_load_batch_checks_what_it_is_given():
             load_batch(tiny(), x, y, index)
     with pytest.raises(ValueError, match="what augment returns must have the shape"):
         load_batch(tiny(), X, Y, index, augment=lambda images, **named: images[:1])
-    with pytest.raises(ValueError, match="the network has no parameters"):
-        load_batch(Flatten(), X, Y, index)
+    for model in (Flatten(), lambda x: x):
+        with pytest.raises(ValueError, match="the network has no parameters"):
+            load_batch(model, X, Y, index)
 
 
 @given(

@@ -136,7 +136,7 @@ PGD_CONFIG = PGDConfig()
 
 def to_network(network: Layer, images: np.ndarray) -> Array:
     """Images on the network's device, in its dtype and in [0, 1]: uint8 is divided by 255."""
-    weights = next(iter(flatten(network.params).values()), None)
+    weights = next(iter(flatten(getattr(network, "params", {})).values()), None)
     if weights is None:
         raise ValueError("the network has no parameters, which tell its device and dtype")
     if images.dtype != np.uint8 and images.dtype.kind != "f":

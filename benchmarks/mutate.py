@@ -75,6 +75,7 @@ TESTS = {
     "prototypes/certificate.py": CERTIFICATE,
     "prototypes/convex.py": CERTIFICATE,
     "prototypes/detection.py": ["tests/prototypes/test_detection.py"],
+    "prototypes/roc.py": ["tests/prototypes/test_detection.py"],
     "cpu/channels.py": [*FAST_PATH, *LAYERS, "-k", CHANNELS],
     "cpu/gemm.py": FAST_PATH,
     "cpu/pooling.py": [*FAST_PATH, *LAYERS, "-k", "Pool"],

@@ -121,9 +121,9 @@ def test_without_optional_packages_it_trains_and_names_the_missing(tmp_path):
     ("arguments", "message"),
     [
         (["--data", "/nowhere"], "/nowhere"),
-        (["--prototypes", "-1"], "prototypes_per_class must be an integer of 1 or more, not -1"),
-        (["--epochs", "-2"], "epochs must be an integer of 0 or more, not -2"),
-        (["--seed", "-1"], "random_state must be an integer seed, 0 or more, not -1"),
+        (["--prototypes", "-1"], "prototypes_per_class must be 1 or more, not -1"),
+        (["--epochs", "-2"], "epochs must be 0 or more, not -2"),
+        (["--seed", "-1"], "random_state must be 0 … 4294967295, not -1"),
         (["--dataset", "svhn"], "invalid choice: 'svhn'"),
         (["--init", "zeros"], "invalid choice: 'zeros'"),
     ],

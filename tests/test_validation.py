@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinyproto.validation import check_images, check_index, check_labels, check_shape
+from tinyproto.validation import (
+    check_count,
+    check_images,
+    check_index,
+    check_labels,
+    check_number,
+    check_shape,
+)
 
 INTEGERS = ["i1", "u1", "i4", "u8", "i8", ">i4", ">u2"]
 FLOATS = ["f2", "f4", "f8", ">f4", "g"]
@@ -89,3 +96,30 @@ def test_nan_is_called_nan():
 def test_other_images_are_refused(x):
     with pytest.raises(ValueError, match="x must hold"):
         check_images(x)
+
+
+@given(
+    st.one_of(st.integers(-3, 9), st.floats(-2, 9), st.booleans(), st.text(max_size=2), st.none()),
+    st.integers(0, 2),
+    st.sampled_from([4, float("inf")]),
+)
+def test_counts_are_whole_numbers_in_a_range(value, least, most):
+    if type(value) is int and least <= value <= most:
+        assert check_count("steps", np.int64(value), least, most) == value
+    else:
+        with pytest.raises(ValueError, match="steps must be"):
+            check_count("steps", value, least, most)
+
+
+@given(
+    st.one_of(st.integers(-3, 9), st.floats(), st.booleans(), st.text(max_size=2), st.none()),
+    st.booleans(),
+    st.booleans(),
+)
+def test_numbers_are_0_or_more(value, zero, infinity):
+    right = type(value) in (int, float) and (value > 0 or (zero and value == 0))
+    if right and (infinity or value != float("inf")):
+        assert check_number("eps", value, zero=zero, infinity=infinity) == value
+    else:
+        with pytest.raises(ValueError, match="eps must be a (finite )?number"):
+            check_number("eps", value, zero=zero, infinity=infinity)

@@ -1,16 +1,18 @@
-"""Checks of what comes from outside: shapes, labels, positions, images.
+"""Checks of what comes from outside: shapes, labels, positions, images, counts.
 
 Every public function calls the one for each of its arguments, before anything is computed or
 changed. None of them copies an array that is right already.
 """
 
+import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from .backend.device import Array, array_module, to_host
 
-__all__ = ["check_images", "check_index", "check_labels", "check_shape"]
+__all__ = ["check_count", "check_images", "check_index", "check_labels", "check_shape"]
 
 
 def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
@@ -155,6 +157,45 @@ def check_index(index: Any, count: int, like: Array) -> Array:
     return index
 
 
+def check_count(name: str, value: Any, least: int = 1, most: float = float("inf")) -> int:
+    """Refuse what is not a whole number in a range.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the number.
+    value : int
+        An integer of Python or NumPy; neither 2.0 nor True is one.
+    least, most : int
+        The range.
+
+    Returns
+    -------
+    int
+        The number, as Python's.
+
+    Raises
+    ------
+    ValueError
+        For a number outside the range, and for what is no whole number.
+
+    Examples
+    --------
+    >>> from tinyproto.validation import check_count
+    >>> check_count("steps", 20)
+    20
+    >>> check_count("steps", 2.5)
+    Traceback (most recent call last):
+    ValueError: steps must be a whole number, 1 or more, not 2.5
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        kind = "" if whole else "a whole number, "
+        allowed = f"{least} or more" if most == float("inf") else f"{least} … {most}"
+        raise ValueError(f"{name} must be {kind}{allowed}, not {value!r}")
+    return int(value)
+
+
 def check_images(x: Any, name: str = "x") -> np.ndarray:
     """Images on the host: whole numbers 0 … 255, or floating-point numbers in [0, 1].
 
@@ -212,3 +253,12 @@ def check_images(x: Any, name: str = "x") -> np.ndarray:
             f"{name} must hold whole numbers 0 … 255, not {x.dtype} in [{lowest}, {highest}]"
         )
     return x.astype(np.uint8)
+
+
+def check_number(name: str, value: Any, *, zero: bool = True, infinity: bool = False) -> float:
+    """`value` as a float. Raises ValueError unless it is a number above 0, or 0 if `zero`."""
+    valid = isinstance(value, Real) and not isinstance(value, bool)
+    if not (valid and (value > 0 or (zero and value == 0)) and (infinity or math.isfinite(value))):
+        finite, least = "" if infinity else "finite ", "of 0 or more" if zero else "above 0"
+        raise ValueError(f"{name} must be a {finite}number {least}, not {value!r}")
+    return float(value)

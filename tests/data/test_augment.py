@@ -169,12 +169,19 @@ def test_images_may_have_any_memory_layout():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"padding": -1}, "padding must be an integer, 0 or more, not -1"),
-        ({"padding": 1.5}, "padding must be an integer, 0 or more, not 1.5"),
-        ({"cutout": -2}, "cutout must be an integer, 0 or more, not -2"),
-        ({"images": np.ones((3, 8, 8))}, "images must be (N, H, W, C), not (3, 8, 8)"),
-        ({"index": np.arange(2)}, "index must be (3,), one for each image, not (2,)"),
-        ({"index": np.array([0, 1, -1])}, "index must be in [0, 2**32), not -1 … 1"),
+        ({"padding": -1}, "padding must be 0 or more, not -1"),
+        ({"padding": 1.5}, "padding must be a whole number, 0 or more, not 1.5"),
+        ({"cutout": -2}, "cutout must be 0 or more, not -2"),
+        ({"images": np.ones((3, 8, 8))}, "images must have the shape (N, H, W, C), not (3, 8, 8)"),
+        (
+            {"index": np.arange(2)},
+            "index must hold one position for each of 3 examples, shape (3,), not (2,)",
+        ),
+        ({"index": np.array([0, 1, -1])}, "index must hold integers of 0 or more, not -1"),
+        (
+            {"index": np.arange(3) + 2**32},
+            "index must be in [0, 2**32), not 4294967296 … 4294967298",
+        ),
         ({"seed": -1}, "seed must be in [0, 2**32), not -1"),
     ],
 )
@@ -182,3 +189,36 @@ def test_wrong_arguments(change, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 — the whole message is compared
         crop_and_flip(**{"images": colour(3, 8, 8), "seed": 0, "epoch": 0, **change})
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.ones((3, 8, 8, 1))}, r"images must have the shape \(N, H, W\), not"),
+        ({"index": np.arange(2)}, r"one position for each of 3 examples, shape \(3,\), not \(2,\)"),
+        ({"index": np.arange(4)}, r"shape \(3,\), not \(4,\)"),
+        ({"index": np.arange(3.0)}, "index must hold integers of 0 or more, not float64"),
+        ({"control_points": 1}, "control_points must be 2 or more, not 1"),
+        ({"control_points": 2.5}, "control_points must be a whole number, 2 or more, not 2.5"),
+        ({"max_shift": np.nan}, "max_shift must be a finite number of 0 or more, not nan"),
+        ({"max_displacement": -1}, "max_displacement must be a finite number of 0 or more, not -1"),
+    ],
+)
+def test_wrong_arguments_of_elastic(change, message):
+    with pytest.raises(ValueError, match=message):
+        elastic(**{"images": images(3, 8, 8), "seed": 0, "epoch": 0, **change})
+
+
+@given(
+    st.sampled_from([elastic, crop_and_flip]),
+    st.sampled_from(["u1", "i4", "i8", "f2", "f4", "f8", "g", ">f4", ">i2", "?", "c8", "U1"]),
+)
+def test_other_dtypes_are_refused_and_no_kernel_sees_them(function, dtype):
+    x = colour(2, 5, 4) if function is crop_and_flip else images(2, 5, 4)
+    x = (9 * x).astype(dtype)
+    right = dtype in ("f4", "f8") or (function is crop_and_flip and dtype in ("u1", "i4", "i8"))
+    if right:
+        assert function(x, seed=0, epoch=0).dtype == x.dtype
+    else:
+        with pytest.raises(ValueError, match="images must hold float32 or float64"):
+            function(x, seed=0, epoch=0)

@@ -10,6 +10,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinyproto.data import datasets
 from tinyproto.data.datasets import SAMPLES, load, load_outliers
@@ -282,6 +284,13 @@ def changed(**replacements):
         (changed(y_test=lambda a: a["y_test"][:9]), "y_test as integers (10,), found int64 (9,)"),
         (changed(y_test=lambda a: a["y_test"] * 1.0), "as integers (10,), found float64 (10,)"),
         (changed(y_test=lambda a: np.eye(10)), "as integers (10,), found float64 (10, 10)"),
+        (
+            changed(x_train=lambda a: a["x_train"].astype(int) + 1),
+            "found int64 (20, 28, 28) in 1..256",
+        ),
+        (changed(x_test=lambda a: -a["x_test"].astype("i2")), "found int16 (10, 28, 28) in -"),
+        (changed(y_train=lambda a: a["y_train"][:, None, None]), "found int64 (20, 1, 1)"),
+        (changed(y_train=lambda a: a["y_train"][None]), "found int64 (1, 20)"),
         (lambda arrays: {"x": arrays["x_test"]}, "expected the arrays x_train, y_train"),
     ],
 )
@@ -290,6 +299,25 @@ def test_an_npz_with_wrong_arrays(make_arrays, folder, change, expected):
     message = failure(ValueError, "mnist", folder)
     assert message.startswith(f"{folder / 'mnist.npz'}: expected ")
     assert expected in message
+
+
+@given(
+    st.sampled_from(["u1", ">i2", "i4", "i8", "u8", "f4"]),
+    st.sampled_from(["u1", "i8", ">i4", "f8"]),
+    st.sampled_from([(-1,), (-1, 1), (1, -1)]),
+)
+def test_images_of_any_integers_and_labels_of_keras(
+    make_arrays, tmp_path_factory, pixels, labels, shape
+):
+    arrays, place = make_arrays(), tmp_path_factory.mktemp("data")
+    arrays["x_train"][0, 0, :2] = 0, 255
+    saved = {n: a.astype(pixels if n[0] == "x" else labels) for n, a in arrays.items()}
+    saved["y_train"] = saved["y_train"].reshape(shape)
+    save(place / "mnist.npz", saved)
+    if pixels == "f4" or labels == "f8" or shape == (1, -1):
+        assert "expected mnist's " in failure(ValueError, "mnist", place)
+    else:
+        assert_equal(load("mnist", place), arrays)
 
 
 def test_files_of_another_data_set(write, make_arrays, folder, monkeypatch):

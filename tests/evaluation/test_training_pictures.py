@@ -247,11 +247,11 @@ def test_arrays_of_an_attack_that_do_not_match_are_refused(tmp_path):
         ({name: given[name][:0] for name in arrays}, r"must both be \(n, H, W, 3\)"),
         (
             {"clean_predictions": given["clean_predictions"][:2]},
-            r"clean_predictions must be integers \(3,\), not int64 \(2,\)",
+            r"clean_predictions must hold one label .* \(3,\), not \(2,\)",
         ),
         (
             {"clean_predictions": given["labels"], "class_names": NAMES[:3]},
-            r"attacked_predictions must be in 0\.\.2, not 0\.\.9",
+            "attacked_predictions must hold classes, 0 … 2, not 9",
         ),
     ):
         with pytest.raises(ValueError, match=message):
@@ -309,9 +309,9 @@ def test_arrays_of_a_latent_space_that_do_not_match_are_refused(tmp_path):
     path = tmp_path / "latent.png"
     with pytest.raises(ValueError, match="a prototype for each class, .* not 10 for 9 classes"):
         plot_latent_space(features, labels, prototypes, path, class_names=NAMES[:9])
-    with pytest.raises(ValueError, match=r"labels must be integers \(200,\), not int64 \(199,\)"):
+    with pytest.raises(ValueError, match="labels must .*199"):
         plot_latent_space(features, labels[:-1], prototypes, path, class_names=NAMES)
-    with pytest.raises(ValueError, match=r"labels must be in 0\.\.9, not 1\.\.10"):
+    with pytest.raises(ValueError, match="labels must .*10"):
         plot_latent_space(features, np.arange(200) % 10 + 1, prototypes, path, class_names=NAMES)
     with pytest.raises(ValueError, match=r"prototypes must be \(M, 16\)"):
         plot_latent_space(features, labels, prototypes[:, :5], path, class_names=NAMES)

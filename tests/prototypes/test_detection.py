@@ -183,3 +183,44 @@ def test_wrong_use_gets_one_line(network):
         Detector(network).score(np.zeros((1, 784)))
     with pytest.raises(ValueError, match="not fitted yet"):
         Detector(PlusMinusEDWTA())
+    with pytest.raises(TypeError, match="network must be a WinnerTakeAll, not ndarray"):
+        Detector(np.zeros(3))
+    with pytest.raises(ValueError, match="false_rejection must be a finite number"):
+        Detector(network, false_rejection="few")
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_data_are_checked_as_those_of_the_network(digits, network, score):
+    x, y, _, _ = digits
+    detector = Detector(network, score)
+    for labels, message in ((y[:-1], "one label for"), (y + 1, "is not one of"), (y + 0.5, "cont")):
+        with pytest.raises(ValueError, match=message):
+            detector.fit(x, labels)
+    detector.fit(x, y)
+    for samples in (x[:, 1:], x[0], x * np.nan):
+        with pytest.raises(ValueError, match="X|Expected 2D array"):
+            detector.score(samples)
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_a_network_that_is_trained_further_does_not_change_its_detector(digits, score):
+    x, y, x_test, _ = digits
+    network = PlusMinusEDWTA(2, epochs=2).fit(x, y)
+    detector = Detector(network, score).fit(x, y)
+    before = detector.score(x_test)
+    network.set_params(prototypes_per_class=9).partial_fit(x, y)
+    np.testing.assert_array_equal(detector.score(x_test), before)
+
+
+@pytest.mark.parametrize("function", [auroc, fpr_at_tpr, roc_curve])
+def test_scores_of_a_roc_curve_are_one_number_each(function):
+    right = np.array([0.1, 0.3])
+    function(right.tolist(), right.tolist())
+    for wrong in ([], right[:, None], np.array([0.1, np.nan]), np.array(["a"]), 3.0):
+        with pytest.raises(ValueError, match="inliers (must )?hold"):
+            function(wrong, right)
+        with pytest.raises(ValueError, match="outliers (must )?hold"):
+            function(right, wrong)
+    for tpr in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="tpr must be"):
+            fpr_at_tpr(right, right, tpr)

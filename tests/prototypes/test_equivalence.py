@@ -59,8 +59,30 @@ def test_fewer_neurons_than_features_need_no_extra_coordinate(neurons, features,
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("nan")])
 def test_the_scale_is_positive(scale):
-    with pytest.raises(ValueError, match="scale must be above 0"):
+    with pytest.raises(ValueError, match="scale must be a finite number above 0"):
         inner_product_to_euclidean(np.eye(2), np.zeros(2), scale)
+
+
+NOT_FINITE = np.array([[1.0, np.inf]])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: euclidean_to_inner_product(np.ones(3)), r"centres must be \(rows ≥ 1, d\), not"),
+        (lambda: euclidean_to_inner_product(NOT_FINITE), "centres must be finite; row 0 is not"),
+        (lambda: inner_product_to_euclidean(np.eye(2), np.ones((2, 1))), r"the shape \(2,\), not"),
+        (lambda: inner_product_to_euclidean(np.eye(2), np.ones(3)), r"biases must have the shape"),
+        (lambda: inner_product_to_euclidean(np.eye(2) * 1j, np.ones(2)), "must hold real numbers"),
+        (lambda: inner_product_to_euclidean(np.eye(2), NOT_FINITE[0]), "biases must be finite"),
+        (lambda: centre_distances(np.eye(3), np.eye(4)), "columns as the centres, 3, or one less"),
+        (lambda: centre_distances(np.eye(3), np.ones((5, 1))), "3, or one less, not 1"),
+        (lambda: centre_distances(np.eye(3), np.ones((0, 3))), r"x must be \(rows ≥ 1, d\)"),
+    ],
+)
+def test_wrong_arguments_get_one_line(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_centre_distances_against_the_definition():

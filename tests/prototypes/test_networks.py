@@ -147,14 +147,14 @@ def test_two_classes_have_one_decision_value():
     [
         (
             {"prototypes_per_class": -1},
-            "prototypes_per_class must be an integer of 1 or more, not -1",
+            "prototypes_per_class must be 1 or more, not -1",
         ),
         ({"prototypes_per_class": 2.5}, "prototypes_per_class must be .* not 2.5"),
         ({"init": "zeros"}, "init must be one of random, kmeans, class-mean, not 'zeros'"),
         ({"epochs": -1}, "epochs must be .* not -1"),
         ({"batch_size": 0}, "batch_size must be .* not 0"),
-        ({"learning_rate": 0}, "learning_rate must be above 0, not 0"),
-        ({"beta": -2.0}, "beta must be above 0, not -2.0"),
+        ({"learning_rate": 0}, "learning_rate must be a finite number above 0, not 0"),
+        ({"beta": -2.0}, "beta must be a finite number above 0, not -2.0"),
         ({"dtype": "float16"}, "dtype must be .* not 'float16'"),
         ({"device": "tpu"}, "device must be 'cpu' or 'cuda', not 'tpu'"),
         ({"random_state": -3}, "random_state must be .* not -3"),
@@ -212,6 +212,9 @@ def test_partial_fit_accepts_classes_that_come_later():
     assert network.classes_.tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="y holds 7, which is not one of the classes"):
         network.partial_fit(x, y * 7)
+    with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
+        network.partial_fit(x, y, classes=[0, 1])
+    network.partial_fit(x, y, classes=[2, 1, 0, 0])
 
 
 def test_linear_form_gives_the_winners():
@@ -227,13 +230,13 @@ def test_linear_form_gives_the_winners():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fit_that_fails_leaves_no_half_fitted_network(kind):
     x, y = blobs()
-    network = kind(2, epochs=1).fit(x, y)
-    network.set_params(init="kmeans")
+    network = kind(2, epochs=1, init="kmeans")
     rare = np.where(np.arange(len(y)) == 0, 9, y)
-    with pytest.raises(ValueError, match="class 9 has 1 samples, too few"):
-        network.fit(x, rare)
-    with pytest.raises(ValueError, match="not fitted yet"):
-        network.predict(x)
+    for fit in (network.fit, network.partial_fit):
+        with pytest.raises(ValueError, match="class 9 has 1 samples, too few"):
+            fit(x, rare)
+        with pytest.raises(ValueError, match="not fitted yet"):
+            network.predict(x)
     assert network.set_params(init="random").fit(x, y).score(x, y) > 0.5
 
 

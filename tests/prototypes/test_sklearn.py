@@ -44,6 +44,23 @@ def test_pipeline_and_grid_search(kind):
     assert search.predict(x[:2]).tolist() == ["setosa", "setosa"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_of_a_data_frame(kind):
+    """scikit-learn's own check, which `check_estimator` does not run."""
+    pytest.importorskip("pandas")
+    checks = pytest.importorskip("sklearn.utils.estimator_checks")
+    checks.check_dataframe_column_names_consistency(kind.__name__, kind(epochs=2))
+
+
+def test_warnings_have_the_categories_of_scikit_learn():
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    x, y = np.repeat(np.eye(2), 10, axis=0), np.repeat([0, 1], 10)
+    with pytest.warns(exceptions.DataConversionWarning):
+        network = KINDS[0](1, epochs=1).fit(x, y[:, None])
+    with pytest.warns(exceptions.ConvergenceWarning):
+        network.set_params(prototypes_per_class=2, init="kmeans").fit(x, y)
+
+
 def test_it_works_where_scikit_learn_cannot_be_imported():
     program = """
 import sys

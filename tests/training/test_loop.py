@@ -297,8 +297,15 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"epochs": 0}, "epochs, batch_size, checkpoint_every must be 1 or more, not 0, 13, 2"),
-        ({"batch_size": 0}, "not 4, 0, 2"),
+        ({"epochs": 0}, "epochs must be 1 or more, not 0"),
+        ({"epochs": 2.5}, "epochs must be a whole number, 1 or more, not 2.5"),
+        ({"batch_size": 0}, "batch_size must be 1 or more, not 0"),
+        ({"checkpoint_every": -1}, "checkpoint_every must be .* not -1"),
+        ({"seed": 1.5}, "seed must be a whole number, 0 … 4294967295, not 1.5"),
+        ({"seed": 2**32}, "seed must be 0 … 4294967295, not 4294967296"),
+        ({"average": 1.0}, r"decay must be in \[0, 1\)"),
+        ({"validation": None}, r"a validation_attack needs validation=\(images, labels\)"),
+        ({"validation": images()[0]}, "validation must be a pair"),
         (
             {"monitor": "luck"},
             "monitor must be 'clean', or 'robust' with a validation_attack, not 'luck'",
@@ -306,12 +313,46 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         ({"validation_attack": None}, "'robust' with a validation_attack, not 'robust'"),
     ],
 )
-def test_wrong_arguments_get_one_line(changed, message):
+def test_wrong_arguments_get_one_line(changed, message, tmp_path):
+    network = tiny()
+    before = bits(network)
     with pytest.raises(ValueError, match=message):
+        train(network, **{"checkpoint": tmp_path / "c.npz", **changed})
+    assert bits(network) == before
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"optimizer": SGD}, r"optimizer must be an Optimizer, such as SGD\(\), not <class"),
+        ({"schedule": 0.1}, "schedule must be a function that takes the number of steps, not 0.1"),
+        ({"augment": "flip"}, "augment must be a function, such as crop_and_flip, not 'flip'"),
+        ({"validation_attack": pgd}, "validation_attack must be a PGDConfig, not <function"),
+    ],
+)
+def test_arguments_of_another_type_get_one_line(changed, message):
+    with pytest.raises(TypeError, match=message):
         train(tiny(), **changed)
-
-
-def test_images_and_labels_must_have_one_length():
     x, y = images()
-    with pytest.raises(ValueError, match="one length, 1 or more, not 60 and 59"):
-        fit(tiny(), standard, x, y[:-1], epochs=1)
+    with pytest.raises(TypeError, match=r"defense must be a function, such as DEFENSES\['stan"):
+        fit(tiny(), "standard", x, y, epochs=1)
+    with pytest.raises(TypeError, match="network must be a Network, such as"):
+        fit(Linear(2, 2), standard, x, y, epochs=1)
+
+
+def test_what_a_defence_returns_is_one_loss_and_one_row_of_scores_for_each_image():
+    x, y = images()
+    for change, message in (
+        (lambda loss, z: (loss.mean(), z), "the loss that the defense returns must have the shape"),
+        (lambda loss, z: (loss[:, None], z), r"\(60,\), not \(60, 1\)"),
+        (lambda loss, z: (loss, z[:-1]), r"the scores .* \(60, C\), not \(59, 3\)"),
+    ):
+        network = tiny()
+        before = bits(network)
+        with pytest.raises(ValueError, match=message):
+            fit(
+                network, lambda *a, change=change: change(*standard(*a)), x, y, epochs=1,
+                batch_size=60, verbose=False,
+            )  # fmt: skip
+        assert bits(network) == before

@@ -1,11 +1,12 @@
 """Augmentation of training images. Random numbers depend on (seed, epoch, index) only."""
 
-from numbers import Integral
+import numpy as np
 
 from ..backend.device import Array, array_module
 from ..kernels.crop import crop
 from ..kernels.warp import warp
 from ..random import uniform, words
+from ..validation import check_count, check_index, check_number, check_shape
 
 __all__ = ["crop_and_flip", "elastic"]
 
@@ -25,7 +26,7 @@ def elastic(
     Parameters
     ----------
     images : array (N, H, W)
-        Grey images.
+        Grey images, float32 or float64.
     seed, epoch : int
         Determine the random numbers: another seed or epoch gives other ones.
     index : array (N,), optional
@@ -36,12 +37,18 @@ def elastic(
     max_displacement : float
         Largest displacement of each control point along each axis, in pixels.
     control_points : int
-        Number of control points along each axis.
+        Number of control points along each axis, 2 or more.
 
     Returns
     -------
     array (N, H, W)
         New images, of the same dtype and on the same device.
+
+    Raises
+    ------
+    ValueError
+        For images of another shape or dtype, an index of another length, and numbers out of their
+        range.
 
     Notes
     -----
@@ -59,7 +66,12 @@ def elastic(
     True
     """
     xp = array_module(images)
-    index = xp.arange(len(images)) if index is None else index
+    check_shape("images", images, ("N", "H", "W"))
+    _check_dtype(images, (np.float32, np.float64))
+    check_count("control_points", control_points, 2)
+    check_number("max_shift", max_shift)
+    check_number("max_displacement", max_displacement)
+    index = check_index(index, len(images), like=images)
     count = 2 + 2 * control_points**2
     drawn = 2 * uniform(count, index, seed=seed, stream="elastic", epoch=epoch, xp=xp) - 1
     grid = drawn[:, 2:].reshape(-1, control_points, control_points, 2)
@@ -85,7 +97,7 @@ def crop_and_flip(
     Parameters
     ----------
     images : array (N, H, W, C)
-        Colour images.
+        Colour images: float32, float64, or integers.
     seed, epoch : int
         Determine the random numbers: another seed or epoch gives other ones.
     index : array (N,), optional
@@ -108,8 +120,8 @@ def crop_and_flip(
     Raises
     ------
     ValueError
-        For images of another shape, a padding or cutout that is negative or not an integer, and an
-        index of another length.
+        For images of another shape or dtype, a padding or cutout that is negative or not an
+        integer, and an index of another length.
 
     Examples
     --------
@@ -121,15 +133,12 @@ def crop_and_flip(
     ((5, 8, 8, 3), True)
     """
     xp = array_module(images)
-    if images.ndim != 4:
-        raise ValueError(f"images must be (N, H, W, C), not {images.shape}")
-    for name, value in (("padding", padding), ("cutout", cutout)):
-        if not (isinstance(value, Integral) and value >= 0):
-            raise ValueError(f"{name} must be an integer, 0 or more, not {value!r}")
+    check_shape("images", images, ("N", "H", "W", "C"))
+    _check_dtype(images, (np.float32, np.float64, np.integer))
+    check_count("padding", padding, 0)
+    check_count("cutout", cutout, 0)
     count, height, width, _ = images.shape
-    index = xp.arange(count) if index is None else xp.asarray(index)
-    if index.shape != (count,):
-        raise ValueError(f"index must be ({count},), one for each image, not {index.shape}")
+    index = check_index(index, count, like=images)
     # A random 32-bit word times n, divided by 2³², is one of 0 … n − 1. Integers have the same bits
     # on every device.
     choices = xp.asarray([2 * padding + 1, 2 * padding + 1, 1 + flip, height, width])
@@ -142,3 +151,10 @@ def crop_and_flip(
     out = xp.empty_like(images)
     crop(count * height, images, offset, flips, hole, cutout, out)
     return out
+
+
+def _check_dtype(images: Array, allowed: tuple[type, ...]) -> None:
+    """Raise ValueError unless the images have one of these types, in this machine's byte order."""
+    if not issubclass(images.dtype.type, allowed) or not images.dtype.isnative:
+        names = " or ".join("integers" if t is np.integer else t.__name__ for t in allowed)
+        raise ValueError(f"images must hold {names}, not {images.dtype}; convert them with astype")

@@ -1,7 +1,8 @@
 """Find, validate and load a data set: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100 or SVHN.
 
-A folder contains a data set either as `NAME.npz` with the arrays x_train, y_train, x_test, y_test,
-or as the authors' own files. Both may be in a sub-folder with the name of the data set, which
+A folder contains a data set either as `NAME.npz` with the arrays x_train, y_train, x_test, y_test
+(images: whole numbers 0 … 255; labels: (N,), or (N, 1) as Keras has them), or as the authors' own
+files. Both may be in a sub-folder with the name of the data set, which
 keeps MNIST and Fashion-MNIST apart, whose files have the same names.
 """
 
@@ -266,7 +267,8 @@ def _validated_split(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """The images and labels of one split, "train" or "test"."""
     _check_split(source, arrays, split, path)
-    x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    x = _as_bytes(path, f"{source.name}'s x_{split}", arrays[f"x_{split}"])
+    y = arrays[f"y_{split}"].reshape(len(x))
     last = len(source.class_names) - 1
     if y.min() < 0 or y.max() > last:
         found = f"{y.min()}..{y.max()}"
@@ -279,19 +281,34 @@ def _check_split(
 ) -> None:
     """Raise FormatError for images or labels, or headers of them, of a wrong type or shape."""
     x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    name = source.name
-    if x.dtype != np.uint8 or x.shape[1:] != source.image_shape or not x.shape[0]:
-        shape = ", ".join(map(str, ("N", *source.image_shape)))
-        raise format_error(path, f"{name}'s x_{split} as uint8 ({shape})", describe(x))
-    if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
-        expected = f"{name}'s y_{split} as integers ({x.shape[0]},)"
+    _check_images(path, f"{source.name}'s x_{split}", x, source.image_shape)
+    if y.dtype.kind not in "iu" or y.shape not in (x.shape[:1], (x.shape[0], 1)):
+        expected = f"{source.name}'s y_{split} as integers ({x.shape[0]},)"
         raise format_error(path, expected, describe(y))
+
+
+def _check_images(
+    path: Path, name: str, images: NDArray[Any] | Header, shape: tuple[int, ...]
+) -> None:
+    """Raise FormatError unless these are integers of this shape; floats may be in any range."""
+    if images.dtype.kind not in "iu" or images.shape[1:] != shape or not images.shape[0]:
+        form = ", ".join(map(str, ("N", *shape)))
+        raise format_error(path, f"{name} as uint8 ({form})", describe(images))
+
+
+def _as_bytes(path: Path, name: str, images: NDArray[Any]) -> NDArray[np.uint8]:
+    """Images of integers as uint8. Raises FormatError unless they are in 0 … 255."""
+    if images.dtype != np.uint8:
+        lowest, highest = images.min(), images.max()
+        if lowest < 0 or highest > 255:
+            form = ", ".join(map(str, ("N", *images.shape[1:])))
+            found = f"{describe(images)} in {lowest}..{highest}"
+            raise format_error(path, f"{name} as uint8 ({form})", found)
+    return images.astype(np.uint8, copy=False)
 
 
 def _grey_test_images(path: Path) -> NDArray[np.uint8]:
     def check(headers: Mapping[str, Header]) -> None:
-        images = headers["x_test"]
-        if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not images.shape[0]:
-            raise format_error(path, "x_test as uint8 (N, 28, 28)", describe(images))
+        _check_images(path, "x_test", headers["x_test"], (28, 28))
 
-    return read_npz(path, ["x_test"], check)["x_test"]
+    return _as_bytes(path, "x_test", read_npz(path, ["x_test"], check)["x_test"])

@@ -8,6 +8,10 @@ measures here are ours.
 
 import numpy as np
 
+from ..backend.device import to_host
+from ..prototypes.validation import check_rows
+from ..validation import check_count, check_labels
+
 __all__ = ["class_means", "compactness", "pairwise_angles", "project_to_plane", "simplex_angle"]
 
 
@@ -150,8 +154,7 @@ def simplex_angle(vertices: int) -> float:
     >>> round(simplex_angle(3), 6), round(simplex_angle(10), 2)
     (120.0, 96.38)
     """
-    if vertices < 2:
-        raise ValueError(f"a simplex must have two vertices or more, not {vertices}")
+    check_count("vertices", vertices, 2)
     return float(np.degrees(np.arccos(-1 / (vertices - 1))))
 
 
@@ -232,6 +235,7 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     [[10.0, 0.0], [2.0, 3.0]]
     """
     h = _rows("features", features)
+    check_count("classes", classes)
     y = class_indices(labels, len(h), classes)
     count = np.bincount(y, minlength=classes)
     if not count.all():
@@ -281,20 +285,9 @@ def _smallest_distance(points: np.ndarray) -> float:
 
 def _rows(name: str, array: np.ndarray, at_least: int = 1) -> np.ndarray:
     """The array in float64. Raises ValueError unless it has enough rows and is finite."""
-    rows = np.asarray(array, dtype=np.float64)
-    if rows.ndim != 2 or len(rows) < at_least or not rows.shape[1]:
-        raise ValueError(f"{name} must be (rows ≥ {at_least}, d), not of shape {rows.shape}")
-    if not np.isfinite(rows).all():
-        at = int(np.argmin(np.isfinite(rows).all(axis=1)))
-        raise ValueError(f"{name} must be finite; row {at} is not")
-    return rows
+    return check_rows(array, name, at_least)
 
 
 def class_indices(labels: np.ndarray, count: int, classes: int, name: str = "labels") -> np.ndarray:
     """The labels as an array. Raises ValueError unless they are `count` indices of classes."""
-    y = np.asarray(labels)
-    if y.shape != (count,) or y.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be integers ({count},), not {y.dtype} {y.shape}")
-    if y.min() < 0 or y.max() >= classes:
-        raise ValueError(f"{name} must be in 0..{classes - 1}, not {y.min()}..{y.max()}")
-    return y
+    return to_host(check_labels(labels, count, classes, name))

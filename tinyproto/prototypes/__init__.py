@@ -3,7 +3,7 @@ of outliers, and the prototypes of DPNP."""
 
 from .base import WinnerTakeAll
 from .certificate import exact_radius
-from .detection import SCORES, Detector, auroc, fpr_at_tpr, roc_curve
+from .detection import SCORES, Detector
 from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from .equivalence import (
     centre_distances,
@@ -12,6 +12,7 @@ from .equivalence import (
 )
 from .kmeans import kmeans, kmeans_plus_plus
 from .presets import ACCURATE, AUTHORS
+from .roc import auroc, fpr_at_tpr, roc_curve
 from .storage import load, save
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 

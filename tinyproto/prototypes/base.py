@@ -15,16 +15,16 @@ neurons of class y, τ. How each network computes o and updates its prototypes i
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 
-from ..backend.device import Array, array_module, select_device, to_device, to_host
+from ..backend.device import Array, array_module, select_device, to_device
 from ..kernels.winner_take_all import competitive_softmax
 from ..random import permutation
+from ..validation import check_count, check_number, check_shape
 from .estimator import Classifier
-from .validation import check_samples, encode_targets, is_integer
+from .validation import LEARNED, check_learned, check_samples, column_names, encode_targets
 
 Callback = Callable[["WinnerTakeAll", int, float], Any]
 Augment = Callable[[Array, int], Array]
@@ -76,6 +76,8 @@ class WinnerTakeAll(Classifier):
         The class of each neuron.
     n_features_in_ : int
         d, the number of features.
+    feature_names_in_ : array (d,)
+        The names of the columns, where X was a data frame whose columns are strings.
     beta_ : float
         The learned β.
     loss_ : float
@@ -111,13 +113,19 @@ class WinnerTakeAll(Classifier):
     _learns_beta = True
 
     @property
-    def _xp(self) -> ModuleType:
-        return array_module(self._beta)
-
-    @property
     def beta_(self) -> float:
         """The current β; 1 where the network has none."""
         return float(self._beta[0])
+
+    @property
+    def _per_class(self) -> int:
+        """K of the prototypes that there are, whatever `set_params` has changed since `fit`."""
+        return len(self.prototype_labels_) // len(self.classes_)
+
+    def _fitted_params(self) -> dict[str, Any]:
+        """The constructor's parameters, those that shape the prototypes as they were in `fit`."""
+        fitted = {"prototypes_per_class": self._per_class, "dtype": str(self._beta.dtype)}
+        return {**self.get_params(), **fitted}
 
     # What a subclass defines. Scores are o = β × unscaled score.
 
@@ -176,16 +184,18 @@ class WinnerTakeAll(Classifier):
         ValueError
             For a bad parameter or bad data, which the message names.
         """
-        x, label = self._prepare_fit(X, y, None)
-        seed, xp = self.random_state, self._xp
-        for epoch in range(self.epochs):
-            order = permutation(len(x), seed=seed, stream="shuffle", epoch=epoch, xp=xp)
-            samples = x if augment is None else augment(x, epoch)
-            samples = xp.ascontiguousarray(samples, dtype=x.dtype)
-            self._run_epoch(samples, label, order, self._learning_rate_factor(epoch))
-            self.n_epochs_ = epoch + 1
-            if callback is not None:
-                callback(self, epoch + 1, self.loss_)
+        seed = self.random_state
+        with self._unchanged_on_error():
+            x, label = self._prepare_fit(X, y, None)
+            xp = self._xp
+            for epoch in range(self.epochs):
+                order = permutation(len(x), seed=seed, stream="shuffle", epoch=epoch, xp=xp)
+                samples = x if augment is None else augment(x, epoch)
+                check_shape("what augment returns", samples, x.shape)
+                samples = xp.ascontiguousarray(samples, dtype=x.dtype)
+                self._run_epoch(samples, label, order, self._learning_rate_factor(epoch))
+                if callback is not None:
+                    callback(self, epoch + 1, self.loss_)
         return self
 
     def _learning_rate_factor(self, epoch: int) -> float:
@@ -198,60 +208,60 @@ class WinnerTakeAll(Classifier):
         """One epoch over X (N, d), y (N,) in the order given, without learning rate schedule.
 
         The first call initializes the prototypes. Every class must occur in its `y`, or be listed
-        in `classes`.
+        in `classes`. What is refused changes nothing.
         """
-        if hasattr(self, "classes_"):
-            x, label = self._validate_data(X, y, self.classes_)
-        else:
-            x, label = self._prepare_fit(X, y, classes)
-        self._run_epoch(x, label, self._xp.arange(len(x)), 1.0)
-        self.n_epochs_ += 1
+        with self._unchanged_on_error():
+            if not hasattr(self, "classes_"):
+                x, label = self._prepare_fit(X, y, classes)
+            else:
+                if classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+                    raise ValueError(
+                        f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                        f"was: {self.classes_!r}"
+                    )
+                self.check_parameters()
+                x = self._validate_samples(X)
+                label = self._xp.asarray(encode_targets(y, len(x), self.classes_)[1])
+            self._run_epoch(x, label, self._xp.arange(len(x)), 1.0)
         return self
 
     def _prepare_fit(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
         """Check the parameters and the data, then initialize the prototypes."""
         self.check_parameters()
-        for name in ("classes_", "n_features_in_", "loss_"):
-            self.__dict__.pop(name, None)
-        x, label = self._validate_data(X, y, classes)
-        self.prototype_labels_ = self.classes_.repeat(self.prototypes_per_class)
-        self._beta = array_module(x).full(1, self.beta, dtype=x.dtype)
-        self.n_epochs_ = 0
-        try:
-            self._initialize(x, label)
-        except ValueError:
-            del self.classes_  # not fitted
-            raise
-        return x, label
-
-    def _validate_data(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
-        """x on the device, in the network's dtype, and the index of each sample's class."""
-        X = check_samples(X, getattr(self, "n_features_in_", None), type(self).__name__)
-        self.classes_, label = encode_targets(y, len(X), classes)
-        self.n_features_in_ = X.shape[1]
+        for name in ("feature_names_in_", "loss_"):
+            vars(self).pop(name, None)
+        if (names := column_names(X)) is not None:
+            self.feature_names_in_ = names
         xp = select_device(self.device)
-        return to_device(X, xp).astype(self.dtype, copy=False), xp.asarray(label)
+        x = to_device(check_samples(X, dtype=self.dtype), xp)
+        self.classes_, label = encode_targets(y, len(x), classes)
+        self.n_features_in_ = x.shape[1]
+        self.prototype_labels_ = self.classes_.repeat(self.prototypes_per_class)
+        self._beta = xp.full(1, self.beta, dtype=x.dtype)
+        self.n_epochs_ = 0
+        label = xp.asarray(label)
+        self._initialize(x, label)
+        return x, label
 
     def check_parameters(self) -> None:
         """Raise ValueError for the first parameter of the constructor that is not valid."""
-        for name, minimum in (("prototypes_per_class", 1), ("batch_size", 1), ("epochs", 0)):
-            valid = is_integer(getattr(self, name), minimum)
-            self._require(name, valid, f"an integer of {minimum} or more")
-        valid = is_integer(self.random_state, 0)
-        self._require("random_state", valid, "an integer seed, 0 or more")
+        for name, least in (("prototypes_per_class", 1), ("batch_size", 1), ("epochs", 0)):
+            check_count(name, getattr(self, name), least)
+        check_count("random_state", self.random_state, 0, (1 << 32) - 1)
         for name in ("learning_rate", "beta", "decay"):
-            self._require(name, getattr(self, name) > 0, "above 0")
-        self._require("beta_learning_rate", self.beta_learning_rate >= 0, "0 or more")
+            check_number(name, getattr(self, name), zero=False)
+        for name in ("beta_learning_rate", "init_scale", "init_spread"):
+            check_number(name, getattr(self, name))
+        self._require("init_spread", self.init_spread <= 1, "between 0 and 1")
         self._require("dtype", self.dtype in ("float32", "float64"), "'float32' or 'float64'")
-        schedules = ("exponential", "cosine")
+        schedules, inits = ("exponential", "cosine"), ("random", "kmeans", "class-mean")
         self._require("schedule", self.schedule in schedules, f"one of {', '.join(schedules)}")
-        self._require("init_spread", 0 <= self.init_spread <= 1, "between 0 and 1")
-        select_device(self.device)
-        inits = ("random", "kmeans", "class-mean")
         self._require("init", self.init in inits, f"one of {', '.join(inits)}")
+        select_device(self.device)
 
     def _run_epoch(self, x: Array, label: Array, order: Array, factor: float) -> None:
         """One epoch, online or in mini-batches."""
+        check_learned(self)
         xp, neurons = self._xp, len(self.prototype_labels_)
         rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
@@ -269,6 +279,15 @@ class WinnerTakeAll(Classifier):
                     x[batch], label[batch], rate, beta_rate
                 )
         self.loss_ = float(loss.mean(dtype=np.float64))
+        self.n_epochs_ += 1
+        learned = [vars(self)[name] for name in LEARNED if name in vars(self)]
+        finite = math.isfinite(self.loss_) and all(bool(xp.isfinite(a).all()) for a in learned)
+        if not finite:
+            raise ValueError(
+                f"training diverged in epoch {self.n_epochs_}: the prototypes, β or the loss are "
+                "not finite; scale X, for example to [0, 1], or lower "
+                f"learning_rate={self.learning_rate!r}"
+            )
 
     def _train_batch(self, x: Array, label: Array, rate: float, beta_rate: float) -> Array:
         """One mini-batch, all updates computed from the same prototypes. Returns E (N,)."""
@@ -286,7 +305,7 @@ class WinnerTakeAll(Classifier):
         loss = self._xp.empty(len(score), dtype=score.dtype)
         min_probability = score.dtype.type(np.finfo(score.dtype).eps)
         competitive_softmax(
-            len(score), score, label, self.prototypes_per_class, min_probability, residual, loss
+            len(score), score, label, self._per_class, min_probability, residual, loss
         )
         return residual, loss
 
@@ -298,7 +317,8 @@ class WinnerTakeAll(Classifier):
         self.check_is_fitted()
         if array_module(x) is not self._xp:
             raise ValueError(f"x is not on the network's device, {self.device!r}; move it there")
-        flat = x.reshape(len(x), math.prod(x.shape[1:])).astype(self.dtype, order="C", copy=False)
+        flat = x.reshape(len(x), math.prod(x.shape[1:]))
+        flat = flat.astype(self._beta.dtype, order="C", copy=False)
         if flat.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"{type(self).__name__} expects {self.n_features_in_} features, not {flat.shape[1]}"
@@ -306,6 +326,7 @@ class WinnerTakeAll(Classifier):
         z, winners = self._class_scores(flat)
 
         def backward(dz: Array) -> Array:
+            check_shape("dz", dz, z.shape)
             dx = self._xp.zeros_like(flat)
             for c in range(z.shape[1]):
                 dx += dz[:, c : c + 1].astype(dx.dtype) * self._score_gradient(flat, winners[:, c])
@@ -315,34 +336,13 @@ class WinnerTakeAll(Classifier):
 
     def neuron_scores(self, X: Array) -> Array:
         """The scores o (N, C K) of all neurons, for X (N, d)."""
-        return self._unscaled_scores(self._validate_samples(X)) * self._beta
+        return self._finite(self._neuron_scores(self._validate_samples(X)))
 
-    def decision_function(self, X: Array) -> Array:
-        """The class scores (N, C), each that of the class's largest neuron; for two classes their
-        difference (N,), as in scikit-learn."""
-        z, _ = self._class_scores(self._validate_samples(X))
-        return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
-
-    def predict_proba(self, X: Array) -> Array:
-        """The softmax of the class scores (N, C)."""
-        z, _ = self._class_scores(self._validate_samples(X))
-        exponential = self._xp.exp(z - z.max(axis=1, keepdims=True))
-        return exponential / exponential.sum(axis=1, keepdims=True)
-
-    def predict(self, X: Array) -> np.ndarray:
-        """The predicted class labels (N,), an array of NumPy on every device."""
-        z, _ = self._class_scores(self._validate_samples(X))
-        return self.classes_[to_host(z.argmax(axis=1))]
+    def _neuron_scores(self, x: Array) -> Array:
+        check_learned(self)
+        return self._unscaled_scores(x) * self._beta
 
     def _class_scores(self, x: Array) -> tuple[Array, Array]:
-        """The class scores (N, C), and the neuron that each comes from (N, C)."""
-        score = (self._unscaled_scores(x) * self._beta).reshape(
-            len(x), len(self.classes_), self.prototypes_per_class
-        )
-        first = self._xp.arange(len(self.classes_)) * self.prototypes_per_class
+        score = self._neuron_scores(x).reshape(len(x), len(self.classes_), self._per_class)
+        first = self._xp.arange(len(self.classes_)) * self._per_class
         return score.max(axis=2), score.argmax(axis=2) + first
-
-    def _validate_samples(self, X: Array) -> Array:
-        self.check_is_fitted()
-        X = check_samples(X, self.n_features_in_, type(self).__name__)
-        return to_device(X, self._xp).astype(self.dtype, copy=False)

@@ -27,14 +27,17 @@ that ignore it; an attacker who includes the score in the objective evades it, a
 classification fails anyway.
 """
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Self
 
 import numpy as np
 
-from ..backend.device import Array, to_host
+from ..backend.device import Array, to_device, to_host
+from ..validation import check_number
 from .base import WinnerTakeAll
+from .validation import check_samples, encode_targets
 
 SCORES = ("profile", "distance", "margin", "combined")
 SHRINKAGE = 0.1  # towards the covariance of all classes
@@ -63,7 +66,9 @@ class Detector:
     ------
     ValueError
         For an unknown score, a fraction outside (0, 1), or a network that is not fitted or has no
-        prototypes.
+        prototypes; from `fit`, `score` and `accepts` for data that the network refuses.
+    TypeError
+        For what is no network.
 
     Examples
     --------
@@ -82,8 +87,10 @@ class Detector:
     ):
         if score not in SCORES:
             raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
-        if not 0 < false_rejection < 1:
+        if not 0 < check_number("false_rejection", false_rejection) < 1:
             raise ValueError(f"false_rejection must be between 0 and 1, not {false_rejection!r}")
+        if not isinstance(network, WinnerTakeAll):
+            raise TypeError(f"network must be a WinnerTakeAll, not {type(network).__name__}")
         network.check_is_fitted()
         if score != "margin" and not hasattr(network, "positive_prototypes_"):
             raise ValueError(f"{type(network).__name__} has no prototypes for the score {score!r}")
@@ -92,33 +99,51 @@ class Detector:
         self.false_rejection = false_rejection
 
     def fit(self, X: Array, y: Array) -> Self:
-        """Calibrate on the training data of the network, X (N, d) and the labels y (N,)."""
-        y = to_host(y)
-        correct = self.network.predict(X) == y
-        for label in self.network.classes_:
-            if not (correct & (y == label)).any():
-                raise ValueError(f"no sample of class {label} is classified correctly")
-        self._score = CALIBRATE[self.kind](self.network, X, correct)
-        self.threshold_ = float(np.quantile(self.score(X), 1 - self.false_rejection))
+        """Calibrate on the training data of the network, X (N, d) and the labels y (N,).
+
+        The scores are those of the network as it is now, also if it is trained further.
+        """
+        network = copy.deepcopy(self.network)
+        X = _validate_samples(network, X)
+        _, label = encode_targets(y, len(X), network.classes_)
+        correct = _winners(network, X) // network._per_class == label
+        for c, name in enumerate(network.classes_):
+            if not (correct & (label == c)).any():
+                raise ValueError(f"no sample of class {name} is classified correctly")
+        score = CALIBRATE[self.kind](network, X, correct)
+        self.threshold_ = float(np.quantile(score(X), 1 - self.false_rejection))
+        self._network, self._score = network, score
         return self
 
     def score(self, X: Array) -> np.ndarray:
         """The outlier score of each of X (N, d): (N,) float64, higher for outliers."""
         if not hasattr(self, "_score"):
             raise ValueError("this Detector is not calibrated yet; call fit first")
-        return self._score(X)
+        return self._score(_validate_samples(self._network, X))
 
     def accepts(self, X: Array) -> np.ndarray:
         """Whether the score of each of X (N, d) is at most the threshold: (N,) bool."""
         return self.score(X) <= self.threshold_
 
 
-Score = Callable[[Array], np.ndarray]
+Score = Callable[[np.ndarray], np.ndarray]
 
 
-def _winners(network: WinnerTakeAll, X: Array) -> np.ndarray:
+def _validate_samples(network: WinnerTakeAll, X: np.ndarray) -> np.ndarray:
+    """X (N, d) in its own precision, after the checks of the network."""
+    network._validate_samples(X)
+    return to_host(check_samples(X))
+
+
+def _neuron_scores(network: WinnerTakeAll, X: np.ndarray) -> np.ndarray:
+    x = to_device(X, network._xp).astype(network._beta.dtype, copy=False)
+    return to_host(network._finite(network._neuron_scores(x)))
+
+
+def _winners(network: WinnerTakeAll, X: np.ndarray) -> np.ndarray:
     """The winning neuron of each sample."""
-    return to_host(network.neuron_scores(X).argmax(axis=1))
+    winner: np.ndarray = _neuron_scores(network, X).argmax(axis=1)
+    return winner
 
 
 def _positive_prototypes(network: WinnerTakeAll) -> np.ndarray:
@@ -132,28 +157,28 @@ def _calibration_samples(winner: np.ndarray, k: int, per_class: int) -> np.ndarr
     return won if won.sum() >= MIN_SAMPLES else winner // per_class == k // per_class
 
 
-def _margin(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+def _margin(network: WinnerTakeAll, X: np.ndarray, correct: np.ndarray) -> Score:
     return partial(_margin_score, network)
 
 
-def _margin_score(network: WinnerTakeAll, X: Array) -> np.ndarray:
-    o = to_host(network.neuron_scores(X)).astype(np.float64)
-    per_class = network.prototypes_per_class
+def _margin_score(network: WinnerTakeAll, X: np.ndarray) -> np.ndarray:
+    o = _neuron_scores(network, X).astype(np.float64)
+    per_class = network._per_class
     z = np.sort(o.reshape(len(o), len(network.classes_), per_class).max(axis=2), axis=1)
     return z[:, -2] - z[:, -1]
 
 
-def _distance(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+def _distance(network: WinnerTakeAll, X: np.ndarray, correct: np.ndarray) -> Score:
     return partial(_distance_score, network, _positive_prototypes(network))
 
 
-def _distance_score(network: WinnerTakeAll, w: np.ndarray, X: Array) -> np.ndarray:
-    return np.linalg.norm(to_host(X).astype(np.float64) - w[_winners(network, X)], axis=1)
+def _distance_score(network: WinnerTakeAll, w: np.ndarray, X: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(X.astype(np.float64) - w[_winners(network, X)], axis=1)
 
 
-def _combined(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+def _combined(network: WinnerTakeAll, X: np.ndarray, correct: np.ndarray) -> Score:
     parts = [calibrate(network, X, correct) for calibrate in (_distance, _margin)]
-    winner, per_class = _winners(network, X)[correct], network.prototypes_per_class
+    winner, per_class = _winners(network, X)[correct], network._per_class
     masks = [
         _calibration_samples(winner, k, per_class) for k in range(len(network.prototype_labels_))
     ]
@@ -163,7 +188,7 @@ def _combined(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
 
 
 def _combined_score(
-    network: WinnerTakeAll, parts: list[Score], calibration: list[list[np.ndarray]], X: Array
+    network: WinnerTakeAll, parts: list[Score], calibration: list[list[np.ndarray]], X: np.ndarray
 ) -> np.ndarray:
     winner, total = _winners(network, X), np.zeros(len(X))
     for part, known in zip(parts, calibration, strict=True):
@@ -175,7 +200,7 @@ def _combined_score(
     return total
 
 
-def _profile(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
+def _profile(network: WinnerTakeAll, X: np.ndarray, correct: np.ndarray) -> Score:
     w = _positive_prototypes(network)
     # With G = WWᵀ and u = Wx, the squared norm of x's projection onto the span of the prototypes is
     # uᵀG⁻¹u. The distances need u anyway, so this costs M² more products. Eigenvectors of G whose
@@ -183,7 +208,7 @@ def _profile(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
     eigenvalue, direction = np.linalg.eigh(w @ w.T)
     valid = eigenvalue > 1e-10 * eigenvalue[-1]
     whitening = direction[:, valid] / np.sqrt(eigenvalue[valid])
-    per_class = network.prototypes_per_class
+    per_class = network._per_class
     winner, r = _winners(network, X)[correct], _profiles(w, whitening, X)[correct]
     masks = (_calibration_samples(winner, k, per_class) for k in range(len(w)))
     mean = np.array([r[mask].mean(axis=0) for mask in masks])
@@ -197,9 +222,9 @@ def _profile(network: WinnerTakeAll, X: Array, correct: np.ndarray) -> Score:
     return partial(_profile_score, network, w, whitening, mean, inverse)
 
 
-def _profiles(w: np.ndarray, whitening: np.ndarray, X: Array) -> np.ndarray:
+def _profiles(w: np.ndarray, whitening: np.ndarray, X: np.ndarray) -> np.ndarray:
     """The profiles r (N, M + 1)."""
-    x = to_host(X).astype(np.float64)
+    x = X.astype(np.float64)
     square, u = (x**2).sum(axis=1), x @ w.T
     squared = square[:, None] - 2 * u + (w**2).sum(axis=1)
     residual = square - ((u @ whitening) ** 2).sum(axis=1)
@@ -213,100 +238,19 @@ def _profile_score(
     whitening: np.ndarray,
     mean: np.ndarray,
     inverse: list[np.ndarray],
-    X: Array,
+    X: np.ndarray,
 ) -> np.ndarray:
     winner, out = _winners(network, X), np.empty(len(X))
     error = _profiles(w, whitening, X) - mean[winner]
     for c in range(len(inverse)):
-        rows = winner // network.prototypes_per_class == c
+        rows = winner // network._per_class == c
         out[rows] = ((error[rows] @ inverse[c]) * error[rows]).sum(axis=1)
     return out
 
 
-CALIBRATE: dict[str, Callable[[WinnerTakeAll, Array, np.ndarray], Score]] = {
+CALIBRATE: dict[str, Callable[[WinnerTakeAll, np.ndarray, np.ndarray], Score]] = {
     "profile": _profile,
     "distance": _distance,
     "margin": _margin,
     "combined": _combined,
 }
-
-
-def auroc(inliers: np.ndarray, outliers: np.ndarray) -> float:
-    """The area under the ROC curve of an outlier score.
-
-    Parameters
-    ----------
-    inliers, outliers : array (N,), array (M,)
-        Scores, higher for outliers.
-
-    Returns
-    -------
-    float
-        The probability that an outlier scores higher than an inlier; ties count one half.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.prototypes import auroc
-    >>> auroc(np.array([0.1, 0.3, 0.5, 0.6]), np.array([0.4, 0.7]))
-    0.75
-    """
-    inliers = np.sort(inliers)
-    below = np.searchsorted(inliers, outliers, side="left")
-    up_to = np.searchsorted(inliers, outliers, side="right")
-    return float((below + up_to).mean() / (2 * len(inliers)))
-
-
-def fpr_at_tpr(inliers: np.ndarray, outliers: np.ndarray, tpr: float = 0.95) -> float:
-    """The false positive rate at a given true positive rate, inliers being the positives.
-
-    Parameters
-    ----------
-    inliers, outliers : array (N,), array (M,)
-        Scores, higher for outliers.
-    tpr : float, default 0.95
-        The fraction of the inliers that is accepted.
-
-    Returns
-    -------
-    float
-        The fraction of the outliers that is accepted at the same threshold.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.prototypes import fpr_at_tpr
-    >>> fpr_at_tpr(np.linspace(0, 1, 101), np.array([0.2, 0.97, 0.99, 3.0]))
-    0.25
-    """
-    return float((outliers <= np.quantile(inliers, tpr)).mean())
-
-
-def roc_curve(inliers: np.ndarray, outliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ROC curve of an outlier score, inliers being the positives.
-
-    Parameters
-    ----------
-    inliers, outliers : array (N,), array (M,)
-        Scores, higher for outliers.
-
-    Returns
-    -------
-    fpr, tpr : array (N + M + 1,)
-        The fractions of the outliers (x-axis) and of the inliers (y-axis) that are accepted as the
-        threshold rises, from 0 to 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.prototypes import roc_curve
-    >>> fpr, tpr = roc_curve(np.array([0.1, 0.3]), np.array([0.2, 0.4]))
-    >>> fpr.tolist(), tpr.tolist()
-    ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
-    """
-    thresholds = np.sort(np.concatenate([inliers, outliers]))
-    fpr, tpr = (
-        np.searchsorted(np.sort(scores), thresholds, side="right") / len(scores)
-        for scores in (outliers, inliers)
-    )
-    return np.concatenate([[0.0], fpr]), np.concatenate([[0.0], tpr])

@@ -23,6 +23,8 @@ difference of images, not an image. `centre_distances` shows it, as the paper do
 import numpy as np
 
 from ..backend.device import Array, to_host
+from ..validation import check_number, check_shape
+from .validation import check_rows
 
 
 def euclidean_to_inner_product(centres: Array) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +42,11 @@ def euclidean_to_inner_product(centres: Array) -> tuple[np.ndarray, np.ndarray]:
     biases : array (M,)
         b = −½‖c‖², so that argmaxₖ Wₖ·x + bₖ = argminₖ ‖x − cₖ‖ for all x.
 
+    Raises
+    ------
+    ValueError
+        For another shape, and for centres that are not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -48,7 +55,7 @@ def euclidean_to_inner_product(centres: Array) -> tuple[np.ndarray, np.ndarray]:
     >>> biases.tolist()
     [-0.5, -4.5]
     """
-    centres = to_host(centres).astype(np.float64)
+    centres = check_rows(centres, "centres").copy()
     return centres, -0.5 * (centres**2).sum(axis=1)
 
 
@@ -73,7 +80,7 @@ def inner_product_to_euclidean(weights: Array, biases: Array, scale: float = 1.0
     Raises
     ------
     ValueError
-        For a scale that is not positive.
+        For a scale that is not positive, for other shapes, and for numbers that are not finite.
 
     Examples
     --------
@@ -84,10 +91,10 @@ def inner_product_to_euclidean(weights: Array, biases: Array, scale: float = 1.0
     >>> np.allclose(again, centres)
     True
     """
-    if not scale > 0:
-        raise ValueError(f"scale must be above 0, not {scale!r}")
-    W = to_host(weights).astype(np.float64)
-    b = to_host(biases).astype(np.float64)
+    check_number("scale", scale, zero=False)
+    W = check_rows(weights, "weights")
+    check_shape("biases", to_host(biases), (len(W),))
+    b = check_rows(to_host(biases)[:, None], "biases")[:, 0]
     target = -scale * b - 0.5 * (W**2).sum(axis=1)
     # t is free, so only differences between the equations matter: subtract their mean.
     rows, right = W - W.mean(axis=0), target - target.mean()
@@ -116,6 +123,11 @@ def centre_distances(centres: Array, x: Array) -> np.ndarray:
     array (M,)
         Euclidean distances, in float64.
 
+    Raises
+    ------
+    ValueError
+        For other shapes, and for numbers that are not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -123,8 +135,12 @@ def centre_distances(centres: Array, x: Array) -> np.ndarray:
     >>> centre_distances(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0], [9.0, 9.0]])).tolist()
     [5.0]
     """
-    centres = to_host(centres).astype(np.float64)
-    x = to_host(x).astype(np.float64)
+    centres, x = check_rows(centres, "centres"), check_rows(x, "x")
+    if centres.shape[1] - x.shape[1] not in (0, 1):
+        raise ValueError(
+            f"x must have as many columns as the centres, {centres.shape[1]}, or one less, not "
+            f"{x.shape[1]}"
+        )
     within, extra = centres[:, : x.shape[1]], centres[:, x.shape[1] :]
     nearest = np.full(len(centres), np.inf)
     for rows in np.array_split(x, max(1, len(x) // 4096)):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..backend.device import Array, array_module
 from ..random import uniform
-from .kmeans import kmeans
+from .kmeans import lloyd, warn_of_duplicates
 
 if TYPE_CHECKING:
     from .base import WinnerTakeAll
@@ -25,7 +25,8 @@ def random_prototypes(model: WinnerTakeAll, x: Array, stream: str) -> Array:
 def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
     """(C K, d), from the samples of each class.
 
-    init="kmeans": mean + init_spread (centre − mean) for the K k-means centres of the class.
+    init="kmeans": mean + init_spread (centre − mean) for the K k-means centres of the class; with a
+    warning where a class has fewer distinct samples.
     init="class-mean": the mean plus `random_prototypes`, since equal prototypes would stay equal.
     Raises ValueError for a class with too few samples.
     """
@@ -48,7 +49,8 @@ def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
                 f"prototypes_per_class={per_class} k-means centres"
             )
         else:
-            found = kmeans(samples, per_class, seed=model.random_state)[0]
+            found, cluster, _ = lloyd(samples, per_class, seed=model.random_state)
+            warn_of_duplicates(cluster, per_class, f"class {model.classes_[c]}")
             mean = samples.mean(axis=0)
             centres[rows] = mean + x.dtype.type(model.init_spread) * (found - mean)
     return centres

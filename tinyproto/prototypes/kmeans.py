@@ -5,6 +5,8 @@ import numpy as np
 from ..backend.device import Array, array_module
 from ..kernels.kmeans import assign_clusters, cluster_means
 from ..random import uniform
+from ..validation import check_count, check_number
+from .validation import check_samples, warn
 
 
 def kmeans(
@@ -15,7 +17,7 @@ def kmeans(
     Parameters
     ----------
     x : array (N, d)
-        The samples.
+        The samples: float32 or float64; other numbers become float64.
     clusters : int
         The number of clusters, at most N.
     seed : int, default 0
@@ -37,7 +39,14 @@ def kmeans(
     Raises
     ------
     ValueError
-        For fewer samples than clusters.
+        For fewer samples than clusters, for samples of another shape or that are not finite or
+        whose squared distances overflow, and for numbers out of their range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Where x has fewer distinct samples than clusters, so that centres are equal; scikit-learn's
+        category where that has been imported, else UserWarning.
 
     Notes
     -----
@@ -54,11 +63,20 @@ def kmeans(
     >>> np.bincount(label).tolist()
     [20, 20]
     """
-    xp = array_module(x)
-    if not 1 <= clusters <= len(x):
-        raise ValueError(f"clusters must be between 1 and the {len(x)} samples, not {clusters}")
-    x = xp.ascontiguousarray(x)
+    centres, label, inertia = lloyd(x, clusters, seed, iterations, tolerance)
+    warn_of_duplicates(label, clusters)
+    return centres, label, inertia
+
+
+def lloyd(
+    x: Array, clusters: int, seed: int = 0, iterations: int = 100, tolerance: float = 1e-4
+) -> tuple[Array, Array, float]:
+    """`kmeans` without its warning."""
+    check_count("iterations", iterations, 0)
+    check_number("tolerance", tolerance)
     centres = kmeans_plus_plus(x, clusters, seed=seed)
+    xp = array_module(x)
+    x = xp.ascontiguousarray(x, dtype=centres.dtype)
     label = xp.zeros(len(x), dtype=xp.int64)
     distance = xp.empty(len(x), dtype=x.dtype)
     threshold = tolerance * float(x.var(axis=0).mean())
@@ -70,7 +88,18 @@ def kmeans(
         if change <= threshold or bool((label == old_label).all()):
             break
     assign_clusters(len(x), x, centres, label, distance)
-    return centres, label, float(distance.sum(dtype=np.float64))
+    return centres, label, _finite_sum(distance)
+
+
+def warn_of_duplicates(label: Array, clusters: int, samples: str = "x") -> None:
+    """Warn, as scikit-learn does, where some of the clusters are empty."""
+    distinct = len(array_module(label).unique(label))
+    if distinct < clusters:
+        warn(
+            f"Number of distinct clusters ({distinct}) found smaller than n_clusters ({clusters}). "
+            f"Possibly due to duplicate points in {samples}.",
+            "ConvergenceWarning",
+        )
 
 
 def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
@@ -81,7 +110,7 @@ def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
     x : array (N, d)
         The samples.
     clusters : int
-        The number of centres.
+        The number of centres, at most N.
     seed : int, default 0
         The seed of the draws.
 
@@ -89,6 +118,11 @@ def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
     -------
     array (clusters, d)
         The centres. They repeat where x has fewer distinct samples than clusters.
+
+    Raises
+    ------
+    ValueError
+        As `kmeans` does.
 
     Notes
     -----
@@ -105,6 +139,11 @@ def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
     >>> sorted(centres[:, 0].tolist())
     [0.0, 2.0, 4.0]
     """
+    x = check_samples(x, name="x")
+    if check_count("clusters", clusters) > len(x):
+        raise ValueError(
+            f"clusters must be at most the number of samples, {len(x)}, not {clusters}"
+        )
     xp = array_module(x)
     draw = uniform(clusters, np.arange(1), seed=seed, stream="k-means++")[0]
     centres = xp.empty((clusters, x.shape[1]), dtype=x.dtype)
@@ -118,4 +157,13 @@ def kmeans_plus_plus(x: Array, clusters: int, *, seed: int = 0) -> Array:
         centres[k] = x[min(int(chosen[0]), len(x) - 1)]
         assign_clusters(len(x), x, centres[k : k + 1], label, distance)
         closest = xp.minimum(closest, distance)
+    _finite_sum(closest)
     return centres
+
+
+def _finite_sum(distance: Array) -> float:
+    """The sum of squared distances. Raises ValueError where they overflow."""
+    total = float(distance.sum(dtype=np.float64))
+    if not np.isfinite(total):
+        raise ValueError(f"squared distances overflow {distance.dtype}; scale the samples")
+    return total

@@ -53,10 +53,12 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
         "kind": type(network).__name__,
         "parameters": {
             name: value.item() if isinstance(value, np.generic) else value  # for JSON
-            for name, value in network.get_params().items()
+            for name, value in network._fitted_params().items()
         },
         "epochs": network.n_epochs_,
     }
+    if hasattr(network, "feature_names_in_"):
+        metadata["feature_names"] = network.feature_names_in_.tolist()
     state.save_arrays(arrays, path, metadata)
 
 
@@ -96,6 +98,7 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
         raise ValueError(f"{path} holds no winner-take-all network but {metadata.get('kind')!r}")
     network: WinnerTakeAll = kind().set_params(**_parameters(metadata, device, str(path)))
     names = {*_array_names(network), "classes_"}
+    _load_feature_names(network, arrays, metadata, path)
     for wrong, found in (("misses", names - set(arrays)), ("has unknown", set(arrays) - names)):
         if found:
             raise ValueError(f"{path} {wrong} entries: {', '.join(sorted(found))}")
@@ -151,3 +154,20 @@ def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:
     if isinstance(network, EDWTA):
         return ("positive_prototypes_", "_beta")
     return ("positive_prototypes_", "negative_prototypes_", "_beta")
+
+
+def _load_feature_names(
+    network: WinnerTakeAll,
+    arrays: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    path: str | Path,
+) -> None:
+    """The names of the columns that the network was fitted with, if it was fitted with names."""
+    names = metadata.get("feature_names")
+    if names is None:
+        return
+    shapes = [array.shape for array in arrays.values() if array.ndim == 2]
+    text = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not text or any(shape[1] != len(names) for shape in shapes):
+        raise ValueError(f"{path}: feature_names must be one text for each feature, not {names!r}")
+    network.feature_names_in_ = np.array(names, dtype=object)

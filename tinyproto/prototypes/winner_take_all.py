@@ -39,6 +39,7 @@ from ..kernels.winner_take_all import (
     squared_distances,
     switching_update,
 )
+from ..validation import check_number
 from .base import WinnerTakeAll
 from .initialization import class_centres, random_prototypes
 
@@ -90,7 +91,7 @@ class IPWTA(WinnerTakeAll):
 
     def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
         del arguments["beta_learning_rate"], arguments["beta_floor"]
-        per_class = self.prototypes_per_class
+        per_class = self._per_class
         online_inner_product(
             1, x, label, order, per_class, self.weights_, self.biases_, **arguments
         )
@@ -149,7 +150,7 @@ class EDWTA(WinnerTakeAll):
         return out * x.dtype.type(-0.5)
 
     def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
-        per_class = self.prototypes_per_class
+        per_class = self._per_class
         online_euclidean(
             1, x, label, order, per_class, self.positive_prototypes_, self._beta, **arguments
         )
@@ -213,8 +214,8 @@ class PlusMinusEDWTA(WinnerTakeAll):
         self._require(
             "negative_init", self.negative_init in ("mean", "shrunk"), "'mean' or 'shrunk'"
         )
-        valid = 0 < self.negative_init_fraction <= 1
-        self._require("negative_init_fraction", valid, "above 0 and at most 1")
+        fraction = check_number("negative_init_fraction", self.negative_init_fraction, zero=False)
+        self._require("negative_init_fraction", fraction <= 1, "above 0 and at most 1")
 
     def _initialize(self, x: Array, label: Array) -> None:
         if self.init == "random":
@@ -239,7 +240,7 @@ class PlusMinusEDWTA(WinnerTakeAll):
         prototypes = self.positive_prototypes_, self.negative_prototypes_
         samples = aligned_copy(self._xp.zeros((2, x.shape[1]), dtype=x.dtype))
         online_plus_minus(
-            1, x, label, order, self.prototypes_per_class, *prototypes, self._beta,
+            1, x, label, order, self._per_class, *prototypes, self._beta,
             samples=samples, **arguments,
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What a training step gets: a batch of images, and how they are attacked."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ from ..backend.device import Array, array_module, to_device
 from ..layers import Layer
 from ..networks import Network, fold
 from ..parameters import flatten
+from ..validation import check_count, check_index, check_labels, check_number, check_shape
 
 
 class Augment(Protocol):
@@ -35,6 +37,12 @@ class Batch:
     seed : int
         The seed of the run.
 
+    Raises
+    ------
+    ValueError
+        For images that are no floating-point numbers, and for labels or positions that are not one
+        integer of 0 or more for each image.
+
     Examples
     --------
     >>> import numpy as np
@@ -49,6 +57,14 @@ class Batch:
     index: Array
     epoch: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        x = self.x
+        if getattr(getattr(x, "dtype", None), "kind", "") != "f":
+            found = getattr(x, "dtype", type(x).__name__)
+            raise ValueError(f"x must hold floating-point numbers in [0, 1], not {found}")
+        object.__setattr__(self, "y", check_labels(self.y, len(x)))
+        object.__setattr__(self, "index", check_index(self.index, len(x), like=x))
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,12 @@ class PGDConfig:
     norm : {"linf", "l2"}
         The norm of the ball.
 
+    Raises
+    ------
+    ValueError
+        For a radius below 0, a step size that is not above 0, and a number of steps that is not an
+        integer of 1 or more; when called, as `attacks.pgd_inner` does.
+
     Examples
     --------
     >>> import numpy as np
@@ -87,6 +109,11 @@ class PGDConfig:
     steps: int = 10
     step_size: float = 2 / 255
     norm: str = "linf"
+
+    def __post_init__(self) -> None:
+        check_number("eps", self.eps, infinity=True)
+        check_count("steps", self.steps)
+        check_number("step_size", self.step_size, zero=False)
 
     def __call__(
         self,
@@ -107,6 +134,19 @@ PGD_CONFIG = PGDConfig()
 """What the defences use by default: ε = 8/255 in L∞, ten steps of 2/255."""
 
 
+def to_network(network: Layer, images: np.ndarray) -> Array:
+    """Images on the network's device, in its dtype and in [0, 1]: uint8 is divided by 255."""
+    weights = next(iter(flatten(getattr(network, "params", {})).values()), None)
+    if weights is None:
+        raise ValueError("the network has no parameters, which tell its device and dtype")
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise ValueError(f"images must hold uint8 or floats in [0, 1], not {images.dtype}")
+    moved = to_device(images, array_module(weights)).astype(weights.dtype)
+    if images.dtype == np.uint8:
+        moved /= 255
+    return moved
+
+
 def load_batch(
     network: Layer,
     x: np.ndarray,
@@ -117,13 +157,28 @@ def load_batch(
     seed: int = 0,
     epoch: int = 0,
 ) -> Batch:
-    """The images at some positions of the data set, on the network's device and in its dtype."""
-    weights = next(iter(flatten(network.params).values()))
-    xp = array_module(weights)
-    images = to_device(x[index], xp).astype(weights.dtype)
-    if x.dtype == np.uint8:
-        images /= 255
+    """The images at some positions of the data set, on the network's device and in its dtype.
+
+    Raises ValueError for labels of another length than the images, positions that are not 0 …
+    len(x) − 1, and what is wrong in them for a `Batch`.
+    """
+    check_shape("y", y, (len(x),))
+    index = check_index(index, len(index), like=y)
+    if len(index) and int(index.max()) >= len(x):
+        raise ValueError(f"index must be in 0 … {len(x) - 1}, not {int(index.max())}")
+    images = to_network(network, x[index])
+    xp = array_module(images)
     positions = xp.asarray(index)
     if augment is not None:
         images = augment(images, seed=seed, epoch=epoch, index=positions)
+        check_shape("what augment returns", images, (len(index), "H", "W", "C"))
     return Batch(images, to_device(y[index], xp), positions, epoch, seed)
+
+
+def attacked_images(
+    attack: Callable[..., Array], network: Layer, batch: Batch, **options: Any
+) -> Array:
+    """What an attack makes of a batch, of the shape of its images."""
+    attacked = attack(network, batch, **options)
+    check_shape("what the attack returns", attacked, batch.x.shape)
+    return attacked

@@ -20,7 +20,9 @@ from ..backend.device import Array
 from ..losses import boosted_cross_entropy, cross_entropy, kl_divergence, weighted_kl
 from ..networks import Network
 from ..parameters import Tree
-from .batch import PGD_CONFIG, Batch, PGDConfig
+from ..validation import check_number
+from .batch import PGD_CONFIG, Batch, PGDConfig, attacked_images
+from .inputs import check_batch
 from .prototype_defenses import adv_dpnp, dpnp
 
 
@@ -93,6 +95,12 @@ def standard(
     z : array (N, classes)
         The scores.
 
+    Raises
+    ------
+    ValueError
+        For labels that are none of the network's classes, and for coefficients out of their range;
+        before a gradient is added. So does every defence.
+
     Examples
     --------
     >>> import numpy as np
@@ -107,6 +115,7 @@ def standard(
     >>> loss.shape, z.shape, grads["head"]["weight"].shape
     ((2,), (2, 3), (12, 3))
     """
+    check_batch(network, batch)
     z, backward = network(batch.x, train=True)
     loss, dz = cross_entropy(z, batch.y, smoothing)
     backward(dz / len(z), grads)
@@ -146,7 +155,8 @@ def pgd(
     >>> bool((attacked > clean).all())
     True
     """
-    z, backward = network(attack(network, batch), train=True)
+    check_batch(network, batch)
+    z, backward = network(attacked_images(attack, network, batch), train=True)
     loss, dz = cross_entropy(z, batch.y)
     backward(dz / len(z), grads)
     return loss, z
@@ -198,13 +208,16 @@ def trades(
     >>> bool((loss == clean).all())
     True
     """
+    check_batch(network, batch)
+    check_number("beta", beta)
+    check_number("initial_noise", initial_noise)
     z_eval, _ = network(batch.x)
 
     def divergence(z: Array, y: Array) -> tuple[Array, Array]:
         value, _, dz = kl_divergence(z_eval, z)
         return value, dz
 
-    attacked = attack(network, batch, loss=divergence, initial_noise=initial_noise)
+    attacked = attacked_images(attack, network, batch, loss=divergence, initial_noise=initial_noise)
     z, backward = network(batch.x, train=True)
     z_attacked, backward_attacked = network(attacked, train=True)
     loss, dz = cross_entropy(z, batch.y)
@@ -255,7 +268,9 @@ def mart(
     >>> loss.shape, z.shape
     ((2,), (2, 3))
     """
-    attacked = attack(network, batch)
+    check_batch(network, batch)
+    check_number("kl_weight", kl_weight)
+    attacked = attacked_images(attack, network, batch)
     z, backward = network(batch.x, train=True)
     z_attacked, backward_attacked = network(attacked, train=True)
     boosted, dz_boosted = boosted_cross_entropy(z_attacked, batch.y)

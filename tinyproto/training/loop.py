@@ -20,6 +20,7 @@ from ..parameters import Tree, assign, flatten, zeros
 from ..progress import progress
 from ..random import permutation
 from ..schedules import Schedule, one_cycle
+from ..validation import check_shape
 from .batch import Augment, Batch, PGDConfig, load_batch
 from .checkpoint import (
     Checkpointer,
@@ -30,10 +31,8 @@ from .checkpoint import (
     load_checkpoint,
 )
 from .description import describe_run, describe_schedule
+from .inputs import Images, check_examples, check_options
 from .validation import validate
-
-Images = tuple[np.ndarray, np.ndarray]
-"""Images and their labels."""
 
 
 def fit(
@@ -70,9 +69,9 @@ def fit(
         defense(network, batch, grads): one of `DEFENSES`, its coefficients bound by
         functools.partial.
     x : array (N, H, W, C)
-        Training images on the host, uint8 or floats in [0, 1].
+        Training images on the host: whole numbers 0 … 255, or floats in [0, 1].
     y : array (N,)
-        Labels on the host.
+        Labels on the host, the classes from 0.
     epochs, batch_size : int
         Passes over the images, and images in a step; 1 or more.
     optimizer : Optimizer, optional
@@ -118,8 +117,9 @@ def fit(
 
     Raises
     ------
-    ValueError
-        For a bad argument, or the checkpoint of another run.
+    ValueError, TypeError
+        For a bad argument, images or labels that the network cannot learn, or the checkpoint of
+        another run; before anything is changed.
     NotFinite
         When the loss or a weight is infinite or NaN.
     Stopped
@@ -140,7 +140,16 @@ def fit(
     >>> history[-1]["loss"] < history[0]["loss"], history[-1]["train"]
     (True, 1.0)
     """
-    _check_arguments(x, y, epochs, batch_size, checkpoint_every, monitor, validation_attack)
+    check_options(
+        network, defense, schedule, optimizer, augment, validation, validation_attack, monitor,
+        seed=seed, epochs=epochs, batch_size=batch_size, checkpoint_every=checkpoint_every,
+    )  # fmt: skip
+    x, y = check_examples(network, x, y)
+    if not len(x):
+        raise ValueError("x holds no images")
+    if validation is not None:
+        names = "the validation images", "the validation labels"
+        validation = check_examples(network, *validation, names)
     steps = -(-len(x) // batch_size)
     learning_rate = schedule(steps * epochs)
     averaged = Average(network.params, average) if average is not None else None
@@ -186,28 +195,6 @@ def fit(
     return state.history
 
 
-def _check_arguments(
-    x: np.ndarray,
-    y: np.ndarray,
-    epochs: int,
-    batch_size: int,
-    checkpoint_every: int,
-    monitor: str,
-    validation_attack: PGDConfig | None,
-) -> None:
-    if min(epochs, batch_size, checkpoint_every) < 1:
-        raise ValueError(
-            "epochs, batch_size, checkpoint_every must be 1 or more, not "
-            f"{epochs}, {batch_size}, {checkpoint_every}"
-        )
-    if monitor not in ("clean", "robust") or (monitor == "robust" and validation_attack is None):
-        raise ValueError(
-            f"monitor must be 'clean', or 'robust' with a validation_attack, not {monitor!r}"
-        )
-    if len(x) != len(y) or not len(x):
-        raise ValueError(f"x and y must have one length, 1 or more, not {len(x)} and {len(y)}")
-
-
 def _train_step(
     run: Run,
     defense: Callable[[Network, Batch, Tree], tuple[Array, Array]],
@@ -218,6 +205,8 @@ def _train_step(
     network, state = run.network, run.state
     grads: Tree = zeros(network.params)
     loss, z = defense(network, batch, grads)
+    check_shape("the loss that the defense returns", loss, (len(batch.y),))
+    check_shape("the scores that the defense returns", z, (len(batch.y), "C"))
     total = float(loss.sum(dtype=np.float64))
     if not np.isfinite(total):
         raise NotFinite(

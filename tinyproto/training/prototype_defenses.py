@@ -21,7 +21,9 @@ from ..losses import cross_entropy, kl_divergence, squared_error
 from ..networks import Network
 from ..parameters import Tree, without_running
 from ..prototypes.dpnp import PrototypeHead, alignment, repulsion
-from .batch import PGD_CONFIG, Batch, PGDConfig
+from ..validation import check_number
+from .batch import PGD_CONFIG, Batch, PGDConfig, attacked_images
+from .inputs import check_batch
 
 
 @dataclass
@@ -95,6 +97,7 @@ def dpnp(
     >>> loss.shape, z.shape, grads["head"]["prototypes"].shape
     ((2,), (2, 3), (3, 4))
     """
+    _check(network, batch, alignment_weight=alignment_weight, repulsion_weight=repulsion_weight)
     branch, loss, d_prototypes = _branch(network, batch.x, batch.y, alignment_weight, 1.0)
     loss = loss + _add_to_prototypes(network, batch.y, grads, d_prototypes, repulsion_weight)
     branch.backward(grads)
@@ -162,8 +165,12 @@ def adv_dpnp(
     """
     if consistency not in ("kl", "features"):
         raise ValueError(f"consistency must be 'kl' or 'features', not {consistency!r}")
+    _check(
+        network, batch, alignment_weight=alignment_weight, repulsion_weight=repulsion_weight,
+        adversarial_weight=adversarial_weight, consistency_weight=consistency_weight,
+    )  # fmt: skip
     x, y = batch.x, batch.y
-    attacked = attack(network, batch)
+    attacked = attacked_images(attack, network, batch)
     clean, loss, d_prototypes = _branch(network, x, y, alignment_weight, 1.0)
     other, loss_attacked, _ = _branch(network, attacked, y, alignment_weight, adversarial_weight)
     scale = consistency_weight / len(y)
@@ -181,6 +188,14 @@ def adv_dpnp(
     features_only = {name: slot for name, slot in grads.items() if name != "head"}
     other.backward(without_running(features_only) if clean_statistics else features_only)
     return loss, clean.z
+
+
+def _check(network: Network, batch: Batch, **weights: float) -> None:
+    """Raise ValueError for another head, labels that are none of its classes, negative weights."""
+    _prototype_head(network)
+    check_batch(network, batch)
+    for name, weight in weights.items():
+        check_number(name, weight)
 
 
 def _branch(

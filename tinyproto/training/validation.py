@@ -9,7 +9,9 @@ import numpy as np
 from ..attacks import Victim, pgd
 from ..backend.device import Array
 from ..layers import Layer
+from ..validation import check_count, check_shape
 from .batch import PGDConfig, load_batch
+from .inputs import check_examples
 
 
 def accuracy(
@@ -29,9 +31,9 @@ def accuracy(
     network : Layer
         The network, in eval mode, on any device.
     x : array (N, H, W, C)
-        Images on the host, uint8 or floats in [0, 1].
+        Images on the host: whole numbers 0 … 255, or floats in [0, 1].
     y : array (N,)
-        Labels on the host.
+        Labels on the host, the classes from 0.
     attack : callable, optional
         attack(victim, x, y, index=…) returns attacked images; `index` are their positions in x.
     batch_size : int
@@ -41,6 +43,12 @@ def accuracy(
     -------
     float
         In [0, 1]; 0 for no images.
+
+    Raises
+    ------
+    ValueError
+        For images that the network refuses, images out of these ranges, labels that are not one
+        class for each image, and an attack that returns another shape.
 
     Examples
     --------
@@ -58,6 +66,8 @@ def accuracy(
     >>> accuracy(network, x, y, partial(pgd, eps=0.5, steps=5)) < 1.0
     True
     """
+    check_count("batch_size", batch_size)
+    x, y = check_examples(network, x, y)
     correct = 0
     for start in range(0, len(x), batch_size):
         index = np.arange(start, min(start + batch_size, len(x)))
@@ -65,6 +75,7 @@ def accuracy(
         images = batch.x
         if attack is not None:
             images = attack(Victim(network), images, batch.y, index=batch.index)
+            check_shape("what the attack returns", images, batch.x.shape)
         z, _ = network(images)
         correct += int((z.argmax(axis=1) == batch.y).sum())
     return correct / max(len(x), 1)

@@ -117,7 +117,7 @@ def test_activations_keep_their_size():
 @pytest.mark.parametrize(
     ("build", "error", "says"),
     [
-        (lambda: networks.compact_cnn(0), ValueError, "out_features must be an integer"),
+        (lambda: networks.compact_cnn(0), ValueError, "cnn: classes must be an integer"),
         (lambda: networks.compact_cnn(head="mlp"), ValueError, "not 'mlp'"),
         (lambda: networks.compact_cnn(feature_width=0), ValueError, "1 or more, not 0"),
         (lambda: networks.compact_cnn(1, head="prototypes"), ValueError, "2 or more, not 1"),

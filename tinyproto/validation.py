@@ -54,7 +54,9 @@ def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
         raise ValueError(f"{name} must have the shape ({expected}), not {given}")
 
 
-def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y") -> Array:
+def check_labels(
+    y: Any, count: int, classes: int | None = None, name: str = "y", *, wait: bool = True
+) -> Array:
     """Refuse what is not one class, 0 … C − 1, for each example.
 
     Parameters
@@ -67,6 +69,9 @@ def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y"
         The number of classes C; by default only negative labels are out of range.
     name : str
         What the message calls the labels.
+    wait : bool
+        False: do not look at the range of labels on a GPU, which would wait for the device; for
+        functions that are called at every step, with labels that were checked at the door.
 
     Returns
     -------
@@ -99,7 +104,7 @@ def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y"
         )
     if y.dtype.kind not in "iu" and count:
         raise ValueError(f"{name} must hold integers, the classes from 0, not {y.dtype}")
-    if count:
+    if count and (wait or xp is np):
         lowest, highest = int(y.min()), int(y.max())
         if lowest < 0 or (classes is not None and highest >= classes):
             wrong = lowest if lowest < 0 else highest

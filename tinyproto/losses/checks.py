@@ -1,0 +1,26 @@
+"""What a loss checks first: its scores and labels."""
+
+from typing import Any
+
+from ..backend.device import Array
+from ..validation import check_labels, check_shape
+
+
+def check_scores(owner: str, z: Any, classes: int = 1, **same: Any) -> None:
+    """Raise ValueError unless z (N, C) holds floating-point scores of `classes` or more classes,
+    and each of the arrays in `same`, given by name, has its shape too."""
+    shape: tuple[int, ...] = getattr(z, "shape", ())
+    if len(shape) != 2:
+        check_shape(f"{owner}: z", z, ("N", "C"))
+    if shape[1] < classes:
+        raise ValueError(f"{owner} needs scores of at least {classes} classes, not {shape[1]}")
+    for name, array in (("z", z), *same.items()):
+        check_shape(f"{owner}: {name}", array, shape)
+        if array.dtype.kind != "f":
+            raise ValueError(f"{owner}: {name} must hold floating-point numbers, not {array.dtype}")
+
+
+def check_columns(z: Array, y: Any, name: str = "y") -> Array:
+    """The labels y (N,), columns of z (N, C), as int64; ValueError for labels that are not. On a
+    GPU their range is not looked at."""
+    return check_labels(y, len(z), z.shape[1], name, wait=False)

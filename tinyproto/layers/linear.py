@@ -73,13 +73,15 @@ class Linear(Layer):
         check_input("Linear", x, 2, self.in_features)
         shapes = {"weight": (self.in_features, self.out_features), "bias": (self.out_features,)}
         check_parameters(self, x, shapes)
-        weight, shape = self.params["weight"], (len(x), self.out_features)
+        xp, shape = array_module(x), (len(x), self.out_features)
+        x, weight = xp.ascontiguousarray(x), xp.ascontiguousarray(self.params["weight"])
         y = rowwise(x, weight)
         if "bias" in self.params:
             y += self.params["bias"]
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             check_backward(self, dy, shape, grads)
+            dy = xp.ascontiguousarray(dy)
             if grads and "weight" in grads:
                 with one_blas_thread():
                     grads["weight"] += x.T @ dy

@@ -104,9 +104,8 @@ def weighted_kl(z: Array, w: Array, y: Array) -> tuple[Array, Array, Array]:
     >>> value.round(3)  # half of KL(p‖q)
     array([0.072])
     """
-    rows = array_module(z).arange(len(z))
     value, dz, dw = kl_divergence(z, w)
-    y = check_columns(z, y)
+    rows, y = array_module(z).arange(len(z)), check_columns(z, y)
     _, error = cross_entropy(z, y)
     weight = -error[rows, y]
     p_y = softmax(z)[rows, y]

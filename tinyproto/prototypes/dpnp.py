@@ -11,7 +11,7 @@ import numpy as np
 from ..backend.blas import one_blas_thread
 from ..backend.device import Array, array_module
 from ..layers import Backward, Layer
-from ..layers.checks import check_backward, check_input, check_parameters, positive_integers
+from ..layers.checks import TINY, check_backward, check_input, check_parameters, positive_integers
 from ..layers.linear import rowwise
 from ..parameters import Tree
 from ..random import normal
@@ -71,7 +71,7 @@ class PrototypeHead(Layer):
         positive_integers("PrototypeHead", features=features, classes=classes)
         if classes < 2:
             raise ValueError(f"PrototypeHead: classes must be 2 or more, not {classes}")
-        if not 0 < radius < np.inf:
+        if not TINY < radius < 1 / TINY:
             raise ValueError(f"PrototypeHead: radius must be above 0, not {radius!r}")
         if init not in ("simplex", "random"):
             raise ValueError(f"PrototypeHead: init must be 'simplex' or 'random', not {init!r}")
@@ -92,10 +92,12 @@ class PrototypeHead(Layer):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         check_input("PrototypeHead", x, 2, self.features)
         check_parameters(self, x, {"prototypes": (self.classes, self.features)})
-        prototypes, shape = self.params["prototypes"], (len(x), self.classes)
+        xp, shape = array_module(x), (len(x), self.classes)
+        x, prototypes = xp.ascontiguousarray(x), xp.ascontiguousarray(self.params["prototypes"])
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             check_backward(self, dy, shape, grads)
+            dy = xp.ascontiguousarray(dy)
             if grads and "prototypes" in grads:
                 with one_blas_thread():
                     grads["prototypes"] += dy.T @ x

@@ -15,7 +15,17 @@ from tests.layers.test_layers import gradients, mode, precision, same, same_tree
 from tinyproto import layers, networks, parameters
 from tinyproto.cpu import direct, winograd
 from tinyproto.cpu.geometry import Geometry
-from tinyproto.layers import BatchNorm, Conv2D, Flatten, Linear, ReLU, Residual, Sequential, checks
+from tinyproto.layers import (
+    BatchNorm,
+    Conv2D,
+    Flatten,
+    Linear,
+    ReLU,
+    Residual,
+    Sequential,
+    checks,
+    fold,
+)
 from tinyproto.prototypes import PrototypeHead
 
 WITH_PARAMETERS = [
@@ -229,6 +239,25 @@ def test_a_folded_network_checks_its_parameters_too(name, data):
     paths = [path for path, _ in parameters.leaves(folded.params) if path.endswith("bias")]
     replace(folded.params, data.draw(st.sampled_from(paths)), np.zeros(77, np.float32))
     assert "not (77,)" in refused(folded, case.x)
+
+
+def test_what_does_not_fit_is_not_folded():
+    """Where it would be broadcast."""
+    convolution = Conv2D(3, 4, 3)
+    assert "not (1,)" in refused(fold, Sequential(convolution, BatchNorm(1)))
+    norm = BatchNorm(4)
+    norm.params["scale"] = np.ones(1, np.float32)
+    assert "params['scale'] of shape (4,), not (1,)" in refused(fold, Sequential(convolution, norm))
+    convolution.params["weight"] = np.ones((3, 3, 3, 1), np.float32)
+    assert "not (3, 3, 3, 1)" in refused(fold, Sequential(convolution, BatchNorm(4)))
+
+
+@pytest.mark.parametrize("dtype", OTHER_DTYPES)
+def test_a_network_is_not_converted_to_another_dtype(dtype):
+    network = networks.compact_cnn()
+    before = {path: leaf.copy() for path, leaf in parameters.leaves(network.params)}
+    assert f"not {np.dtype(dtype)}" in refused(lambda: network.to(dtype=dtype))
+    same_trees(network.params, before)
 
 
 # ---------------------------------------------------------------- what must not be refused

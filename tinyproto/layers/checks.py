@@ -32,10 +32,11 @@ def check_floats(owner: str, name: str, array: Any) -> None:
         return
     if dtype is None:
         raise ValueError(f"{owner} expects an array for {name}, not {type(array).__name__}")
+    advice = f"use {name}.astype(np.float32)"
+    if dtype.kind in "iu" and name == "x":
+        advice = "images of 0 … 255 are divided by np.float32(255) first"
     wanted = "floating-point numbers, float32 or float64"
-    raise ValueError(
-        f"{owner} expects {wanted}, for {name}, not {dtype}; use {name}.astype(np.float32)"
-    )
+    raise ValueError(f"{owner} expects {wanted}, for {name}, not {dtype}; {advice}")
 
 
 def check_input(owner: str, x: Any, dimensions: int, features: int | None = None) -> None:

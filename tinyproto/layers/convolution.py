@@ -105,10 +105,9 @@ class Conv2D(Layer):
         return self._forward(x, train, relu=True)
 
     def _forward(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
-        channels, out_channels, side = self.in_channels, self.out_channels, self.kernel_size
+        channels, out_channels = self.in_channels, self.out_channels
         check_input("Conv2D", x, 4, channels)
-        shapes = {"weight": (side, side, channels, out_channels), "bias": (out_channels,)}
-        check_parameters(self, x, shapes)
+        check_parameters(self, x, self.parameter_shapes())
         xp, bias = array_module(x), self.params.get("bias")
         weight = xp.ascontiguousarray(self.params["weight"])
         x = xp.ascontiguousarray(x)
@@ -116,7 +115,7 @@ class Conv2D(Layer):
             bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
         height, width = self.output_size(x.shape[1]), self.output_size(x.shape[2])
         shape = (len(x), height, width, out_channels)
-        geometry = Geometry(side, self.stride, self.padding, x.shape, shape)
+        geometry = Geometry(self.kernel_size, self.stride, self.padding, x.shape, shape)
         if train and self.weight_cache:
             self.weight_cache.clear()  # the weights are about to change
         cache = None if train else self.weight_cache
@@ -140,6 +139,10 @@ class Conv2D(Layer):
             return backend.input_gradient(dy, weights, geometry, relu_mask)
 
         return y, backward
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        side, out_channels = self.kernel_size, self.out_channels
+        return {"weight": (side, side, self.in_channels, out_channels), "bias": (out_channels,)}
 
     def output_size(self, pixels: int) -> int:
         """The height or width of y, for an image of this height or width. Raises ValueError for

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backend.device import Array
+from ..backend.device import Array, array_module
 from ..validation import check_labels, check_shape
 
 
@@ -23,4 +23,9 @@ def check_scores(owner: str, z: Any, classes: int = 1, **same: Any) -> None:
 def check_columns(z: Array, y: Any, name: str = "y") -> Array:
     """The labels y (N,), columns of z (N, C), as int64; ValueError for labels that are not. On a
     GPU their range is not looked at."""
+    xp, found = array_module(z), array_module(y)
+    if found is not xp:
+        raise ValueError(
+            f"{name} must be an array of {xp.__name__}, as the scores, not {found.__name__}"
+        )
     return check_labels(y, len(z), z.shape[1], name, wait=False)

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 ORDER = [
     "progress",
     "backend",
-    "cpu parameters validation",
+    "cpu parameters",
+    "validation",
     "kernels",
     "random",
     "state data optimizers schedules",

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from .backend.device import Array, array_module, to_device
-from .parameters import Tree, assign, check_gradients, flatten, is_running
+from .parameters import Tree, assign, flatten, is_running
+from .validation import check_gradients
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
 

@@ -19,7 +19,6 @@ __all__ = [
     "RUNNING",
     "Tree",
     "assign",
-    "check_gradients",
     "convert",
     "count",
     "flatten",
@@ -144,57 +143,6 @@ def zeros(params: Mapping[str, Any]) -> Tree:
         else:
             grads[name] = [] if is_running(name) else array_module(value).zeros_like(value)
     return grads
-
-
-def check_gradients(params: Mapping[str, Any], grads: Mapping[str, Any], path: str = "") -> None:
-    """Refuse a tree of gradients that does not fit the parameters.
-
-    Parameters
-    ----------
-    params : Tree
-        Parameters.
-    grads : Tree
-        Gradients, of all parameters or of some. The slot of a running average is a list of arrays.
-    path : str
-        The path of both trees, for the error message.
-
-    Raises
-    ------
-    ValueError
-        For a slot that has no leaf, or is not an array of its shape, of floating-point numbers; for
-        a leaf of another dtype than float32 and float64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.layers import Linear
-    >>> from tinyproto.parameters import check_gradients
-    >>> check_gradients(Linear(3, 2).params, {"bias": np.zeros(3)})
-    Traceback (most recent call last):
-    ValueError: grads: bias has shape (3,), expected (2,)
-    """
-    for name, slot in grads.items():
-        full = f"{path}/{name}" if path else name
-        if name not in params:
-            for missing, _ in leaves({name: slot}, path):
-                raise ValueError(f"grads has a slot {missing!r} and params no such leaf")
-            continue
-        leaf = params[name]
-        expected: type = Mapping if isinstance(leaf, Mapping) else list
-        if not isinstance(slot, expected) and (expected is Mapping or is_running(name)):
-            wanted = "a tree" if expected is Mapping else "a list of arrays"
-            raise ValueError(f"grads: {full} must be {wanted}, not of type {type(slot).__name__}")
-        if expected is Mapping:
-            check_gradients(leaf, slot, full)
-            continue
-        if leaf.dtype not in (np.float32, np.float64):  # in float16 an epsilon or a step may be 0
-            raise ValueError(f"params: {full} must hold float32 or float64, not {leaf.dtype}")
-        for array in slot if is_running(name) else [slot]:
-            found = getattr(array, "shape", None)
-            if found != leaf.shape:
-                raise ValueError(f"grads: {full} has shape {found}, expected {leaf.shape}")
-            if array.dtype.kind != "f":
-                raise ValueError(f"grads: {full} must hold floats, not {array.dtype}")
 
 
 def without_running(grads: Mapping[str, Any]) -> Tree:

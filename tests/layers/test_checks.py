@@ -244,7 +244,8 @@ def test_a_folded_network_checks_its_parameters_too(name, data):
 def test_what_does_not_fit_is_not_folded():
     """Where it would be broadcast."""
     convolution = Conv2D(3, 4, 3)
-    assert "not (1,)" in refused(fold, Sequential(convolution, BatchNorm(1)))
+    says = refused(fold, Sequential(convolution, BatchNorm(1)))
+    assert says == "BatchNorm(1) does not fit the output of Conv2D(3, 4, kernel_size=3)"
     norm = BatchNorm(4)
     norm.params["scale"] = np.ones(1, np.float32)
     assert "params['scale'] of shape (4,), not (1,)" in refused(fold, Sequential(convolution, norm))

@@ -84,6 +84,7 @@ class BatchNorm(Layer):
         if not TINY < epsilon < 1 / TINY:  # in float32 neither 0 nor infinite
             raise ValueError(f"BatchNorm: epsilon must be above 0, not {epsilon!r}")
         self.channels, self.epsilon = channels, epsilon
+        self.parameter_shapes = dict.fromkeys(NAMES, (channels,))
         ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         initial = ones, zeros, zeros.copy(), ones.copy()
         self.params = dict(zip(NAMES, initial, strict=True))
@@ -103,17 +104,18 @@ class BatchNorm(Layer):
     def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
         xp, channels = array_module(x), self.channels
         check_input("BatchNorm", x, 2 if np.ndim(x) == 2 else 4, channels)
-        check_parameters(self, x, dict.fromkeys(NAMES, (channels,)))
-        scale, shift, *running = (xp.ascontiguousarray(self.params[name]) for name in NAMES)
-        images = len(x)
+        check_parameters(self, x)
+        images, params = len(x), self.params
+        shift = xp.ascontiguousarray(params["shift"])
         flat = xp.ascontiguousarray(x).reshape(images, math.prod(x.shape[1:-1]), channels)
         m = images * flat.shape[1]
         if train:
             mean, variance = _moments(flat)
         else:
-            mean, variance = running
+            mean = xp.ascontiguousarray(params["running_mean"])
+            variance = params["running_variance"]
         inverse = 1 / xp.sqrt(variance + x.dtype.type(self.epsilon))
-        affine = (flat, mean, scale * inverse, shift, x.dtype.type(minimum))
+        affine = (flat, mean, params["scale"] * inverse, shift, x.dtype.type(minimum))
         y = memory.empty_like(flat)
         channel_affine(images, *affine, y)
 

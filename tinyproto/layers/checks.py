@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..backend.device import Array, array_module
-from ..parameters import Tree, check_gradients
+from ..parameters import Tree
+from ..validation import check_gradients
 
 TINY = float(np.finfo(np.float32).tiny)
 """Above it, and below its inverse, a number is a normal one in float32, and so is its inverse."""
@@ -42,7 +43,8 @@ def check_floats(owner: str, name: str, array: Any) -> None:
 def check_input(owner: str, x: Any, dimensions: int, features: int | None = None) -> None:
     """Raise ValueError unless x holds floating-point numbers in `dimensions` axes, and the last has
     the length `features`, if that is given."""
-    check_floats(owner, "x", x)
+    if getattr(x, "dtype", None) not in FLOATS:
+        check_floats(owner, "x", x)
     if x.ndim != dimensions or (features is not None and x.shape[-1] != features):
         form = "(N, H, W, C)" if dimensions == 4 else "(N, d)"
         if features is not None:
@@ -50,11 +52,11 @@ def check_input(owner: str, x: Any, dimensions: int, features: int | None = None
         raise ValueError(f"{owner} expects x of shape {form}, not {x.shape}")
 
 
-def check_parameters(layer: Any, like: Array, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raise ValueError unless the parameters have these shapes, and are floating-point numbers on
-    the device where the array `like` is. A layer need not have a bias."""
+def check_parameters(layer: Any, like: Array) -> None:
+    """Raise ValueError unless the parameters have the layer's `parameter_shapes`, and are
+    floating-point numbers on the device where the array `like` is. A bias may be missing."""
     params, kind = layer.params, type(like)
-    for name, shape in shapes.items():
+    for name, shape in layer.parameter_shapes.items():
         leaf = params.get(name)
         if type(leaf) is kind and leaf.shape == shape and leaf.dtype in FLOATS:
             continue
@@ -83,13 +85,19 @@ def check_backward(layer: Any, dy: Any, shape: tuple[int, ...], grads: Tree | No
         check_gradients(layer.params, grads)
 
 
-def check_branch(owner: Any, name: str, part: Any) -> None:
-    """Raise ValueError where a layer of another one, or its tree of parameters, was replaced, so
-    that an optimizer would move parameters that the pass does not use."""
-    branch = owner.params.get(name)
-    if branch is not part.params and (branch or part.params):
-        kind = type(owner).__name__
-        raise ValueError(
-            f"{kind}: params[{name!r}] is not the tree of the layer it belongs to; change the "
-            f"arrays in it, and to replace the layer, build the {kind} anew"
-        )
+def refuse_branch(owner: Any, name: str) -> None:
+    """Raise ValueError: a layer of another one, or its tree of parameters, was replaced, and an
+    optimizer would move parameters that the pass does not use."""
+    kind = type(owner).__name__
+    raise ValueError(
+        f"{kind}: params[{name!r}] is not the tree of the layer it belongs to; change the arrays "
+        f"in it, and to replace the layer, build the {kind} anew"
+    )
+
+
+def check_branches(owner: Any, **parts: Any) -> None:
+    """`refuse_branch` where `params` does not hold the trees of the parts, by name."""
+    for name, part in parts.items():
+        branch = owner.params.get(name)
+        if branch is not part.params and (branch or part.params):
+            refuse_branch(owner, name)

@@ -7,8 +7,9 @@ from ..backend import memory
 from ..backend.device import Array, array_module
 from ..kernels.channels import add, relu_backward
 from ..parameters import Tree
+from ..validation import check_gradients
 from .base import Backward, Layer
-from .checks import check_backward, check_branch
+from .checks import check_backward, check_branches, refuse_branch
 from .elementwise import ReLU
 
 
@@ -51,17 +52,18 @@ class Sequential(Layer):
         passes: list[tuple[str, Backward]] = []
         i = 0
         while i < len(self.layers):
-            layer = self.layers[i]
-            check_branch(self, str(i), layer)
+            layer, name = self.layers[i], str(i)
+            branch = self.params.get(name)
+            if branch is not layer.params and (branch or layer.params):
+                refuse_branch(self, name)
             with_relu = i + 1 < len(self.layers) and type(self.layers[i + 1]) is ReLU
             x, backward = layer.forward_relu(x, train) if with_relu else layer(x, train)
-            passes.append((str(i), backward))
+            passes.append((name, backward))
             i += 2 if with_relu else 1
 
-        shape = x.shape
-
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
-            check_backward(self, dy, shape, grads)
+            if grads:
+                check_gradients(self.params, grads)
             for name, backward in reversed(passes):
                 dy = backward(dy, grads.get(name) if grads else None)
             return dy
@@ -104,12 +106,13 @@ class Residual(Layer):
 
     def __init__(self, body: Layer, shortcut: Layer | None = None):
         self.body, self.shortcut = body, shortcut
-        parts = {"body": body, **({"shortcut": shortcut} if shortcut else {})}
-        self.params = {name: part.params for name, part in parts.items() if part.params}
+        self.params = {name: part.params for name, part in self._parts().items() if part.params}
 
     def __repr__(self) -> str:
-        shortcut = {"shortcut": self.shortcut} if self.shortcut else {}
-        return _nested(self, {"body": self.body, **shortcut})
+        return _nested(self, self._parts())
+
+    def _parts(self) -> dict[str, Layer]:
+        return {"body": self.body, **({"shortcut": self.shortcut} if self.shortcut else {})}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         return self._forward(x, train, minimum=-math.inf)
@@ -119,9 +122,7 @@ class Residual(Layer):
         return self._forward(x, train, minimum=0.0)
 
     def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
-        check_branch(self, "body", self.body)
-        if self.shortcut:
-            check_branch(self, "shortcut", self.shortcut)
+        check_branches(self, **self._parts())
         y_body, body = self.body(x, train)
         y_shortcut, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
         y = _sum(y_body, y_shortcut, minimum)

@@ -80,8 +80,9 @@ class Conv2D(Layer):
             raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.weight_cache: WeightCache | None = None  # of a folded network, see `fold`
         shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.parameter_shapes = {"weight": shape, "bias": (out_channels,)}
+        self.weight_cache: WeightCache | None = None  # of a folded network, see `fold`
         self.params = {"weight": np.zeros(shape, dtype=np.float32)}
         if bias:
             self.params["bias"] = np.zeros(out_channels, dtype=np.float32)
@@ -107,7 +108,7 @@ class Conv2D(Layer):
     def _forward(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
         channels, out_channels = self.in_channels, self.out_channels
         check_input("Conv2D", x, 4, channels)
-        check_parameters(self, x, self.parameter_shapes())
+        check_parameters(self, x)
         xp, bias = array_module(x), self.params.get("bias")
         weight = xp.ascontiguousarray(self.params["weight"])
         x = xp.ascontiguousarray(x)
@@ -139,10 +140,6 @@ class Conv2D(Layer):
             return backend.input_gradient(dy, weights, geometry, relu_mask)
 
         return y, backward
-
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        side, out_channels = self.kernel_size, self.out_channels
-        return {"weight": (side, side, self.in_channels, out_channels), "bias": (out_channels,)}
 
     def output_size(self, pixels: int) -> int:
         """The height or width of y, for an image of this height or width. Raises ValueError for

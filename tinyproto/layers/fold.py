@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backend.device import array_module
 from .base import Layer
-from .batch_norm import NAMES, BatchNorm
+from .batch_norm import BatchNorm
 from .checks import check_parameters
 from .containers import Residual, Sequential
 from .convolution import Conv2D
@@ -71,9 +71,11 @@ def fold(layer: Layer) -> Layer:
 
 def _fold_pair(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
     """The convolution with W′ and b′, computed in float64."""
-    weight, shape = convolution.params["weight"], (convolution.out_channels,)
-    check_parameters(convolution, weight, convolution.parameter_shapes())
-    check_parameters(norm, weight, dict.fromkeys(NAMES, shape))
+    weight = convolution.params["weight"]
+    check_parameters(convolution, weight)
+    check_parameters(norm, weight)
+    if norm.channels != convolution.out_channels:
+        raise ValueError(f"{norm!r} does not fit the output of {convolution!r}")
     xp = array_module(weight)
     values = {name: value.astype(np.float64) for name, value in norm.params.items()}
     gain = values["scale"] / xp.sqrt(values["running_variance"] + norm.epsilon)

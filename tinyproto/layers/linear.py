@@ -60,6 +60,7 @@ class Linear(Layer):
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True):
         positive_integers("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
+        self.parameter_shapes = {"weight": (in_features, out_features), "bias": (out_features,)}
         self.params = {"weight": np.zeros((in_features, out_features), dtype=np.float32)}
         if bias:
             self.params["bias"] = np.zeros(out_features, dtype=np.float32)
@@ -71,8 +72,7 @@ class Linear(Layer):
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         check_input("Linear", x, 2, self.in_features)
-        shapes = {"weight": (self.in_features, self.out_features), "bias": (self.out_features,)}
-        check_parameters(self, x, shapes)
+        check_parameters(self, x)
         xp, shape = array_module(x), (len(x), self.out_features)
         x, weight = xp.ascontiguousarray(x), xp.ascontiguousarray(self.params["weight"])
         y = rowwise(x, weight)

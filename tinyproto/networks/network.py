@@ -9,9 +9,10 @@ import numpy as np
 from .. import layers, parameters
 from ..backend.device import Array
 from ..layers import Backward, Layer, Sequential
-from ..layers.checks import check_backward, check_branch
+from ..layers.checks import check_branches
 from ..parameters import Tree
 from ..prototypes.dpnp import PrototypeHead
+from ..validation import check_gradients
 from .summary import summarize
 
 
@@ -96,13 +97,13 @@ class Network(Layer):
         return summarize(parts, repr(self), input_shape)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        check_branch(self, "features", self.features)
-        check_branch(self, "head", self.head)
+        check_branches(self, features=self.features, head=self.head)
         h, features = self.features(x, train)
         z, head = self.head(h, train)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            check_backward(self, dy, z.shape, grads)
+            if grads:
+                check_gradients(self.params, grads)
             grads = grads or {}
             return features(head(dy, grads.get("head")), grads.get("features"))
 

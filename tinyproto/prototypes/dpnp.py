@@ -76,6 +76,7 @@ class PrototypeHead(Layer):
         if init not in ("simplex", "random"):
             raise ValueError(f"PrototypeHead: init must be 'simplex' or 'random', not {init!r}")
         self.features, self.classes, self.radius = features, classes, radius
+        self.parameter_shapes = {"prototypes": (classes, features)}
         drawn = normal(features, np.arange(max(classes, features)), seed=seed, stream="prototypes")
         if init == "simplex" and features >= classes - 1:
             rotation = np.linalg.qr(drawn[:features])[0]
@@ -91,7 +92,7 @@ class PrototypeHead(Layer):
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         check_input("PrototypeHead", x, 2, self.features)
-        check_parameters(self, x, {"prototypes": (self.classes, self.features)})
+        check_parameters(self, x)
         xp, shape = array_module(x), (len(x), self.classes)
         x, prototypes = xp.ascontiguousarray(x), xp.ascontiguousarray(self.params["prototypes"])
 
@@ -108,7 +109,7 @@ class PrototypeHead(Layer):
     def project(self) -> None:
         """Put the prototypes back on the sphere, in place: c_j ← a c_j/‖c_j‖."""
         prototypes = self.params["prototypes"]
-        check_parameters(self, prototypes, {"prototypes": (self.classes, self.features)})
+        check_parameters(self, prototypes)
         xp = array_module(prototypes)
         length = xp.sqrt((prototypes.astype(xp.float64) ** 2).sum(axis=1, keepdims=True))
         prototypes *= (self.radius / xp.maximum(length, 1e-12)).astype(prototypes.dtype)

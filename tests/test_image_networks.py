@@ -106,6 +106,37 @@ def test_a_seed_fixes_the_weights(name, head):
                 assert np.mean(drawn[one].ravel() == drawn[two].ravel()) < 0.01
 
 
+def test_reprs_are_short():
+    network = networks.compact_cnn(head="prototypes")
+    assert repr(network) == "Network(compact_cnn, 10 classes, 296,352 parameters)"
+    assert repr(networks.fold(network)) == "Network(295,904 parameters)"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_summary_has_every_layer_and_adds_up(name):
+    network = SMALL[name]()
+    text = network.summary((13, 11, 3))
+    assert repr(text) == str(text)
+    lines = text.splitlines()
+    assert lines[0] == repr(network)
+    assert lines[-2] == lines[1] == lines[3] == "-" * max(map(len, lines))
+    assert lines[4].split() == ["input", "(N,", "13,", "11,", "3)"]
+    assert "(N, 5)" in lines[-3]
+    numbers = [line.rpartition("  ")[2].strip().replace(",", "") for line in lines[5:]]
+    numbers = [int(number) for number in numbers if number.isdigit()]
+    assert sum(numbers[:-1]) == numbers[-1] == parameters.count(network.params)
+    convolutions = [leaf for _, leaf in parameters.leaves(network.params) if leaf.ndim == 4]
+    assert text.count("Conv2D") == len(convolutions)
+    for shape in ((13, 11, 4), (13, 11)):
+        with pytest.raises(ValueError, match="Normalize expects|Conv2D expects"):
+            network.summary(shape)
+
+
+def test_the_summary_of_a_network_in_float64():
+    network = networks.compact_cnn().to(dtype=np.float64)
+    assert network.summary().count("\n") == networks.compact_cnn().summary().count("\n")
+
+
 def test_activations_keep_their_size():
     """Kaiming initialization: the features of an untrained network neither vanish nor explode."""
     network = networks.compact_cnn()
@@ -117,7 +148,7 @@ def test_activations_keep_their_size():
 @pytest.mark.parametrize(
     ("build", "error", "says"),
     [
-        (lambda: networks.compact_cnn(0), ValueError, "out_features must be an integer"),
+        (lambda: networks.compact_cnn(0), ValueError, "cnn: classes must be an integer"),
         (lambda: networks.compact_cnn(head="mlp"), ValueError, "not 'mlp'"),
         (lambda: networks.compact_cnn(feature_width=0), ValueError, "1 or more, not 0"),
         (lambda: networks.compact_cnn(1, head="prototypes"), ValueError, "2 or more, not 1"),

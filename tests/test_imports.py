@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 ORDER = [
     "progress npz",
     "backend",
-    "cpu parameters validation",
+    "cpu parameters",
+    "validation",
     "kernels",
     "random",
     "state data optimizers schedules",

@@ -309,10 +309,129 @@ def test_invalid_arguments_are_refused():
         losses.dlr(z[:, :2], y)
     with pytest.raises(ValueError, match="targeted_dlr needs scores of at least 4 classes, not 3"):
         losses.targeted_dlr(z, y, y)
-    with pytest.raises(ValueError, match="boosted_cross_entropy needs at least 2 classes, not 1"):
+    with pytest.raises(ValueError, match="boosted_cross_entropy needs scores of at least 2 cl"):
         losses.boosted_cross_entropy(z[:, :1], y)
     for smoothing in (-0.1, 1.5, float("nan")):
         with pytest.raises(ValueError, match=f"smoothing must be in .0, 1., not {smoothing}"):
             losses.cross_entropy(z, y, smoothing)
     with pytest.raises(ValueError, match=r"one shape, not \(2, 3\) and \(2, 2\)"):
         losses.squared_error(z, z[:, :2])
+
+
+# ---------------------------------------------------------------- what is refused at the door
+
+WITH_LABELS = {
+    "cross_entropy": lambda z, y: losses.cross_entropy(z, y),
+    "smoothed": lambda z, y: losses.cross_entropy(z, y, 0.1),
+    "boosted_cross_entropy": losses.boosted_cross_entropy,
+    "margin": losses.margin,
+    "dlr": losses.dlr,
+    "weighted_kl": lambda z, y: losses.weighted_kl(z, z, y),
+    "difference": lambda z, y: losses.difference(z, y, 0 * np.arange(len(z))),
+    "difference to": lambda z, y: losses.difference(z, 0 * np.arange(len(z)), y),
+    "targeted_dlr": lambda z, y: losses.targeted_dlr(z, y, 0 * np.arange(len(z))),
+    "targeted_dlr to": lambda z, y: losses.targeted_dlr(z, 0 * np.arange(len(z)), y),
+}
+with_labels = pytest.mark.parametrize("name", WITH_LABELS)
+
+
+@with_labels
+@given(st.data())
+def test_labels_that_cannot_be_right_are_refused(name, data):
+    case = data.draw(scores())
+    count, classes = case.z.shape
+    y = case.y
+    wrong, says = data.draw(
+        st.sampled_from(
+            [
+                (y[:, None], f"must hold one label for each of {count} examples"),
+                (y[None], "must hold one label"),
+                (np.eye(classes)[y], "must hold one label"),
+                (y[:-1], "must hold one label"),
+                (np.append(y, 0), "must hold one label"),
+                (y[0], "must hold one label"),
+                (y.astype(np.float32), "must hold integers"),
+                (y == 0, "must hold integers"),
+                (np.where(y == y[0], classes, y), f"not {classes}"),
+                (np.where(y == y[0], -1, y), "not -1"),
+                (np.where(y == y[0], -classes, y), f"not -{classes}"),
+            ]
+        )
+    )
+    with pytest.raises(ValueError, match="^(y|target) ") as caught:
+        WITH_LABELS[name](case.z, wrong)
+    assert says in str(caught.value)
+
+
+@with_labels
+@given(scores(), st.sampled_from(["int8", "uint8", "int32", "uint64", ">i4"]))
+def test_labels_may_be_integers_of_any_size(name, case, dtype):
+    for one, other in zip(
+        WITH_LABELS[name](case.z, case.y),
+        WITH_LABELS[name](case.z, case.y.astype(dtype)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other, strict=True)
+
+
+@each_score_loss
+@given(scores(), st.data())
+def test_scores_that_cannot_be_right_are_refused(name, case, data):
+    shapes = [(), case.z.shape[:1], case.z.shape[1:], (*case.z.shape, 1), (1, *case.z.shape)]
+    wrong, says = data.draw(
+        st.sampled_from(
+            [
+                *((np.zeros(shape), "z must have the shape (N, C), not") for shape in shapes),
+                (case.z.tolist(), "z must have the shape (N, C), not of type list"),
+                (case.z.astype(int), "z must hold floating-point numbers, not int64"),
+                (case.z[:, :0], "needs scores of at least"),
+            ]
+        )
+    )
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is what is tested)
+        LOSSES[name](case, wrong, wrong)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_refuses_what_is_no_row_of_scores(name):
+    with pytest.raises(ValueError, match=rf"{name}: z must have the shape \(N, C\), not \(3,\)"):
+        getattr(losses, name)(np.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["kl_divergence", "weighted_kl", "squared_error"])
+@given(scores(), st.data())
+def test_two_shapes_never_broadcast(name, case, data):
+    count, classes = case.w.shape
+    others = [(1, classes), (count, 1), (count + 1, classes), (count, classes + 1), (classes,)]
+    shape = data.draw(st.sampled_from([s for s in others if s != case.w.shape]))
+    with pytest.raises(ValueError, match="shape"):
+        LOSSES[name](case, case.z, np.zeros(shape))
+
+
+def test_a_target_that_is_the_label_has_no_difference():
+    z, y = np.array([[3.0, 1.0, 2.0]]), np.array([1])
+    value, dz = losses.difference(z, y, y)
+    assert value == 0
+    assert not dz.any()
+
+
+@pytest.mark.parametrize("name", ["dlr", "targeted_dlr"])
+@given(any_scores(st.floats(-60000, 60000, width=16), dtypes=[np.float16]))
+def test_the_ratio_of_float16_is_that_of_float32(name, case):
+    """Finite always, also where float16's own arithmetic divides by a 0 that 1e-12 becomes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        half = LOSSES[name](case, case.z, None)
+        single = LOSSES[name](case, case.z.astype(np.float32), None)
+    for one, other in zip(half, single, strict=True):
+        assert one.dtype == np.float16
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, np.clip(other, -65504, 65504).astype(np.float16))
+
+
+def test_constant_scores_of_float16():
+    z, y = np.full((1, 4), 2, np.float16), np.array([0])
+    for value, dz in (losses.dlr(z, y), losses.targeted_dlr(z, y, y + 1)):
+        assert value == 0
+        assert dz.tolist() == [[-65504, 65504, 0, 0]]

@@ -283,13 +283,47 @@ def test_steps_that_are_refused_change_nothing(make):
     for grads, rate, message in (
         ({**good, "tail": {"weight": np.ones(2)}}, 0.1, "a slot 'tail/weight' and params no such"),
         ({**good, "head": {"prototypes": np.ones(2)}}, 0.1, r"shape \(2,\), expected \(4, 2\)"),
-        ({**good, "features": {"1": {"running_mean": np.ones(2)}}}, 0.1, r"shape \(\), expected"),
+        ({**good, "features": {"1": {"running_mean": np.ones(2)}}}, 0.1, "must be a list of"),
+        (
+            {**good, "head": {"prototypes": np.ones((4, 2), int)}},
+            0.1,
+            "must hold floats, not int64",
+        ),
+        ({**good, "head": {"prototypes": [1.0]}}, 0.1, r"head/prototypes has shape None, expected"),
+        ({**good, "head": np.ones((4, 2))}, 0.1, "head must be a tree, not of type ndarray"),
         (good, -0.1, "learning_rate must be 0 or more, not -0.1"),
         (good, float("nan"), "learning_rate must be 0 or more, not nan"),
     ):
         with pytest.raises(ValueError, match=message):
             make().step(params, grads, rate)
         assert bits(params) == before
+
+
+@each_optimizer
+@pytest.mark.parametrize("dtype", ["float16", "int64"])
+def test_leaves_in_which_a_step_is_lost_are_refused(make, dtype):
+    """In float16 Adam's epsilon is 0, and 0 / 0 where a gradient is 0."""
+    params = tree()
+    params["head"]["prototypes"] = params["head"]["prototypes"].astype(dtype)
+    before = bits(params)
+    with pytest.raises(
+        ValueError, match=f"head/prototypes must hold float32 or float64, not {dtype}"
+    ):
+        make().step(params, zeros(params), 0.1)
+    assert bits(params) == before
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "adam"])
+@pytest.mark.parametrize("shape", [(1, 2), (4, 1), (5, 2), (2,), (8,)])
+def test_an_optimizer_of_another_network_is_refused(name, shape):
+    """Its momentum would be broadcast, or end the step when half of it is done."""
+    params, optimizer = tree(), MAKERS[name]()
+    optimizer.step(params, gradients(params, 0), 0.1)
+    params["head"]["prototypes"] = np.ones(shape, np.float32)
+    before = bits(params)
+    with pytest.raises(ValueError, match=r"head/prototypes: shape .*, its state \(4, 2\)"):
+        optimizer.step(params, gradients(params, 0), 0.1)
+    assert bits(params) == before
 
 
 @pytest.mark.parametrize(
@@ -303,7 +337,8 @@ def test_steps_that_are_refused_change_nothing(make):
         (lambda: SGD(decayed="weight"), "decayed must be a tuple of names, not 'weight'"),
         (lambda: Adam(beta1=1.0), r"beta1 must be in \[0, 1\), not 1.0"),
         (lambda: Adam(beta2=-0.1), r"beta2 must be in \[0, 1\), not -0.1"),
-        (lambda: Adam(epsilon=0), "epsilon must be above 0, not 0"),
+        (lambda: Adam(epsilon=0), "epsilon must be above 0 in float32, not 0"),
+        (lambda: Adam(epsilon=1e-46), "epsilon must be above 0 in float32, not 1e-46"),
         (lambda: Adam(weight_decay=-1), "weight_decay must be 0 or more, not -1"),
         (lambda: Average({}, decay=1.0), r"decay must be in \[0, 1\), not 1.0"),
     ],

@@ -83,6 +83,21 @@ def test_an_identifier_out_of_range_is_refused(identifiers):
         words(1, np.arange(1), **{"seed": 0, "stream": "test", **identifiers})
 
 
+@pytest.mark.parametrize("name", ["count", "seed", "epoch", "restart", "step"])
+@pytest.mark.parametrize("value", [1.5, 1.0, "1", None])
+def test_an_identifier_that_is_no_integer_is_refused(name, value):
+    """A fraction would be cut off, and give another one's numbers."""
+    given = {"count": 1, "seed": 0, "stream": "test", name: value}
+    with pytest.raises(ValueError, match=f"{name} must be an integer"):
+        words(index=np.arange(1), **given)
+
+
+@pytest.mark.parametrize("index", [[0.5, 1.5], [[0], [1]], 3, ["0"], [True]])
+def test_an_index_that_is_no_row_of_integers_is_refused(index):
+    with pytest.raises(ValueError, match="index must hold integers"):
+        words(1, np.array(index), seed=0, stream="test")
+
+
 @pytest.mark.parametrize("index", [-1, 2**32])
 def test_an_index_out_of_range_is_refused(index):
     with pytest.raises(ValueError, match="index must be in"):

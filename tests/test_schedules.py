@@ -26,6 +26,8 @@ from tinyproto.schedules import cosine, one_cycle, step_decay
         (lambda: step_decay(1, 10, factor=0), r"factor must be in \(0, 1\], not 0"),
         (lambda: step_decay(1, 10)(10), "step must be in 0 … 9, not 10"),
         (lambda: cosine(1, 10)(-1), "step must be in 0 … 9, not -1"),
+        (lambda: cosine(1, 2.5), "steps must be 1 or more, not 2.5"),
+        (lambda: cosine(1, 10)(1.5), "step must be in 0 … 9, not 1.5"),
         (lambda: one_cycle(1, 10)(10), "step must be in 0 … 9, not 10"),
     ],
 )

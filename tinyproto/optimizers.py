@@ -20,6 +20,7 @@ import numpy as np
 
 from .backend.device import Array, array_module, to_device
 from .parameters import Tree, assign, check, check_values, flatten, is_running
+from .validation import check_gradients
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
 
@@ -70,18 +71,17 @@ class Optimizer:
         """Update the leaves of `params` that have a slot in `grads`, a tree of the same nesting.
 
         `grads` is left as it is. Raises ValueError, before anything changes, for a slot that has no
-        leaf, a gradient of another shape, or a learning rate below 0 or not finite.
+        leaf, a gradient of another shape, a leaf of another shape than at its last step, or a
+        learning rate below 0 or not finite.
         """
         rate = float(learning_rate)  # a float64 scalar of NumPy's would widen a float32 leaf
         _require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
+        check_gradients(params, grads)
         own, slots = flatten(params), flatten(grads)
-        for path, slot in slots.items():
-            if path not in own:
-                raise ValueError(f"grads has a slot {path!r} and params no such leaf")
-            expected = own[path].shape
-            for array in slot if is_running(path) else [slot]:
-                if array.shape != expected:
-                    raise ValueError(f"grads: {path} has shape {array.shape}, expected {expected}")
+        for path in slots:
+            for stored in (of[path] for of in self.state.values() if path in of):
+                if stored.shape not in ((), own[path].shape):  # () is that of a count of steps
+                    raise ValueError(f"{path}: shape {own[path].shape}, its state {stored.shape}")
         for path, slot in slots.items():
             leaf = own[path]
             if is_running(path):
@@ -242,7 +242,7 @@ class Adam(Optimizer):
     ):
         _require(0 <= beta1 < 1, "beta1 must be in [0, 1)", beta1)
         _require(0 <= beta2 < 1, "beta2 must be in [0, 1)", beta2)
-        _require(0 < epsilon < math.inf, "epsilon must be above 0", epsilon)
+        _require(1e-37 < epsilon < math.inf, "epsilon must be above 0 in float32", epsilon)
         super().__init__(weight_decay, decayed)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 

@@ -183,7 +183,12 @@ def convert(params: Tree, xp: ModuleType = np, dtype: Any = None) -> None:
     xp : module
         numpy or cupy.
     dtype : dtype, optional
-        By default each leaf keeps its own.
+        float32 or float64; by default each leaf keeps its own.
+
+    Raises
+    ------
+    ValueError
+        For another dtype, in which weights would lose their digits.
 
     Examples
     --------
@@ -195,6 +200,8 @@ def convert(params: Tree, xp: ModuleType = np, dtype: Any = None) -> None:
     >>> layer.params["weight"].dtype
     dtype('float64')
     """
+    if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, not {np.dtype(dtype)}")
     for name, value in params.items():
         if isinstance(value, dict):
             convert(value, xp, dtype)

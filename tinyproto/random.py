@@ -55,7 +55,7 @@ def words(
     Raises
     ------
     ValueError
-        Where seed, epoch, restart, step or an index is out of its range.
+        Where seed, epoch, restart, step or an index is no integer, or out of its range.
 
     Examples
     --------
@@ -74,8 +74,17 @@ def words(
         ("restart", restart, 16),
         ("step", step, 16),
     ):
+        if not hasattr(value, "__index__"):
+            raise ValueError(f"{name} must be an integer, not {value!r}")
         if not 0 <= int(value) < 1 << bits:
             raise ValueError(f"{name} must be in [0, 2**{bits}), not {value!r}")
+    if not hasattr(count, "__index__") or count < 0:
+        raise ValueError(f"count must be an integer of 0 or more, not {count!r}")
+    index = xp.asarray(index)
+    if index.ndim != 1 or (len(index) and index.dtype.kind not in "iu"):
+        raise ValueError(
+            f"index must hold integers, shape (N,), not {index.dtype} of shape {index.shape}"
+        )
     index = xp.ascontiguousarray(index, dtype=xp.int64)
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < 1 << 32:
         raise ValueError(

@@ -159,7 +159,7 @@ def _within(steps: int, rate: Schedule) -> Schedule:
     """The same schedule, which refuses a step outside 0 … steps − 1."""
 
     def checked(step: int) -> float:
-        _require(0 <= step < steps, f"step must be in 0 … {steps - 1}", step)
+        _require(0 <= step < steps and step == int(step), f"step must be in 0 … {steps - 1}", step)
         return rate(int(step))
 
     return checked
@@ -168,7 +168,7 @@ def _within(steps: int, rate: Schedule) -> Schedule:
 def _check_arguments(peak: float, steps: int, warmup: float = 0.0) -> None:
     """Raise ValueError for what all schedules refuse."""
     _require(0 <= peak < math.inf, "peak must be 0 or more", peak)
-    _require(steps >= 1, "steps must be 1 or more", steps)
+    _require(steps >= 1 and hasattr(steps, "__index__"), "steps must be 1 or more", steps)
     _require(0 <= warmup < 1, "warmup must be a fraction of the steps in [0, 1)", warmup)
 
 

@@ -1,18 +1,29 @@
-"""Checks of what comes from outside: shapes, labels, positions, images, counts.
+"""Checks of what comes from outside: shapes, labels, positions, images, counts, gradients.
 
 Every public function calls the one for each of its arguments, before anything is computed or
 changed. None of them copies an array that is right already.
 """
 
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from .backend.device import Array, array_module, to_host
+from .parameters import RUNNING, is_running, leaves
 
-__all__ = ["check_count", "check_images", "check_index", "check_labels", "check_shape"]
+__all__ = [
+    "check_count",
+    "check_gradients",
+    "check_images",
+    "check_index",
+    "check_labels",
+    "check_shape",
+]
+
+FLOAT32 = np.dtype(np.float32)
 
 
 def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
@@ -56,7 +67,9 @@ def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
         raise ValueError(f"{name} must have the shape ({expected}), not {given}")
 
 
-def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y") -> Array:
+def check_labels(
+    y: Any, count: int, classes: int | None = None, name: str = "y", *, wait: bool = True
+) -> Array:
     """Refuse what is not one class, 0 … C − 1, for each example.
 
     Parameters
@@ -69,6 +82,9 @@ def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y"
         The number of classes C; by default only negative labels are out of range.
     name : str
         What the message calls the labels.
+    wait : bool
+        False: do not look at the range of labels on a GPU, which would wait for the device; for
+        functions that are called at every step, with labels that were checked at the door.
 
     Returns
     -------
@@ -101,7 +117,7 @@ def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y"
         )
     if y.dtype.kind not in "iu" and count:
         raise ValueError(f"{name} must hold integers, the classes from 0, not {y.dtype}")
-    if count:
+    if count and (wait or xp is np):
         lowest, highest = int(y.min()), int(y.max())
         if lowest < 0 or (classes is not None and highest >= classes):
             wrong = lowest if lowest < 0 else highest
@@ -262,3 +278,66 @@ def check_number(name: str, value: Any, *, zero: bool = True, infinity: bool = F
         finite, least = "" if infinity else "finite ", "of 0 or more" if zero else "above 0"
         raise ValueError(f"{name} must be a {finite}number {least}, not {value!r}")
     return float(value)
+
+
+def check_gradients(params: Mapping[str, Any], grads: Mapping[str, Any], path: str = "") -> None:
+    """Refuse a tree of gradients that does not fit the parameters.
+
+    Parameters
+    ----------
+    params : Tree
+        Parameters.
+    grads : Tree
+        Gradients, of all parameters or of some. The slot of a running average is a list of arrays.
+    path : str
+        The path of both trees, for the error message.
+
+    Raises
+    ------
+    ValueError
+        For a slot that has no leaf, or is not an array of its shape, of floating-point numbers; for
+        a leaf of another dtype than float32 and float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Linear
+    >>> from tinyproto.validation import check_gradients
+    >>> check_gradients(Linear(3, 2).params, {"bias": np.zeros(3)})
+    Traceback (most recent call last):
+    ValueError: grads: bias has shape (3,), expected (2,)
+    """
+    for name, slot in grads.items():
+        leaf, kind = params.get(name), type(slot)
+        if kind is dict is type(leaf):
+            check_gradients(leaf, slot, f"{path}/{name}" if path else name)
+        elif not (
+            (kind is type(leaf) is np.ndarray and not name.startswith(RUNNING))
+            and (slot.shape == leaf.shape and slot.dtype == leaf.dtype == FLOAT32)
+        ):  # not the usual case, which takes a tenth of the time
+            _check_slot(params, name, slot, path)
+
+
+def _check_slot(params: Mapping[str, Any], name: str, slot: Any, path: str) -> None:
+    """Raise ValueError if the slot does not fit, for `check_gradients`."""
+    full = f"{path}/{name}" if path else name
+    if name not in params:
+        for missing, _ in leaves({name: slot}, path):
+            raise ValueError(f"grads has a slot {missing!r} and params no such leaf")
+        return
+    leaf = params[name]
+    expected: type = Mapping if isinstance(leaf, Mapping) else list
+    if not isinstance(slot, expected) and (expected is Mapping or is_running(name)):
+        wanted = "a tree" if expected is Mapping else "a list of arrays"
+        raise ValueError(f"grads: {full} must be {wanted}, not of type {type(slot).__name__}")
+    if expected is Mapping:
+        check_gradients(leaf, slot, full)
+        return
+    if leaf.dtype not in (np.float32, np.float64):  # in float16 an epsilon or a step may be 0
+        raise ValueError(f"params: {full} must hold float32 or float64, not {leaf.dtype}")
+    for array in slot if is_running(name) else [slot]:
+        found = getattr(array, "shape", None)
+        if found != leaf.shape:
+            raise ValueError(f"grads: {full} has shape {found}, expected {leaf.shape}")
+        if array.dtype.kind != "f":
+            raise ValueError(f"grads: {full} must hold floats, not {array.dtype}")

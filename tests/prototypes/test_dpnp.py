@@ -187,6 +187,7 @@ def test_the_head_is_a_victim():
         ({"classes": 2.0}, "PrototypeHead: classes must be an integer of 1 or more, not 2.0"),
         ({"classes": 1}, "PrototypeHead: classes must be 2 or more, not 1"),
         ({"radius": 0}, "PrototypeHead: radius must be above 0, not 0"),
+        ({"radius": 1e-40}, "PrototypeHead: radius must be above 0, not 1e-40"),
         ({"radius": float("nan")}, "PrototypeHead: radius must be above 0, not nan"),
         ({"init": "zero"}, "PrototypeHead: init must be 'simplex' or 'random', not 'zero'"),
         ({"seed": -1}, "seed must be in [0, 2**32), not -1"),
@@ -203,6 +204,43 @@ def test_a_wrong_shape_is_named():
         ValueError, match=r"PrototypeHead expects x of shape \(N, 3\), not \(2, 4\)"
     ):
         PrototypeHead(3, 2)(np.zeros((2, 4), np.float32))
+
+
+@given(st.data())
+def test_features_and_labels_that_cannot_be_right_are_refused(data):
+    h, prototypes, y = np.ones((3, 4)), np.eye(5, 4), np.array([0, 4, 2])
+    wrong, says = data.draw(
+        st.sampled_from(
+            [
+                ((h.T, prototypes, y), "h must have the shape (N, 4)"),
+                ((h[0], prototypes, y), "h must have the shape (N, 4)"),
+                ((h, prototypes[0], y), "prototypes must have the shape (M, d)"),
+                ((h, prototypes, y[:2]), "y must hold one label for each of 3 examples"),
+                ((h, prototypes, y[:, None]), "y must hold one label for each of 3 examples"),
+                ((h, prototypes, y + 1), "y must hold classes, 0 … 4, not 5"),
+                ((h, prototypes, y - 1), "y must hold classes, 0 … 4, not -1"),
+                ((h, prototypes, y * 0.5), "y must hold integers"),
+            ]
+        )
+    )
+    for function, arguments in ((alignment, wrong), (repulsion, wrong[1:])):
+        if function is alignment or says.startswith(("y must hold c", "y must hold i", "prot")):
+            with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is what is tested)
+                function(*arguments)
+            assert says in str(caught.value)
+
+
+def test_one_prototype_has_no_rival():
+    for function in (nearest_rival, lambda c: repulsion(c, np.array([0]))):
+        with pytest.raises(ValueError, match="needs 2 prototypes or more, not 1"):
+            function(np.ones((1, 3)))
+
+
+def test_prototypes_of_another_shape_are_not_projected():
+    head = PrototypeHead(3, 2)
+    head.params["prototypes"] = np.ones((3, 2), np.float32)
+    with pytest.raises(ValueError, match=r"params\['prototypes'\] of shape \(2, 3\), not \(3, 2\)"):
+        head.project()
 
 
 def test_a_network_saved_with_the_former_name_of_init_loads(tmp_path):

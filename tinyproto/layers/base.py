@@ -66,6 +66,10 @@ class Layer:
         if owner is not cls and set(changed) - {"__init__", "__repr__"}:
             cls.forward_relu = Layer.forward_relu  # type: ignore[method-assign]
 
+    def __repr__(self) -> str:
+        """As the layer is built, in PyTorch's manner: Conv2D(3, 32, kernel_size=3, padding=1)."""
+        return f"{type(self).__name__}()"
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         raise NotImplementedError
 
@@ -124,22 +128,3 @@ def initialize(layer: Any, seed: int) -> Any:
             drawn = (drawn * math.sqrt(2 / fan_in)).reshape(leaf.shape)
             leaf[...] = array_module(leaf).asarray(drawn.astype(leaf.dtype))
     return layer
-
-
-def positive_integers(owner: str, **values: Any) -> None:
-    """Raise ValueError for the first value that is not an integer of 1 or more."""
-    for name, value in values.items():
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{owner}: {name} must be an integer of 1 or more, not {value!r}")
-
-
-def check_input(owner: str, x: Array, dimensions: int, features: int | None = None) -> None:
-    """Raise ValueError unless x holds floating-point numbers in `dimensions` axes, and the last has
-    the length `features`, if that is given."""
-    if x.dtype.kind != "f":
-        raise ValueError(f"{owner} expects floating-point numbers, not {x.dtype}")
-    if x.ndim != dimensions or (features is not None and x.shape[-1] != features):
-        form = "(N, H, W, C)" if dimensions == 4 else "(N, d)"
-        if features is not None:
-            form = form.replace("C", f"{features}").replace("d", f"{features}")
-        raise ValueError(f"{owner} expects x of shape {form}, not {x.shape}")

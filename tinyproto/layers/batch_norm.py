@@ -26,7 +26,10 @@ from ..kernels.channels import (
     channel_moments,
 )
 from ..parameters import Tree
-from .base import Backward, Layer, check_input, positive_integers
+from .base import Backward, Layer
+from .checks import TINY, check_backward, check_input, check_parameters, positive_integers
+
+NAMES = "scale", "shift", "running_mean", "running_variance"
 
 
 class BatchNorm(Layer):
@@ -51,8 +54,8 @@ class BatchNorm(Layer):
     Raises
     ------
     ValueError
-        For channels below 1, epsilon not above 0, an x of another shape; and, in train mode, for a
-        batch with only one value a channel.
+        For channels below 1, epsilon not above 0, x, a parameter or dy of another shape; and, in
+        train mode, for a batch with only one value a channel.
 
     Notes
     -----
@@ -78,15 +81,17 @@ class BatchNorm(Layer):
 
     def __init__(self, channels: int, *, epsilon: float = 1e-5):
         positive_integers("BatchNorm", channels=channels)
-        if not epsilon > 0:
+        if not TINY < epsilon < 1 / TINY:  # in float32 neither 0 nor infinite
             raise ValueError(f"BatchNorm: epsilon must be above 0, not {epsilon!r}")
-        self.epsilon = epsilon
-        self.params = {
-            "scale": np.ones(channels, dtype=np.float32),
-            "shift": np.zeros(channels, dtype=np.float32),
-            "running_mean": np.zeros(channels, dtype=np.float32),
-            "running_variance": np.ones(channels, dtype=np.float32),
-        }
+        self.channels, self.epsilon = channels, epsilon
+        self.parameter_shapes = dict.fromkeys(NAMES, (channels,))
+        ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        initial = ones, zeros, zeros.copy(), ones.copy()
+        self.params = dict(zip(NAMES, initial, strict=True))
+
+    def __repr__(self) -> str:
+        epsilon = "" if self.epsilon == 1e-5 else f", epsilon={self.epsilon}"
+        return f"{type(self).__name__}({self.channels}{epsilon})"
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         return self._forward(x, train, minimum=-math.inf)
@@ -97,21 +102,25 @@ class BatchNorm(Layer):
         return self._forward(x, train, minimum=0.0)
 
     def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
-        xp, scale, shift = array_module(x), self.params["scale"], self.params["shift"]
-        check_input("BatchNorm", x, 2 if x.ndim == 2 else 4, len(scale))
-        images, channels = len(x), x.shape[-1]
+        xp, channels = array_module(x), self.channels
+        check_input("BatchNorm", x, 2 if np.ndim(x) == 2 else 4, channels)
+        check_parameters(self, x)
+        images, params = len(x), self.params
+        shift = xp.ascontiguousarray(params["shift"])
         flat = xp.ascontiguousarray(x).reshape(images, math.prod(x.shape[1:-1]), channels)
         m = images * flat.shape[1]
         if train:
             mean, variance = _moments(flat)
         else:
-            mean, variance = self.params["running_mean"], self.params["running_variance"]
+            mean = xp.ascontiguousarray(params["running_mean"])
+            variance = params["running_variance"]
         inverse = 1 / xp.sqrt(variance + x.dtype.type(self.epsilon))
-        affine = (flat, mean, scale * inverse, shift, x.dtype.type(minimum))
+        affine = (flat, mean, params["scale"] * inverse, shift, x.dtype.type(minimum))
         y = memory.empty_like(flat)
         channel_affine(images, *affine, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, x.shape, grads)
             dy = xp.ascontiguousarray(dy).reshape(flat.shape)
             dx = memory.empty_like(flat)
             if train or grads:

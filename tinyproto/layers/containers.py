@@ -1,12 +1,15 @@
 """Layers made of layers. Their trees of parameters are made of the trees of their parts."""
 
 import math
+from collections.abc import Mapping
 
 from ..backend import memory
 from ..backend.device import Array, array_module
 from ..kernels.channels import add, relu_backward
 from ..parameters import Tree
+from ..validation import check_gradients
 from .base import Backward, Layer
+from .checks import check_backward, check_branches, refuse_branch
 from .elementwise import ReLU
 
 
@@ -42,17 +45,25 @@ class Sequential(Layer):
         self.layers = layers
         self.params = {str(i): layer.params for i, layer in enumerate(layers) if layer.params}
 
+    def __repr__(self) -> str:
+        return _nested(self, {str(i): layer for i, layer in enumerate(self.layers)})
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         passes: list[tuple[str, Backward]] = []
         i = 0
         while i < len(self.layers):
-            layer = self.layers[i]
+            layer, name = self.layers[i], str(i)
+            branch = self.params.get(name)
+            if branch is not layer.params and (branch or layer.params):
+                refuse_branch(self, name)
             with_relu = i + 1 < len(self.layers) and type(self.layers[i + 1]) is ReLU
             x, backward = layer.forward_relu(x, train) if with_relu else layer(x, train)
-            passes.append((str(i), backward))
+            passes.append((name, backward))
             i += 2 if with_relu else 1
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
+            if grads:
+                check_gradients(self.params, grads)
             for name, backward in reversed(passes):
                 dy = backward(dy, grads.get(name) if grads else None)
             return dy
@@ -95,8 +106,13 @@ class Residual(Layer):
 
     def __init__(self, body: Layer, shortcut: Layer | None = None):
         self.body, self.shortcut = body, shortcut
-        parts = {"body": body, **({"shortcut": shortcut} if shortcut else {})}
-        self.params = {name: part.params for name, part in parts.items() if part.params}
+        self.params = {name: part.params for name, part in self._parts().items() if part.params}
+
+    def __repr__(self) -> str:
+        return _nested(self, self._parts())
+
+    def _parts(self) -> dict[str, Layer]:
+        return {"body": self.body, **({"shortcut": self.shortcut} if self.shortcut else {})}
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         return self._forward(x, train, minimum=-math.inf)
@@ -106,13 +122,13 @@ class Residual(Layer):
         return self._forward(x, train, minimum=0.0)
 
     def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
+        check_branches(self, **self._parts())
         y_body, body = self.body(x, train)
         y_shortcut, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
-        if y_shortcut.shape != y_body.shape:
-            raise ValueError(f"Residual: body gives {y_body.shape}, shortcut {y_shortcut.shape}")
         y = _sum(y_body, y_shortcut, minimum)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, y.shape, grads)
             grads = grads or {}
             if minimum == 0:
                 dy = _relu_gradient(y, dy)
@@ -123,6 +139,13 @@ class Residual(Layer):
         return y, backward
 
 
+def _nested(owner: Layer, parts: Mapping[str, Layer]) -> str:
+    """The repr of a layer with the layers in it, each on lines of its own."""
+    lines = [f"({name}): {part!r}".replace("\n", "\n  ") for name, part in parts.items()]
+    inside = "\n  " + "\n  ".join(lines) + "\n" if lines else ""
+    return f"{type(owner).__name__}({inside})"
+
+
 def _rows(x: Array) -> Array:
     """x as (N, n), contiguous."""
     return array_module(x).ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
@@ -130,6 +153,8 @@ def _rows(x: Array) -> Array:
 
 def _sum(a: Array, b: Array, minimum: float) -> Array:
     """max(a + b, minimum)."""
+    if a.shape != b.shape:
+        raise ValueError(f"Residual: body gives {a.shape}, shortcut {b.shape}")
     rows = _rows(a)
     y = memory.empty_like(rows)
     add(len(a), rows, _rows(b), a.dtype.type(minimum), y)
@@ -140,5 +165,5 @@ def _relu_gradient(y: Array, dy: Array) -> Array:
     """dy where y > 0, else 0."""
     rows = _rows(y)
     dx = memory.empty_like(rows)
-    relu_backward(len(y), rows, _rows(dy).reshape(rows.shape), dx)
+    relu_backward(len(y), rows, _rows(dy), dx)
     return dx.reshape(y.shape)

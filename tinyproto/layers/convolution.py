@@ -5,7 +5,8 @@ import numpy as np
 from ..backend.device import Array, array_module
 from ..cpu.geometry import Geometry
 from ..parameters import Tree
-from .base import Backward, Layer, check_input, initialize, positive_integers
+from .base import Backward, Layer, initialize
+from .checks import check_backward, check_input, check_parameters, positive_integers
 from .convolution_backend import WeightCache, prepared_weights, select_backend
 
 
@@ -36,8 +37,8 @@ class Conv2D(Layer):
     Raises
     ------
     ValueError
-        For a size below 1 or a negative padding; when called, for an image of another shape or
-        smaller than the kernel.
+        For a size below 1 or a negative padding; when called, for images, a parameter or dy of
+        another shape, or images smaller than the kernel.
 
     Notes
     -----
@@ -77,13 +78,25 @@ class Conv2D(Layer):
         )
         if not isinstance(padding, int | np.integer) or padding < 0:
             raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.weight_cache: WeightCache | None = None  # of a folded network, see `fold`
         shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.parameter_shapes = {"weight": shape, "bias": (out_channels,)}
+        self.weight_cache: WeightCache | None = None  # of a folded network, see `fold`
         self.params = {"weight": np.zeros(shape, dtype=np.float32)}
         if bias:
             self.params["bias"] = np.zeros(out_channels, dtype=np.float32)
         initialize(self, seed=0)
+
+    def __repr__(self) -> str:
+        options = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        for name, value, default in (
+            ("stride", self.stride, 1),
+            ("padding", self.padding, 0),
+            ("bias", "bias" in self.params, True),
+        ):
+            options += "" if value == default else f", {name}={value}"
+        return f"{type(self).__name__}({options})"
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         return self._forward(x, train, relu=False)
@@ -93,10 +106,11 @@ class Conv2D(Layer):
         return self._forward(x, train, relu=True)
 
     def _forward(self, x: Array, train: bool, relu: bool) -> tuple[Array, Backward]:
+        channels, out_channels = self.in_channels, self.out_channels
+        check_input("Conv2D", x, 4, channels)
+        check_parameters(self, x)
         xp, bias = array_module(x), self.params.get("bias")
         weight = xp.ascontiguousarray(self.params["weight"])
-        channels, out_channels = weight.shape[2:]
-        check_input("Conv2D", x, 4, channels)
         x = xp.ascontiguousarray(x)
         if bias is not None:
             bias = xp.ascontiguousarray(bias, dtype=weight.dtype)
@@ -112,7 +126,8 @@ class Conv2D(Layer):
         relu_mask = y if relu else None
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dy = xp.ascontiguousarray(dy, dtype=x.dtype).reshape(shape)
+            check_backward(self, dy, shape, grads)
+            dy = xp.ascontiguousarray(dy, dtype=x.dtype)
             if grads and ("weight" in grads or "bias" in grads):
                 fewer = min(channels, out_channels)
                 backend = select_backend(x, weight, self.stride, self.padding, fewer)

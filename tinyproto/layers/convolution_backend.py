@@ -4,12 +4,13 @@
 float32 on the CPU.
 """
 
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..backend.device import Array, array_module
-from ..cpu.geometry import Geometry
+from ..cpu.geometry import FLOAT32, Geometry
 from . import im2col
 
 MIN_WINOGRAD_CHANNELS = 16
@@ -48,14 +49,21 @@ def select_backend(
 
     The choice does not depend on the batch size: an image gives the same bits in any batch.
     """
-    if array_module(x) is not np or x.dtype != np.float32 or weight.dtype != np.float32:
+    if array_module(x) is not np or not x.dtype == weight.dtype == FLOAT32:
         return im2col
-    from ..cpu import direct, winograd  # these import Numba
-
+    direct, winograd = fast_backends()
     enough = channels >= MIN_WINOGRAD_CHANNELS
     if len(weight) == 3 and stride == 1 and padding <= 2 and enough:
         return winograd
     return direct
+
+
+@cache
+def fast_backends() -> tuple[Any, Any]:
+    """`cpu.direct` and `cpu.winograd`, imported when they are first needed: they import Numba."""
+    from ..cpu import direct, winograd
+
+    return direct, winograd
 
 
 WeightCache = dict[tuple[str, bool], tuple[Array, Any]]

@@ -9,7 +9,8 @@ from ..backend import memory
 from ..backend.device import Array, array_module
 from ..kernels.channels import channel_affine, relu, relu_backward
 from ..parameters import Tree
-from .base import Backward, Layer, check_input
+from .base import Backward, Layer
+from .checks import TINY, check_backward, check_floats
 
 
 class ReLU(Layer):
@@ -29,17 +30,21 @@ class ReLU(Layer):
     """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        xp = array_module(x)
-        flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
+        check_floats("ReLU", "x", x)
+        if x.ndim == 0:
+            raise ValueError("ReLU expects x of shape (N, …), not ()")
+        xp, shape = array_module(x), x.shape
+        flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(shape[1:]))
         y = memory.empty_like(flat)
         relu(len(flat), flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, shape, grads)
             dx = memory.empty_like(y)
             relu_backward(len(y), y, xp.ascontiguousarray(dy).reshape(y.shape), dx)
-            return dx.reshape(x.shape)
+            return dx.reshape(shape)
 
-        return y.reshape(x.shape), backward
+        return y.reshape(shape), backward
 
 
 class Normalize(Layer):
@@ -55,7 +60,8 @@ class Normalize(Layer):
     Raises
     ------
     ValueError
-        If std is not above 0 or not as long as mean; when called, for other numbers of channels.
+        If std is not above 0 or not as long as mean, or a number is not finite; when called, for
+        another number of channels.
 
     Examples
     --------
@@ -70,13 +76,20 @@ class Normalize(Layer):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
-        if len(mean) != len(std) or not all(s > 0 for s in std):
+        if len(mean) != len(std) or not all(TINY < s < 1 / TINY for s in std):
             raise ValueError(f"Normalize: std must hold {len(mean)} numbers above 0, not {std!r}")
+        if not all(abs(m) < 1 / TINY for m in mean):
+            raise ValueError(f"Normalize: mean must hold finite numbers, not {mean!r}")
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mean={self.mean}, std={self.std})"
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
-        check_input("Normalize", x, x.ndim, None)
+        check_floats("Normalize", "x", x)
+        if x.ndim < 2:
+            raise ValueError(f"Normalize expects x of shape (N, …, C), not {x.shape}")
         if x.shape[-1] != len(self.mean):
             raise ValueError(f"Normalize expects {len(self.mean)} channels, not {x.shape[-1]}")
         gain = xp.asarray(1 / np.asarray(self.std), dtype=x.dtype)
@@ -89,6 +102,7 @@ class Normalize(Layer):
             return y.reshape(x.shape)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, x.shape, grads)
             return affine(dy, 0 * mean)
 
         return affine(x, mean), backward

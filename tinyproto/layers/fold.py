@@ -13,6 +13,7 @@ import numpy as np
 from ..backend.device import array_module
 from .base import Layer
 from .batch_norm import BatchNorm
+from .checks import check_parameters
 from .containers import Residual, Sequential
 from .convolution import Conv2D
 
@@ -34,6 +35,11 @@ def fold(layer: Layer) -> Layer:
         in the form that the forward and the backward pass need (for Winograd's algorithm, four
         times the size of the weights each). So do not change these weights in place: assign a new
         array, which is prepared again.
+
+    Raises
+    ------
+    ValueError
+        For parameters of a shape that the layers cannot have.
 
     Examples
     --------
@@ -66,6 +72,10 @@ def fold(layer: Layer) -> Layer:
 def _fold_pair(convolution: Conv2D, norm: BatchNorm) -> Conv2D:
     """The convolution with W′ and b′, computed in float64."""
     weight = convolution.params["weight"]
+    check_parameters(convolution, weight)
+    check_parameters(norm, weight)
+    if norm.channels != convolution.out_channels:
+        raise ValueError(f"{norm!r} does not fit the output of {convolution!r}")
     xp = array_module(weight)
     values = {name: value.astype(np.float64) for name, value in norm.params.items()}
     gain = values["scale"] / xp.sqrt(values["running_variance"] + norm.epsilon)

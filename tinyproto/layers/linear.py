@@ -13,7 +13,8 @@ import numpy as np
 from ..backend.blas import one_blas_thread
 from ..backend.device import Array, array_module
 from ..parameters import Tree
-from .base import Backward, Layer, check_input, initialize, positive_integers
+from .base import Backward, Layer, initialize
+from .checks import check_backward, check_input, check_parameters, positive_integers
 
 
 def rowwise(x: Array, weight: Array) -> Array:
@@ -41,7 +42,7 @@ class Linear(Layer):
     Raises
     ------
     ValueError
-        For a size below 1; when called, for x of another shape.
+        For a size below 1; when called, for x, a parameter or dy of another shape.
 
     Examples
     --------
@@ -58,19 +59,29 @@ class Linear(Layer):
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True):
         positive_integers("Linear", in_features=in_features, out_features=out_features)
+        self.in_features, self.out_features = in_features, out_features
+        self.parameter_shapes = {"weight": (in_features, out_features), "bias": (out_features,)}
         self.params = {"weight": np.zeros((in_features, out_features), dtype=np.float32)}
         if bias:
             self.params["bias"] = np.zeros(out_features, dtype=np.float32)
         initialize(self, seed=0)
 
+    def __repr__(self) -> str:
+        bias = "" if "bias" in self.params else ", bias=False"
+        return f"{type(self).__name__}({self.in_features}, {self.out_features}{bias})"
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        weight = self.params["weight"]
-        check_input("Linear", x, 2, len(weight))
+        check_input("Linear", x, 2, self.in_features)
+        check_parameters(self, x)
+        xp, shape = array_module(x), (len(x), self.out_features)
+        x, weight = xp.ascontiguousarray(x), xp.ascontiguousarray(self.params["weight"])
         y = rowwise(x, weight)
         if "bias" in self.params:
             y += self.params["bias"]
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, shape, grads)
+            dy = xp.ascontiguousarray(dy)
             if grads and "weight" in grads:
                 with one_blas_thread():
                     grads["weight"] += x.T @ dy
@@ -94,7 +105,12 @@ class Flatten(Layer):
     """
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        if np.ndim(x) == 0:
+            raise ValueError(f"Flatten expects an array of shape (N, …), not {x!r}")
+        shape = (len(x), math.prod(x.shape[1:]))
+
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, shape, grads)
             return dy.reshape(x.shape)
 
-        return x.reshape(len(x), math.prod(x.shape[1:])), backward
+        return x.reshape(shape), backward

@@ -7,7 +7,8 @@ from ..backend.device import Array, array_module
 from ..kernels.channels import channel_sums, global_average_pool_backward
 from ..kernels.pooling import average_pool, average_pool_backward, max_pool, max_pool_backward
 from ..parameters import Tree
-from .base import Backward, Layer, check_input, positive_integers
+from .base import Backward, Layer
+from .checks import check_backward, check_input, positive_integers
 
 
 class _Pool2D(Layer):
@@ -18,6 +19,10 @@ class _Pool2D(Layer):
         self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
         positive_integers(type(self).__name__, kernel_size=kernel_size, stride=self.stride)
 
+    def __repr__(self) -> str:
+        stride = "" if self.stride == self.kernel_size else f", stride={self.stride}"
+        return f"{type(self).__name__}({self.kernel_size}{stride})"
+
     def _output_shape(self, x: Array) -> tuple[int, int, int, int]:
         name = type(self).__name__
         check_input(name, x, 4)
@@ -27,12 +32,6 @@ class _Pool2D(Layer):
             )
         height, width = ((side - self.kernel_size) // self.stride + 1 for side in x.shape[1:3])
         return len(x), height, width, x.shape[3]
-
-    def _check_gradient(self, dy: Array, shape: tuple[int, ...]) -> Array:
-        """dy, contiguous. The kernels check no bounds, so another shape must not reach them."""
-        if dy.shape != shape:
-            raise ValueError(f"{type(self).__name__} expects dy of shape {shape}, not {dy.shape}")
-        return array_module(dy).ascontiguousarray(dy)
 
 
 class MaxPool2D(_Pool2D):
@@ -74,8 +73,8 @@ class MaxPool2D(_Pool2D):
         max_pool(len(x) * shape[1], x, self.stride, self.kernel_size, y, argmax)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = memory.empty_like(x)
-            dy = self._check_gradient(dy, shape)
+            check_backward(self, dy, shape, grads)
+            dx, dy = memory.empty_like(x), xp.ascontiguousarray(dy)
             max_pool_backward(len(x) * x.shape[1], dy, argmax, self.stride, self.kernel_size, dx)
             return dx
 
@@ -117,8 +116,8 @@ class AveragePool2D(_Pool2D):
         average_pool(len(x) * shape[1], xp.ascontiguousarray(x), self.stride, self.kernel_size, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
-            dx = memory.empty_like(x)
-            dy = self._check_gradient(dy, shape)
+            check_backward(self, dy, shape, grads)
+            dx, dy = memory.empty_like(x), xp.ascontiguousarray(dy)
             average_pool_backward(len(x) * x.shape[1], dy, self.stride, self.kernel_size, dx)
             return dx
 
@@ -145,16 +144,17 @@ class GlobalAveragePool(Layer):
         xp = array_module(x)
         check_input("GlobalAveragePool", x, 4)
         images, height, width, channels = x.shape
+        if height * width == 0:
+            raise ValueError(f"GlobalAveragePool expects images with pixels, not {x.shape}")
         inverse_count = x.dtype.type(1 / (height * width))
         y = xp.empty((images, channels), dtype=x.dtype)
         flat = xp.ascontiguousarray(x).reshape(images, height * width, channels)
         channel_sums(images, flat, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, (images, channels), grads)
             dx = memory.empty_like(x, (images, height * width, channels))
-            global_average_pool_backward(
-                images, xp.ascontiguousarray(dy).reshape(images, channels), inverse_count, dx
-            )
+            global_average_pool_backward(images, xp.ascontiguousarray(dy), inverse_count, dx)
             return dx.reshape(x.shape)
 
         return y * inverse_count, backward

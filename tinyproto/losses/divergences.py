@@ -3,6 +3,7 @@
 import math
 
 from ..backend.device import Array, array_module
+from .checks import check_columns, check_scores
 from .entropy import cross_entropy, softmax, softmax_and_log
 
 
@@ -20,6 +21,11 @@ def kl_divergence(z: Array, w: Array) -> tuple[Array, Array, Array]:
         The divergence of each example; never below 0, not even by rounding.
     dz, dw : arrays (N, C)
         Its gradients at z and at w.
+
+    Raises
+    ------
+    ValueError
+        For scores of two shapes, or that are no floating-point numbers.
 
     Notes
     -----
@@ -42,6 +48,7 @@ def kl_divergence(z: Array, w: Array) -> tuple[Array, Array, Array]:
     >>> value.round(3), dw.round(3)
     (array([0.144]), array([[-0.25,  0.25]]))
     """
+    check_scores("kl_divergence", z, w=w)
     xp = array_module(z)
     p, log_p = softmax_and_log(z)
     q, log_q = softmax_and_log(w)
@@ -72,6 +79,11 @@ def weighted_kl(z: Array, w: Array, y: Array) -> tuple[Array, Array, Array]:
     dz, dw : arrays (N, C)
         Its gradients at z and at w.
 
+    Raises
+    ------
+    ValueError
+        For scores of two shapes, or labels that are not columns of z.
+
     Notes
     -----
     With K = KL(p‖q) and e = p − 1_y, the weight is 1 − p_y = −e_y, and ∂(1 − p_y)/∂z_j =
@@ -92,8 +104,8 @@ def weighted_kl(z: Array, w: Array, y: Array) -> tuple[Array, Array, Array]:
     >>> value.round(3)  # half of KL(p‖q)
     array([0.072])
     """
-    rows = array_module(z).arange(len(z))
     value, dz, dw = kl_divergence(z, w)
+    rows, y = array_module(z).arange(len(z)), check_columns(z, y)
     _, error = cross_entropy(z, y)
     weight = -error[rows, y]
     p_y = softmax(z)[rows, y]
@@ -119,7 +131,7 @@ def squared_error(h: Array, g: Array) -> tuple[Array, Array, Array]:
     Raises
     ------
     ValueError
-        For two shapes.
+        For two shapes, and for other than floating-point numbers.
 
     Examples
     --------
@@ -129,8 +141,11 @@ def squared_error(h: Array, g: Array) -> tuple[Array, Array, Array]:
     >>> value, dh
     (array([25.]), array([[6., 8.]]))
     """
-    if h.shape != g.shape:
-        raise ValueError(f"h and g must have one shape, not {h.shape} and {g.shape}")
+    shapes = [getattr(array, "shape", None) for array in (h, g)]
+    if shapes[0] != shapes[1] or not shapes[0]:
+        raise ValueError(f"h and g must have one shape, not {shapes[0]} and {shapes[1]}")
+    if h.dtype.kind != "f" or g.dtype.kind != "f":
+        raise ValueError(f"h and g must hold floating-point numbers, not {h.dtype} and {g.dtype}")
     difference = h - g
     flat = difference.reshape(len(h), math.prod(h.shape[1:]))
     dh = 2 * difference

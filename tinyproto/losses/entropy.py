@@ -6,6 +6,7 @@ p_top = 1 / (1 + rest) and log p_top = −log(1 + rest) keep their digits when r
 """
 
 from ..backend.device import Array, array_module
+from .checks import check_columns, check_scores
 from .margins import largest_other
 
 
@@ -22,6 +23,11 @@ def softmax(z: Array) -> Array:
     array (N, C)
         Probabilities; every row sums to 1.
 
+    Raises
+    ------
+    ValueError
+        For scores of another shape, or that are no floating-point numbers.
+
     Examples
     --------
     >>> import numpy as np
@@ -29,6 +35,7 @@ def softmax(z: Array) -> Array:
     >>> softmax(np.array([[0.0, np.log(3.0)]])).round(3)
     array([[0.25, 0.75]])
     """
+    check_scores("softmax", z)
     _, exponentials, rest = shifted_exponentials(z)
     return exponentials / (1 + rest)[:, None]
 
@@ -46,6 +53,11 @@ def log_softmax(z: Array) -> Array:
     array (N, C)
         Log-probabilities, exact also near p = 1.
 
+    Raises
+    ------
+    ValueError
+        For scores of another shape, or that are no floating-point numbers.
+
     Examples
     --------
     >>> import numpy as np
@@ -53,6 +65,7 @@ def log_softmax(z: Array) -> Array:
     >>> bool(log_softmax(np.array([[100.0, 0.0]]))[0, 0] < 0)  # −e^(−100), not rounded to 0
     True
     """
+    check_scores("log_softmax", z)
     highest, _, rest = shifted_exponentials(z)
     return (z - highest[:, None]) - array_module(z).log1p(rest)[:, None]
 
@@ -79,7 +92,8 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0) -> tuple[Array, Ar
     Raises
     ------
     ValueError
-        For a smoothing outside [0, 1].
+        For a smoothing outside [0, 1], scores of another shape, or labels that are not columns
+        of z.
 
     Notes
     -----
@@ -101,6 +115,8 @@ def cross_entropy(z: Array, y: Array, smoothing: float = 0.0) -> tuple[Array, Ar
     """
     if not 0 <= smoothing <= 1:
         raise ValueError(f"smoothing must be in [0, 1], not {smoothing!r}")
+    check_scores("cross_entropy", z)
+    y = check_columns(z, y)
     xp = array_module(z)
     rows = xp.arange(len(z))
     highest, exponentials, rest = shifted_exponentials(z)
@@ -137,7 +153,7 @@ def boosted_cross_entropy(z: Array, y: Array) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        For fewer than 2 classes.
+        For fewer than 2 classes, or labels that are not columns of z.
 
     Notes
     -----
@@ -160,8 +176,8 @@ def boosted_cross_entropy(z: Array, y: Array) -> tuple[Array, Array]:
     >>> value.round(3), dz.round(3)  # −2 log 0.75
     (array([0.575]), array([[ 0.5, -0.5]]))
     """
-    if z.shape[1] < 2:
-        raise ValueError(f"boosted_cross_entropy needs at least 2 classes, not {z.shape[1]}")
+    check_scores("boosted_cross_entropy", z, classes=2)
+    y = check_columns(z, y)
     xp = array_module(z)
     rows = xp.arange(len(z))
     value, dz = cross_entropy(z, y)

@@ -1,7 +1,10 @@
 """Margins: differences of scores, above 0 exactly where the prediction is wrong; attacks maximize
 them."""
 
+import numpy as np
+
 from ..backend.device import Array, array_module
+from .checks import check_columns, check_scores
 
 MIN_DENOMINATOR = 1e-12
 """The smallest denominator of `dlr`: smaller ones are replaced by it."""
@@ -24,6 +27,11 @@ def margin(z: Array, y: Array) -> tuple[Array, Array]:
     dz : array (N, C)
         Its gradient 1_r − 1_y, r being the first of the largest wrong classes.
 
+    Raises
+    ------
+    ValueError
+        For fewer than 2 classes, or labels that are not columns of z.
+
     Notes
     -----
     Source: Carlini and Wagner, arXiv 1608.04644; their objective is this difference of scores, cut
@@ -36,7 +44,9 @@ def margin(z: Array, y: Array) -> tuple[Array, Array]:
     >>> margin(np.array([[3.0, 1.0, 2.0]]), np.array([0]))
     (array([-1.]), array([[-1.,  0.,  1.]]))
     """
-    return difference(z, y, largest_other(z, y))
+    check_scores("margin", z, classes=2)
+    y = check_columns(z, y)
+    return _difference(z, y, largest_other(z, y))
 
 
 def difference(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
@@ -49,7 +59,7 @@ def difference(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
     y : array (N,)
         Labels: columns of z.
     target : array (N,)
-        The class t of each example, other than y.
+        The class t of each example, other than y (for t = y, value and gradient are 0).
 
     Returns
     -------
@@ -58,6 +68,11 @@ def difference(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
     dz : array (N, C)
         Its gradient 1_t − 1_y.
 
+    Raises
+    ------
+    ValueError
+        For scores of another shape, or labels or targets that are not columns of z.
+
     Examples
     --------
     >>> import numpy as np
@@ -65,10 +80,8 @@ def difference(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
     >>> difference(np.array([[3.0, 1.0, 2.0]]), np.array([0]), np.array([1]))
     (array([-2.]), array([[-1.,  1.,  0.]]))
     """
-    xp = array_module(z)
-    rows, dz = xp.arange(len(z)), xp.zeros_like(z)
-    dz[rows, target], dz[rows, y] = 1, -1
-    return z[rows, target] - z[rows, y], dz
+    check_scores("difference", z)
+    return _difference(z, check_columns(z, y), check_columns(z, target, "target"))
 
 
 def dlr(z: Array, y: Array) -> tuple[Array, Array]:
@@ -91,7 +104,7 @@ def dlr(z: Array, y: Array) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        For fewer than 3 classes.
+        For fewer than 3 classes, or labels that are not columns of z.
 
     Notes
     -----
@@ -102,7 +115,8 @@ def dlr(z: Array, y: Array) -> tuple[Array, Array]:
 
     Of scores that tie, the earlier column comes first in π. Where D is below 1e-12 it counts as
     the constant 1e-12 (the authors' code adds 1e-12 everywhere): constant scores have the value 0
-    and the gradient 10¹² (1_r − 1_y), finite in float32 too.
+    and the gradient 10¹² (1_r − 1_y), finite in float32 too. For float16, in which 1e-12 is 0, all
+    is computed in float32, and what is beyond ±65504 becomes that.
     Source: Croce and Hein, arXiv 2003.01690, equation 6.
 
     Examples
@@ -113,8 +127,8 @@ def dlr(z: Array, y: Array) -> tuple[Array, Array]:
     >>> value, dz
     (array([-0.25]), array([[-0.1875, -0.0625,  0.25  ]]))
     """
-    if z.shape[1] < 3:
-        raise ValueError(f"dlr needs scores of at least 3 classes, not {z.shape[1]}")
+    check_scores("dlr", z, classes=3)
+    y = check_columns(z, y)
     order = _descending(z)
     return _logits_ratio(z, y, largest_other(z, y), [(order[:, 0], 1.0), (order[:, 2], -1.0)])
 
@@ -141,7 +155,7 @@ def targeted_dlr(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
     Raises
     ------
     ValueError
-        For fewer than 4 classes.
+        For fewer than 4 classes, or labels or targets that are not columns of z.
 
     Notes
     -----
@@ -156,8 +170,8 @@ def targeted_dlr(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
     >>> value
     array([-1.])
     """
-    if z.shape[1] < 4:
-        raise ValueError(f"targeted_dlr needs scores of at least 4 classes, not {z.shape[1]}")
+    check_scores("targeted_dlr", z, classes=4)
+    y, target = check_columns(z, y), check_columns(z, target, "target")
     order = _descending(z)
     terms = [(order[:, 0], 1.0), (order[:, 2], -0.5), (order[:, 3], -0.5)]
     return _logits_ratio(z, y, target, terms)
@@ -169,6 +183,14 @@ def largest_other(z: Array, y: Array) -> Array:
     others = z.copy()
     others[xp.arange(len(z)), y] = -xp.inf
     return others.argmax(axis=1)
+
+
+def _difference(z: Array, y: Array, target: Array) -> tuple[Array, Array]:
+    xp = array_module(z)
+    rows, dz = xp.arange(len(z)), xp.zeros_like(z)
+    dz[rows, target] = 1
+    dz[rows, y] -= 1
+    return z[rows, target] - z[rows, y], dz
 
 
 def _descending(z: Array) -> Array:
@@ -190,6 +212,11 @@ def _logits_ratio(
     and, where D is held at MIN_DENOMINATOR, the same without its last term.
     """
     xp = array_module(z)
+    if z.dtype == np.float16:  # in which MIN_DENOMINATOR is 0, and its inverse infinite
+        largest = np.finfo(z.dtype).max
+        both = _logits_ratio(z.astype(np.float32), y, target, terms)
+        value, dz = (xp.clip(array, -largest, largest).astype(z.dtype) for array in both)
+        return value, dz
     rows = xp.arange(len(z))
     first = terms[0][0]
     total = xp.zeros_like(z[:, 0])

@@ -17,6 +17,7 @@ from ..layers import (
     Sequential,
     initialize,
 )
+from ..layers.checks import positive_integers
 from ..prototypes.dpnp import PrototypeHead
 from .network import Network
 
@@ -143,6 +144,7 @@ def wide_resnet(
     >>> network(np.zeros((2, 8, 8, 3), np.float32))[0].shape
     (2, 4)
     """
+    positive_integers("wide_resnet", depth=depth, width=width)
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"wide_resnet: depth must be 6 n + 4 (10, 16, …), not {depth}")
     parts: list[Layer] = [Conv2D(3, 16, 3, padding=1, bias=False)]
@@ -247,6 +249,7 @@ def build(
 ) -> Network:
     """The network of these layers after `Normalize`, its head (see `compact_cnn`), initial weights,
     and the settings for `from_settings`: `options` are the builder's own."""
+    positive_integers(kind, classes=classes, feature_width=feature_width)
     settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
     options = {"head": "linear", "seed": 0, **head}
     kind_of_head, seed = options.pop("head"), options.pop("seed")

@@ -8,9 +8,12 @@ import numpy as np
 
 from .. import layers, parameters
 from ..backend.device import Array
-from ..layers import Backward, Layer
+from ..layers import Backward, Layer, Sequential
+from ..layers.checks import check_branches
 from ..parameters import Tree
 from ..prototypes.dpnp import PrototypeHead
+from ..validation import check_gradients
+from .summary import summarize
 
 
 class Network(Layer):
@@ -41,6 +44,8 @@ class Network(Layer):
     >>> z, backward = network(np.zeros((2, 4, 4, 3), np.float32))
     >>> z.shape, backward(z).shape
     ((2, 10), (2, 4, 4, 3))
+    >>> network
+    Network(490 parameters)
     """
 
     def __init__(self, features: Layer, head: Layer, settings: dict[str, Any] | None = None):
@@ -48,11 +53,57 @@ class Network(Layer):
         self.settings = settings or {}
         self.params = {"features": features.params, "head": head.params}
 
+    def __repr__(self) -> str:
+        numbers = f"{parameters.count(self.params):,} parameters"
+        about = self.settings.get("kind"), self.settings.get("classes")
+        known = f"{about[0]}, {about[1]} classes, " if all(about) else ""
+        return f"{type(self).__name__}({known}{numbers})"
+
+    def summary(self, input_shape: tuple[int, ...] = (32, 32, 3)) -> str:
+        """The layers, the shapes of their outputs and the numbers of their parameters, as a table.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            The shape of one image. One image of zeros is passed through the network.
+
+        Returns
+        -------
+        str
+            To be printed; an interactive session shows it as `print` does.
+
+        Raises
+        ------
+        ValueError
+            For a shape that the network cannot take.
+
+        Examples
+        --------
+        >>> from tinyproto.layers import Flatten, Linear
+        >>> from tinyproto.networks import Network
+        >>> network = Network(Flatten(), Linear(4 * 4 * 3, 10))
+        >>> print(network.summary((4, 4, 3)))
+        Network(490 parameters)
+        ----------------------------------------
+        layer           output        parameters
+        ----------------------------------------
+        input           (N, 4, 4, 3)
+        Flatten()       (N, 48)
+        Linear(48, 10)  (N, 10)              490
+        ----------------------------------------
+        total                                490
+        """
+        parts = Sequential(self.features, self.head)
+        return summarize(parts, repr(self), input_shape)
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        check_branches(self, features=self.features, head=self.head)
         h, features = self.features(x, train)
         z, head = self.head(h, train)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            if grads:
+                check_gradients(self.params, grads)
             grads = grads or {}
             return features(head(dy, grads.get("head")), grads.get("features"))
 

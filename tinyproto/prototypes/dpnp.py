@@ -11,10 +11,11 @@ import numpy as np
 from ..backend.blas import one_blas_thread
 from ..backend.device import Array, array_module
 from ..layers import Backward, Layer
-from ..layers.base import check_input, positive_integers
+from ..layers.checks import TINY, check_backward, check_input, check_parameters, positive_integers
 from ..layers.linear import rowwise
 from ..parameters import Tree
 from ..random import normal
+from ..validation import check_labels, check_shape
 
 
 class PrototypeHead(Layer):
@@ -37,7 +38,7 @@ class PrototypeHead(Layer):
     Raises
     ------
     ValueError
-        For a bad parameter.
+        For a bad parameter; when called, for x, the prototypes or dy of another shape.
 
     Notes
     -----
@@ -70,11 +71,12 @@ class PrototypeHead(Layer):
         positive_integers("PrototypeHead", features=features, classes=classes)
         if classes < 2:
             raise ValueError(f"PrototypeHead: classes must be 2 or more, not {classes}")
-        if not 0 < radius < np.inf:
+        if not TINY < radius < 1 / TINY:
             raise ValueError(f"PrototypeHead: radius must be above 0, not {radius!r}")
         if init not in ("simplex", "random"):
             raise ValueError(f"PrototypeHead: init must be 'simplex' or 'random', not {init!r}")
-        self.radius = radius
+        self.features, self.classes, self.radius = features, classes, radius
+        self.parameter_shapes = {"prototypes": (classes, features)}
         rotated = init == "simplex" and features >= classes - 1
         rows = np.arange(features if rotated else classes)
         prototypes = normal(features, rows, seed=seed, stream="prototypes")
@@ -83,11 +85,19 @@ class PrototypeHead(Layer):
         self.params = {"prototypes": prototypes.astype(np.float32)}
         self.project()
 
+    def __repr__(self) -> str:
+        sizes = f"features={self.features}, classes={self.classes}, radius={self.radius}"
+        return f"{type(self).__name__}({sizes})"
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        prototypes = self.params["prototypes"]
-        check_input("PrototypeHead", x, 2, prototypes.shape[1])
+        check_input("PrototypeHead", x, 2, self.features)
+        check_parameters(self, x)
+        xp, shape = array_module(x), (len(x), self.classes)
+        x, prototypes = xp.ascontiguousarray(x), xp.ascontiguousarray(self.params["prototypes"])
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
+            check_backward(self, dy, shape, grads)
+            dy = xp.ascontiguousarray(dy)
             if grads and "prototypes" in grads:
                 with one_blas_thread():
                     grads["prototypes"] += dy.T @ x
@@ -98,6 +108,7 @@ class PrototypeHead(Layer):
     def project(self) -> None:
         """Put the prototypes back on the sphere, in place: c_j ← a c_j/‖c_j‖."""
         prototypes = self.params["prototypes"]
+        check_parameters(self, prototypes)
         xp = array_module(prototypes)
         length = xp.sqrt((prototypes.astype(xp.float64) ** 2).sum(axis=1, keepdims=True))
         prototypes *= (self.radius / xp.maximum(length, 1e-12)).astype(prototypes.dtype)
@@ -147,6 +158,11 @@ def nearest_rival(prototypes: Array) -> Array:
     array (M,)
         n(j) = argmin_{k≠j} ‖c_k − c_j‖, the smallest k where several are equally near.
 
+    Raises
+    ------
+    ValueError
+        For fewer than 2 prototypes, or an array of another shape.
+
     Examples
     --------
     >>> import numpy as np
@@ -154,6 +170,9 @@ def nearest_rival(prototypes: Array) -> Array:
     >>> nearest_rival(np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 0.0]]))
     array([1, 0, 1])
     """
+    check_shape("prototypes", prototypes, ("M", "d"))
+    if len(prototypes) < 2:
+        raise ValueError(f"nearest_rival needs 2 prototypes or more, not {len(prototypes)}")
     xp = array_module(prototypes)
     distance = squared_distances(prototypes)
     distance[xp.arange(len(distance)), xp.arange(len(distance))] = xp.inf
@@ -187,6 +206,11 @@ def alignment(h: Array, prototypes: Array, y: Array) -> tuple[Array, Array, Arra
     d_prototypes : array (M, d)
         dC_j = 2 Σ_{y_i = j} (c_j − h_i), summed over the examples.
 
+    Raises
+    ------
+    ValueError
+        For arrays of other shapes, or labels that are not rows of the prototypes.
+
     Examples
     --------
     >>> import numpy as np
@@ -196,6 +220,9 @@ def alignment(h: Array, prototypes: Array, y: Array) -> tuple[Array, Array, Arra
     >>> value.tolist(), dh.tolist()
     ([4.0], [[0.0, 4.0]])
     """
+    check_shape("prototypes", prototypes, ("M", "d"))
+    check_shape("h", h, ("N", prototypes.shape[1]))
+    y = check_labels(y, len(h), len(prototypes), wait=False)
     difference = h - prototypes[y]
     d_prototypes = -2 * _sum_by(y, difference, len(prototypes))
     return (difference**2).sum(axis=1), 2 * difference, d_prototypes
@@ -218,6 +245,11 @@ def repulsion(prototypes: Array, y: Array) -> tuple[Array, Array]:
     d_prototypes : array (M, d)
         dC, summed over the examples.
 
+    Raises
+    ------
+    ValueError
+        For fewer than 2 prototypes, or labels that are not rows of them.
+
     Notes
     -----
     With v_j = c_j − c_n(j), both the prototype and its rival are pushed away from each other:
@@ -238,6 +270,7 @@ def repulsion(prototypes: Array, y: Array) -> tuple[Array, Array]:
     """
     xp = array_module(prototypes)
     rival = nearest_rival(prototypes)
+    y = check_labels(y, len(y), len(prototypes), wait=False)
     difference = prototypes - prototypes[rival]
     classes = xp.arange(len(prototypes))
     frequency = (y[:, None] == classes[None, :]).sum(axis=0).astype(prototypes.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm
-from ..geometry import Geometry
+from ..geometry import Geometry, check_array
 from ..simd import NO_MASK, WIDTH, address, compiled, load, load_up_to, maximum, splat, store_up_to
 from .bands import BAND_BYTES, GROUP_BYTES, copy_band, forward_layout
 from .packing import PackedTaps
@@ -42,6 +42,8 @@ def forward(
     x: np.ndarray, taps: PackedTaps, bias: np.ndarray | None, geometry: Geometry, relu: bool
 ) -> np.ndarray:
     """y of x, float32, contiguous, with taps from `prepare_weights`; relu: max(y, 0)."""
+    check_array("x", x, geometry.input_shape)
+    check_array("bias", bias, geometry.output_shape[3:])
     y = empty(geometry.output_shape)
     _, height, width, _ = geometry.output_shape
     grid = OutputGrid(height, width, -geometry.padding, -geometry.padding, geometry.stride)
@@ -54,6 +56,8 @@ def input_gradient(
 ) -> np.ndarray:
     """dx, with taps from `prepare_weights`, transposed. With a relu_mask (like dy), dy counts as 0
     where the mask is not above 0."""
+    check_array("dy", dy, geometry.output_shape)
+    check_array("relu_mask", relu_mask, geometry.output_shape)
     _, height, width, _ = geometry.input_shape
     stride, padding = geometry.stride, geometry.padding
     dx = empty(geometry.input_shape)

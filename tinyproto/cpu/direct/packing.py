@@ -5,7 +5,7 @@ import numpy as np
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR
-from ..geometry import Geometry
+from ..geometry import Geometry, check_array
 
 PackedTaps = dict[tuple[int, int], np.ndarray]
 """First tap (a, b) → its panels (panels, rows, columns · in, NR): rows × columns taps."""
@@ -18,6 +18,8 @@ def prepare_weights(weight: np.ndarray, geometry: Geometry, transposed: bool) ->
     stride² phases, every stride-th tap from a first one on, in reverse order, with in and out
     exchanged (see `convolve`).
     """
+    side, channels, out = geometry.kernel_size, geometry.input_shape[3], geometry.output_shape[3]
+    check_array("weight", weight, (side, side, channels, out))
     if not transposed:
         return {(0, 0): _pack(weight, 0, 0, 1, False)}
     firsts = range(min(geometry.stride, geometry.kernel_size))

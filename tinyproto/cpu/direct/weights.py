@@ -14,7 +14,7 @@ import numpy as np
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm_accumulate
-from ..geometry import Geometry
+from ..geometry import Geometry, check_array
 from ..simd import (
     NO_MASK,
     WIDTH,
@@ -37,6 +37,9 @@ def weight_gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """dW (K, K, in, out) and db (out,) of x and dy, float32, contiguous. With a relu_mask (like
     dy), dy counts as 0 where the mask is not above 0."""
+    check_array("x", x, geometry.input_shape)
+    check_array("dy", dy, geometry.output_shape)
+    check_array("relu_mask", relu_mask, geometry.output_shape)
     size, stride = geometry.kernel_size, geometry.stride
     channels, (_, out_rows, out_columns, out) = x.shape[3], dy.shape
     shape = (size, size, channels, out)

@@ -10,7 +10,7 @@ import numpy as np
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm
-from ..geometry import Geometry
+from ..geometry import Geometry, check_array
 from ..simd import NO_MASK, address, compiled, padded
 from .layout import scratch_layout
 from .tiles import transform_input, transform_output
@@ -26,6 +26,8 @@ def forward(
     x: np.ndarray, U: np.ndarray, bias: np.ndarray | None, geometry: Geometry, relu: bool
 ) -> np.ndarray:
     """y of x, float32, contiguous, with U from `prepare_weights`; relu: max(y, 0)."""
+    check_array("x", x, geometry.input_shape)
+    check_array("bias", bias, geometry.output_shape[3:])
     return _convolve(x, None, U, bias, geometry.padding, geometry.output_shape, relu)
 
 
@@ -34,6 +36,8 @@ def input_gradient(
 ) -> np.ndarray:
     """dx, with U from `prepare_weights`, transposed. With a relu_mask (like dy), dy counts as 0
     where the mask is not above 0."""
+    check_array("dy", dy, geometry.output_shape)
+    check_array("relu_mask", relu_mask, geometry.output_shape)
     return _convolve(dy, relu_mask, U, None, 2 - geometry.padding, geometry.input_shape, False)
 
 

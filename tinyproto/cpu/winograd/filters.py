@@ -5,7 +5,7 @@ import numpy as np
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR
-from ..geometry import Geometry
+from ..geometry import Geometry, check_array
 from ..simd import BYTES, WIDTH, address, load_up_to, padded, store
 from .layout import CACHE_LINE
 from .transforms import filter_transform, load_three, store_six
@@ -21,6 +21,7 @@ def prepare_weights(weight: np.ndarray, geometry: Geometry, transposed: bool) ->
     for each input. Transposed: the weights rotated by 180°, with in and out exchanged.
     """
     channels, out = geometry.input_shape[3], geometry.output_shape[3]
+    check_array("weight", weight, (3, 3, channels, out))
     if transposed:
         channels, out = out, channels
     U = empty((36, -(-out // NR) * channels * NR + CACHE_LINE // 4))

@@ -10,7 +10,7 @@ import numpy as np
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
 from ..gemm import NR, gemm_accumulate
-from ..geometry import Geometry
+from ..geometry import Geometry, check_array
 from ..simd import (
     BYTES,
     NO_MASK,
@@ -47,6 +47,9 @@ def weight_gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """dW (3, 3, in, out) and db (out,) of x and dy, float32, contiguous. With a relu_mask (like
     dy), dy counts as 0 where the mask is not above 0."""
+    check_array("x", x, geometry.input_shape)
+    check_array("dy", dy, geometry.output_shape)
+    check_array("relu_mask", relu_mask, geometry.output_shape)
     channels, out = x.shape[3], dy.shape[3]
     gradient, bias = empty((3, 3, channels, out)), np.zeros(out, dtype=np.float32)
     if dy.size == 0:

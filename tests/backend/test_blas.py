@@ -11,7 +11,6 @@ import threadpoolctl
 
 from tinyproto.backend import blas
 
-
 look_for_libraries = blas.blas_libraries.__wrapped__
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 import zlib
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import numpy as np
 from tinyproto.backend import cpu, empty, memory, one_blas_thread, worker_count
 from tinyproto.backend.cpu import cpu_kernel
 
-TIMEOUT = 60
+TIMEOUT = 20
 METHODS = [m for m in ("fork", "forkserver", "spawn") if hasattr(os, "fork") or m == "spawn"]
 
 
@@ -39,16 +40,16 @@ def fork(function):
     """Run a function in a forked child, which must end well, and soon."""
     child = os.fork()
     if child == 0:
-        signal.alarm(TIMEOUT)
         try:
             function()
             os._exit(0)
         except BaseException:
-            import traceback
-
             traceback.print_exc()
         os._exit(1)
+    killer = threading.Timer(TIMEOUT, os.kill, (child, signal.SIGKILL))
+    killer.start()
     status = os.waitpid(child, 0)[1]
+    killer.cancel()
     assert status == 0, f"the child of {function.__name__} ended with status {status}"
 
 
@@ -157,11 +158,13 @@ def forked_inside():
     thread = threading.Thread(target=hold)
     thread.start()
     entered.wait()
-    fork(child)
-    with one_blas_thread():
-        fork(child_of_block)
-    leave.set()
-    thread.join()
+    try:
+        fork(child)
+        with one_blas_thread():
+            fork(child_of_block)
+    finally:
+        leave.set()
+        thread.join()
     assert library.get_num_threads() == before
     with one_blas_thread():
         fork(child_of_block)

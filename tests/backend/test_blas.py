@@ -3,6 +3,7 @@
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -132,6 +133,21 @@ def test_a_thread_of_ones_own_is_left_as_it_was(monkeypatch):
         thread.join()
         assert library.get_num_threads() == 1
     assert seen == [1, 3]
+
+
+def test_the_thread_that_set_it_first_does_not_matter(monkeypatch):
+    library = FirstThreadOnly()
+    use(monkeypatch, library)
+    library.set_num_threads(2)  # other code, in this thread
+
+    def enter():
+        with blas.one_blas_thread():
+            return library.get_num_threads()
+
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(enter).result() == 1
+        library.set_num_threads(3)  # other code, while that thread lives
+        assert library.get_num_threads() == 3
 
 
 def test_only_the_blas_of_numpy_is_set(monkeypatch):

@@ -68,7 +68,7 @@ class KernelCache(NullCache):
             warn_of_cache(error, self.cache.cache_path)
             with suppress(Exception):
                 self.cache.flush()  # a damaged index could not be added to
-        if found is None:
+        if found is None and self.cache.cache_path:
             tell_that_kernels_are_compiled()
         return found
 

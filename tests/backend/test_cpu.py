@@ -96,30 +96,6 @@ def test_an_argument_may_have_any_name():
     np.testing.assert_array_equal(x, 15)
 
 
-def test_long_compiling_is_announced_once(monkeypatch, capsys):
-    printed = threading.Event()
-    monkeypatch.setattr(cpu, "_compile_seconds", 0.99)
-    monkeypatch.setattr(cpu, "_notified", False)
-    print_notice = cpu._print_notice
-
-    def watched():
-        print_notice()
-        printed.set()
-
-    monkeypatch.setattr(cpu, "_print_notice", watched)
-    for _ in range(2):
-        with cpu.compile_notice():
-            assert printed.wait(10)
-    assert capsys.readouterr().err.count("tinyproto: compiling kernels") == 1
-
-
-def test_short_compiling_is_not_announced(monkeypatch, capsys):
-    monkeypatch.setattr(cpu, "_compile_seconds", 0.0)
-    with cpu.compile_notice():
-        pass
-    assert capsys.readouterr().err == ""
-
-
 PROGRAM = """
 import sys
 if sys.argv[1] == "none":

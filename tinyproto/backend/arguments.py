@@ -10,6 +10,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .cache import compile_cached
+
 INT64, DOUBLE = ir.IntType(64), ir.DoubleType()
 
 
@@ -60,14 +62,19 @@ def _call(context, function, worker, workers, packed):  # type: ignore[no-untype
     return types.void(*[types.int64] * 4), emit
 
 
-@numba.njit("void(int64, int64[::1])", nogil=True, cache=True)
-def run_serial(function, packed):  # type: ignore[no-untyped-def]
+@numba.njit(nogil=True)
+def run_serial(function, workers, packed):  # type: ignore[no-untyped-def]
     """All the work in the calling thread."""
-    _call(function, 0, 1, packed.ctypes.data)  # type: ignore[call-arg]
+    for worker in range(workers):
+        _call(function, worker, workers, packed.ctypes.data)  # type: ignore[call-arg]
 
 
-@numba.njit("void(int64, int64, int64[::1])", parallel=True, nogil=True, cache=True)
+@numba.njit(parallel=True, nogil=True)
 def run_parallel(function, workers, packed):  # type: ignore[no-untyped-def]
     """The work divided among `workers` threads."""
     for worker in numba.prange(workers):
         _call(function, worker, workers, packed.ctypes.data)  # type: ignore[call-arg]
+
+
+for run in (run_serial, run_parallel):
+    compile_cached(run, "void(int64, int64, int64[::1])")

@@ -1,27 +1,35 @@
 """BLAS in one thread: its own threads split a product in ways that depend on how many there are,
 and the result for one example must not depend on the number of threads."""
 
-import ctypes
 import functools
+import importlib
+import os
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_lock = threading.Lock()
-_depth = 0  # how many `one_blas_thread` blocks are open
-_threads_before = 1  # what OpenBLAS was set to before the first of them
+from .fork import at_fork
+
+SetThreads = Callable[[int], int]
+"""Sets the number of threads of a BLAS library, and returns what it was."""
+
+_lock = threading.RLock()
+_depths: dict[int, int] = {}  # in how many `one_blas_thread` blocks each thread is
+_threads_before: list[int] = []  # what shared libraries were set to before the first thread came
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """A block in which the OpenBLAS that NumPy brings runs one thread.
+    """A block in which NumPy's BLAS runs one thread.
 
     Blocks may nest, and several Python threads may enter one at the same time: the last to leave
-    restores the number of threads. Another BLAS is left as it is.
+    restores the number of threads. A BLAS that threadpoolctl cannot set is left as it is; then
+    there is one warning.
 
     Yields
     ------
@@ -36,34 +44,103 @@ def one_blas_thread() -> Iterator[None]:
     >>> y.shape
     (4, 2)
     """
-    global _depth, _threads_before
-    set_threads, get_threads = openblas_threads()
+    global _threads_before
+    thread = threading.get_ident()
     with _lock:
-        if _depth == 0 and set_threads:
-            _threads_before = get_threads()
-            set_threads(1)
-        _depth += 1
+        shared, per_thread = blas_libraries()
+        if not _depths:
+            _threads_before = [set_threads(1) for set_threads in shared]
+        _depths[thread] = _depths.get(thread, 0) + 1
+    own_before = [set_threads(1) for set_threads in per_thread]
     try:
         yield
     finally:
+        _restore(per_thread, own_before)
         with _lock:
-            _depth -= 1
-            if _depth == 0 and set_threads:
-                set_threads(_threads_before)
+            _depths[thread] -= 1
+            if not _depths[thread]:
+                del _depths[thread]
+            if not _depths:
+                _restore(shared, _threads_before)
+
+
+def _restore(libraries: list[SetThreads], counts: list[int]) -> None:
+    for set_threads, count in zip(libraries, counts, strict=True):
+        set_threads(count)
 
 
 @functools.cache
-def openblas_threads() -> tuple[Any, Any]:
-    """OpenBLAS's functions that set and get its number of threads, or (None, None)."""
-    package = Path(np.__file__).parent
-    folders = [package.parent / "numpy.libs", package / ".dylibs", package / ".libs"]
-    for path in sorted(p for folder in folders for p in folder.glob("*openblas*")):
-        library = ctypes.CDLL(str(path))
-        for prefix in ("scipy_openblas", "openblas"):
-            for suffix in ("64_", ""):
-                try:
-                    set_threads = library[f"{prefix}_set_num_threads{suffix}"]
-                    return set_threads, library[f"{prefix}_get_num_threads{suffix}"]
-                except AttributeError:
-                    continue
-    return None, None
+def blas_libraries() -> tuple[list[SetThreads], list[SetThreads]]:
+    """The BLAS that NumPy uses: libraries whose number of threads is one for the whole process,
+    and those in which each thread has its own. Warns where there are none."""
+    controllers = importlib.import_module("threadpoolctl").ThreadpoolController().lib_controllers
+    found = [each for each in controllers if each.user_api == "blas"]
+    package = Path(np.__file__).resolve().parent
+    folders = {package, package.with_name("numpy.libs")}
+    brought = [each for each in found if folders & set(Path(each.filepath).resolve().parents)]
+    shared: list[SetThreads] = []
+    per_thread: list[SetThreads] = []
+    for controller in brought or found:  # else, as in conda, it lies elsewhere
+        (per_thread if _is_per_thread(controller) else shared).append(_setter(controller))
+    if not found:
+        _warn_of_blas()
+    return shared, per_thread
+
+
+def _setter(controller: Any) -> SetThreads:
+    """A function that sets a library's number of threads from whichever thread."""
+    get_threads, set_threads = controller.get_num_threads, controller.set_num_threads
+    # From version 3.8 on, threadpoolctl ignores all threads but the first to set OpenBLAS.
+    let_others_set = getattr(controller, "clear_controlling_thread", lambda force: None)
+
+    def set_and_return(count: int) -> int:
+        before: int = get_threads()
+        if before != count:
+            let_others_set(force=True)
+            set_threads(count)
+            let_others_set(force=True)
+        return before
+
+    return set_and_return
+
+
+def _is_per_thread(controller: Any) -> bool:
+    """Whether a number of threads that is set in this thread is not that of another."""
+    set_threads, seen = _setter(controller), []
+    before = set_threads(1)
+    changed = 2 if before == 1 else 1
+    set_threads(changed)
+    effective = controller.get_num_threads() == changed
+    thread = threading.Thread(target=lambda: seen.append(controller.get_num_threads()))
+    thread.start()
+    thread.join()
+    set_threads(before)
+    return effective and seen != [changed]
+
+
+def _warn_of_blas() -> None:
+    """Say that NumPy's BLAS keeps its threads, unless it has none or was told to use one."""
+    libraries = np.show_config(mode="dicts").get("Build Dependencies", {})
+    name = str(libraries.get("blas", {}).get("name", "")).lower()
+    variable = "VECLIB_MAXIMUM_THREADS" if "accelerate" in name else "OMP_NUM_THREADS"
+    if name not in ("", "none") and os.environ.get(variable) != "1":
+        warnings.warn(
+            f"the number of threads of NumPy's BLAS ({name}) cannot be set from here: the last "
+            "bits of results may depend on it. To make them the same everywhere, set "
+            f"{variable}=1 before Python starts",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _after_fork_in_child() -> None:
+    """Only the thread that forked is left: the blocks of the others have no end."""
+    thread = threading.get_ident()
+    others = [each for each in _depths if each != thread]
+    for each in others:
+        del _depths[each]
+    if others and not _depths:
+        _restore(blas_libraries()[0], _threads_before)
+
+
+at_fork(_after_fork_in_child, lambda: [_lock])

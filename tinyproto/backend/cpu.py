@@ -14,16 +14,16 @@ import importlib
 import math
 import os
 import struct
-import sys
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from . import fork
 
 SPIN_COUNT = "20000"
 """How often an idle thread of OpenMP looks for work before it sleeps: well below a millisecond.
@@ -34,35 +34,52 @@ MIN_WORK_PER_THREAD = 1 << 22
 
 numba: Any = None
 packed_arguments: Any = None
-_lock = threading.RLock()
+compile_lock = threading.RLock()
+_workqueue_lock = threading.RLock()
+_one_loop_at_once: AbstractContextManager[Any] = nullcontext()  # the lock, under `workqueue`
+_serial = False  # whether this process was forked from one whose threads it cannot use
 
 
 def load_numba() -> Any:
     """Import Numba on first use: `import tinyproto` stays as cheap as `import numpy`."""
     global numba, packed_arguments
-    with _lock:
+    with compile_lock:
         if numba is None:
-            os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
             found = importlib.import_module("numba")
-            if "NUMBA_THREADING_LAYER" not in os.environ:
-                found.config.THREADING_LAYER = _threading_layer()
-            with compile_notice():
-                packed_arguments = importlib.import_module(".arguments", __package__)
+            _start_threads(found)
+            packed_arguments = importlib.import_module(".arguments", __package__)
             numba = found
     return numba
 
 
-def _threading_layer() -> str:
-    """OpenMP where it loads; Numba's own `workqueue` takes far longer to start a loop."""
-    try:
-        importlib.import_module("numba.np.ufunc.omppool")
-    except ImportError:
-        return "workqueue"
-    return "omp"
+def _start_threads(numba: Any) -> None:
+    """Start Numba's threads, in the layer that the user chose, if any, and else in OpenMP.
+
+    Raises ValueError, with Numba's advice, where that layer is not installed.
+    """
+    global _one_loop_at_once, _serial
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    with suppress(ValueError):  # other code has not started them yet
+        _serial = numba.threading_layer() == "omp" and fork.was_forked()
+    chosen = "NUMBA_THREADING_LAYER_PRIORITY" in os.environ
+    if not chosen and numba.config.THREADING_LAYER_PRIORITY == ["tbb", "omp", "workqueue"]:
+        # Where there is no OpenMP, the next; `workqueue` takes far longer to start a loop.
+        numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    # Else Numba makes a lock between processes, and with it fixes the start method of
+    # multiprocessing; a worker that is terminated then leaves a semaphore behind.
+    parallel: Any = importlib.import_module("numba.np.ufunc.parallel")
+    if parallel._backend_init_process_lock is None:
+        parallel._backend_init_process_lock = nullcontext()
+    numba.get_num_threads()
+    if numba.threading_layer() == "workqueue":
+        _one_loop_at_once = _workqueue_lock
 
 
 def worker_count(work: float = math.inf) -> int:
     """How many threads should share an amount of work.
+
+    In a process that was forked after its parent used OpenMP's threads, that is one: they do not
+    survive a fork.
 
     Parameters
     ----------
@@ -82,8 +99,23 @@ def worker_count(work: float = math.inf) -> int:
     """
     if work < 2 * MIN_WORK_PER_THREAD:
         return 1
-    count: int = load_numba().get_num_threads()
+    numba = load_numba()
+    if _serial:
+        return 1
+    count: int = numba.get_num_threads()
     return count if work == math.inf else int(min(count, work // MIN_WORK_PER_THREAD))
+
+
+ArgumentType = tuple[np.dtype, int] | type
+
+
+class CompiledFunction(NamedTuple):
+    """A compiled C function (worker, workers, packed), and how its arguments are packed."""
+
+    function: Any
+    layout: Any  # a struct.Struct
+    kernel: str
+    names: list[str]
 
 
 class cpu_kernel:
@@ -120,18 +152,20 @@ class cpu_kernel:
 
     def __call__(self, workers: int, *arguments: Any) -> None:
         types = tuple(map(argument_type, arguments))
-        compiled = self._compiled.get(types)
-        if compiled is None:
-            load_numba()
-            body = numba.njit(nogil=True, error_model="numpy", inline="always")(self.body)
-            names = argument_names(self.body)[2:]
-            call = f"_body(_worker, _workers, {', '.join(names)})"
-            compiled = compile_function(self.body, {"_body": body}, call, names, types)
-            self._compiled[types] = compiled
+        compiled = self._compiled.get(types) or self._compile(types)
         run(compiled, workers, arguments)
 
-
-ArgumentType = tuple[np.dtype, int] | type
+    def _compile(self, types: tuple[ArgumentType, ...]) -> CompiledFunction:
+        load_numba()
+        body = numba.njit(nogil=True, error_model="numpy", inline="always")(self.body)
+        names = argument_names(self.body)[2:]
+        call = f"_body(_worker, _workers, {', '.join(names)})"
+        with compile_lock:  # of several threads, one compiles
+            if types not in self._compiled:
+                self._compiled[types] = compile_function(
+                    self.body, {"_body": body}, call, names, types
+                )
+        return self._compiled[types]
 
 
 def argument_type(argument: Any) -> ArgumentType:
@@ -143,15 +177,6 @@ def argument_type(argument: Any) -> ArgumentType:
 
 def argument_names(function: Callable[..., Any]) -> list[str]:
     return list(function.__code__.co_varnames[: function.__code__.co_argcount])
-
-
-class CompiledFunction(NamedTuple):
-    """A compiled C function (worker, workers, packed), and how its arguments are packed."""
-
-    function: Any
-    layout: Any  # a struct.Struct
-    kernel: str
-    names: list[str]
 
 
 def run(compiled: CompiledFunction, workers: int, arguments: Sequence[Any]) -> None:
@@ -175,13 +200,11 @@ def run(compiled: CompiledFunction, workers: int, arguments: Sequence[Any]) -> N
     packed = np.empty(len(numbers), dtype=np.int64)
     compiled.layout.pack_into(packed, 0, *numbers)
     address = compiled.function.address
-    if workers == 1:
-        packed_arguments.run_serial(address, packed)
-    elif numba.config.THREADING_LAYER == "workqueue":
-        with _lock:  # a workqueue cannot be started from two threads at once
-            packed_arguments.run_parallel(address, workers, packed)
+    if workers == 1 or _serial:
+        packed_arguments.run_serial(address, workers, packed)
     else:
-        packed_arguments.run_parallel(address, workers, packed)
+        with _one_loop_at_once:
+            packed_arguments.run_parallel(address, workers, packed)
 
 
 def compile_function(
@@ -243,8 +266,8 @@ def compile_function(
     # A closure variable is part of the key of Numba's cache; the names in the code are not.
     made = scope["make"](f"{source_checksum()} {types}")
     in_file = Path(file).is_file()  # else, as in an interactive session, Numba cannot cache
-    with compile_notice():
-        function = numba.cfunc(signature, cache=in_file)(made)
+    compile_c_function = importlib.import_module(".cache", __package__).compile_c_function
+    function = compile_c_function(made, signature, in_file)
     return CompiledFunction(function, struct.Struct(layout), kernel, list(names))
 
 
@@ -261,30 +284,18 @@ def source_checksum() -> int:
     return zlib.crc32(b"".join(file.read_bytes() for file in files))
 
 
-_compile_seconds, _notified = 0.0, False
+def _locks() -> Iterator[AbstractContextManager[Any]]:
+    """What a thread that compiles, or runs a loop of `workqueue`, holds."""
+    yield compile_lock
+    yield _one_loop_at_once
+    if numba is not None:
+        yield importlib.import_module("numba.core.compiler_lock").global_compiler_lock
 
 
-@contextmanager
-def compile_notice() -> Iterator[None]:
-    """Around code that compiles: one line on stderr once compiling takes over a second in all."""
-    global _compile_seconds
-    begun = time.perf_counter()
-    timer = threading.Timer(max(0.0, 1 - _compile_seconds), _print_notice)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        _compile_seconds += time.perf_counter() - begun
+def _after_fork_in_child() -> None:
+    """GNU OpenMP's threads do not survive a fork; the other layers start theirs again."""
+    global _serial
+    _serial = _serial or (numba is not None and numba.threading_layer() == "omp")
 
 
-def _print_notice() -> None:
-    global _notified
-    if not _notified:
-        _notified = True
-        print(
-            "tinyproto: compiling kernels for this processor (once; later runs load them from the "
-            "cache)",
-            file=sys.stderr,
-        )
+fork.at_fork(_after_fork_in_child, _locks)

@@ -140,9 +140,10 @@ class Kernel:
             call = f"if not _fast(_i, {arguments}):\n    {call}"
         loop = f"for _i in range({_part('_worker')}, {_part('(_worker + 1)')}):\n   {call}"
         names = ["_rows", *self.argument_names]
-        compiled = cpu.compile_function(self.body, scope, loop, names, types)
-        self._compiled[types] = compiled
-        return compiled
+        with cpu.compile_lock:  # of several threads, one compiles
+            if types not in self._compiled:
+                self._compiled[types] = cpu.compile_function(self.body, scope, loop, names, types)
+        return self._compiled[types]
 
     def fast_function(self) -> Any:
         """The function in the module `fast`. Raises TypeError where it does not fit the body."""

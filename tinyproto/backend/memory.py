@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .device import Array, array_module
+from .fork import at_fork
 
 MIN_POOLED_BYTES = 1 << 16
 """Smaller arrays are left to NumPy, which keeps such blocks itself."""
@@ -131,3 +132,13 @@ def empty_cache() -> None:
     with _lock:
         _unused_blocks.clear()
         _unused_bytes = 0
+
+
+def _after_fork_in_child() -> None:
+    """The lock may be another thread's, which is gone; the blocks are left to the parent."""
+    global _lock
+    _lock = threading.RLock()
+    empty_cache()
+
+
+at_fork(_after_fork_in_child)

@@ -25,18 +25,17 @@ def exact_linear(network):
 
 def solve(matrix, right):
     """The solution of a square system in fractions, or None if it is singular."""
-    n = len(right)
-    system = np.concatenate([matrix, right[:, None]], axis=1)
-    for k in range(n):
-        pivots = np.flatnonzero(system[k:, k])
-        if len(pivots) == 0:
+    system = [[*row, value] for row, value in zip(matrix.tolist(), right, strict=True)]
+    for k in range(len(system)):
+        pivot = next((r for r in range(k, len(system)) if system[r][k]), None)
+        if pivot is None:
             return None
-        system[[k, k + pivots[0]]] = system[[k + pivots[0], k]]
-        system[k] = system[k] / system[k, k]
-        for other in range(n):
-            if other != k and system[other, k]:
-                system[other] = system[other] - system[other, k] * system[k]
-    return system[:, -1]
+        system[k], system[pivot] = system[pivot], system[k]
+        system[k] = [value / system[k][k] for value in system[k]]
+        for r, row in enumerate(system):
+            if r != k and row[k]:
+                system[r] = [a - row[k] * b for a, b in zip(row, system[k], strict=True)]
+    return np.array([row[-1] for row in system], dtype=object)
 
 
 def squared_distance(G, h):
@@ -72,9 +71,9 @@ def largest_coordinate(G, h):
     return best
 
 
-def reference_radius(network, x, predicted, norm, box=None, overshoot=0.0):
+def reference_radius(network, x, predicted, norm, box=None, overshoot=0.0, moved=0.0):
     """The exact radius of one x (d,) whose class index is `predicted`, squared for L2; None where
-    no other class can be reached."""
+    no other class can be reached. Every plane may be `moved` away from its polyhedron."""
     A, b = exact_linear(network)
     x = fractions(x)
     owner = np.arange(len(b)) // network.prototypes_per_class
@@ -82,10 +81,14 @@ def reference_radius(network, x, predicted, norm, box=None, overshoot=0.0):
     best = None
     for m in np.flatnonzero(~own):
         G, h = A[m] - A[own], -((A[m] - A[own]) @ x + b[m] - b[own]) + Fraction(overshoot)
+        if moved:
+            lengths = [Fraction(float((row * row).sum()) ** 0.5) for row in G]
+            h = h - Fraction(moved) * np.array(lengths, dtype=object)
         if box is not None:
             eye = fractions(np.eye(len(x)))
             G = np.concatenate([G, eye, -eye])
-            h = np.concatenate([h, Fraction(box[0]) - x, x - Fraction(box[1])])
+            low, high = Fraction(box[0]) - Fraction(moved), Fraction(box[1]) + Fraction(moved)
+            h = np.concatenate([h, low - x, x - high])
         found = squared_distance(G, h) if norm == "l2" else largest_coordinate(G, h)
         if found is not None and (best is None or found < best):
             best = found

@@ -32,12 +32,12 @@ def nearly_equal(random, rows, epsilon):
 
 @st.composite
 def near_duplicates(draw, norm, boxed):
-    """A network with neurons that are equal up to 1e-3 … 1e-12, or exactly; weights and inputs each
+    """A network with neurons that are equal up to 1e-3 … 1e-16, or exactly; weights and inputs each
     times a factor between 1e-9 and 1e9; and one input in the box (or None)."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     classes, per_class = draw(st.integers(2, 3)), draw(st.integers(1, 3))
     d = draw(st.integers(1, 2 if norm == "linf" else 3))
-    epsilon = draw(st.sampled_from([0.0, *(10.0**-n for n in range(3, 13))]))
+    epsilon = draw(st.sampled_from([0.0, *(10.0**-n for n in range(3, 17))]))
     weight, size = (10.0 ** draw(st.integers(-9, 9)) for _ in range(2))
     network = network_of(draw(st.sampled_from(KINDS)), classes, per_class, d)
     shape = (classes * per_class, d)
@@ -198,6 +198,32 @@ def test_powers_of_two_change_no_bit_and_other_factors_nothing_of_note(kind, nor
     np.testing.assert_allclose(radius(1.0, 1e145), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(0, 5), st.integers(0, 4))
+def test_scores_that_cancel_do_not_enlarge_the_radius(norm, seed, d, offset, shift):
+    """One neuron for each of two classes, whose weights share a large part, and inputs far from 0:
+    the radius is h / ‖G‖, and the rounding of the scores is much larger than that of the rest."""
+    random = np.random.default_rng(seed)
+    network = network_of(IPWTA, 2, 1, d)
+    network.weights_ = 10.0**offset + random.normal(size=(2, d))
+    network.biases_ = random.normal(size=2) - network.weights_ @ np.full(d, 10.0**shift)
+    x = random.normal(size=d) + 10.0**shift
+    (radius,), _ = exact_radius(network, x[None], norm=norm)
+    reference = reference_halfspace(network, x, predicted_class(network, x), norm)
+    assert at_most(radius, reference, norm)
+    expected = float(reference) ** (0.5 if norm == "l2" else 1)
+    np.testing.assert_allclose(radius, expected, rtol=1e-8)
+
+
+def reference_halfspace(network, x, predicted, norm):
+    """The distance to the only plane, squared for L2."""
+    A, b = exact_linear(network)
+    G = A[1 - predicted] - A[predicted]
+    h = max(-(G @ fractions(x) + b[1 - predicted] - b[predicted]), Fraction(0))
+    return h**2 / (G * G).sum() if norm == "l2" else h / abs(G).sum()
+
+
 def inner_product(weights, biases, per_class=1):
     network = network_of(IPWTA, len(biases) // per_class, per_class, np.shape(weights)[1])
     network.weights_, network.biases_ = np.array(weights), np.array(biases)
@@ -296,3 +322,36 @@ def test_rows_are_added_until_none_is_violated(norm, many):
         for i in range(len(x)):
             assert other_wins(network, x[i] + delta[i], predicted_class(network, x[i]))
             assert few[i] <= np.linalg.norm(delta[i], ord=KNOWN[norm]) <= few[i] * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_margin_covers_the_rounding_of_a_float32_network(kind, norm):
+    """Inside the radius with overshoot −2e the network answers the same in float32, at the points
+    of float32 along δ; for x + δ within [0, 1] and e as in the notes of `exact_radius`."""
+    random = np.random.default_rng(5)
+    d, y = 64, np.arange(60) % 3
+    x = np.float32(random.random((60, d)) + 0.05 * np.eye(3, d)[y])
+    x = np.clip(x, 0, 1)
+    network = kind(2, epochs=3, init="kmeans", learning_rate=1e-3).fit(x, y)
+    if kind is IPWTA:
+        size = np.abs(network.weights_).sum(axis=1) + np.abs(network.biases_)
+    elif kind is EDWTA:
+        far = np.maximum(np.abs(network.positive_prototypes_), 1 + network.positive_prototypes_)
+        size = 0.5 * network.beta_ * (far**2).sum(axis=1)
+    else:
+        plus, minus = network.positive_prototypes_, network.negative_prototypes_
+        terms = np.abs(plus - minus) * (2 + np.abs(plus) + np.abs(minus))
+        size = 0.5 * network.beta_ * terms.sum(axis=1)
+    e = 2 * (d + 6) * 2.0**-24 * float(size.max())
+    label = network.predict(x)
+    radius, _ = exact_radius(network, x, norm=norm, lo=0.0, hi=1.0, overshoot=-2 * e)
+    plain, delta = exact_radius(network, x, norm=norm, lo=0.0, hi=1.0)
+    assert (radius <= plain).all()
+    assert (radius > 0).any()
+    for i in np.flatnonzero(radius > 0):
+        ratio = radius[i] / np.linalg.norm(delta[i], ord=KNOWN[norm])
+        points = np.float32(x[i] + np.linspace(0, 1, 50)[:, None] * ratio * delta[i])
+        inside = np.linalg.norm(np.float64(points) - x[i], ord=KNOWN[norm], axis=1) <= radius[i]
+        assert inside.any()
+        assert (network.predict(points)[inside] == label[i]).all()

@@ -41,22 +41,21 @@ class RealNetwork:
     def __init__(self, network: WinnerTakeAll):
         with np.errstate(over="ignore", invalid="ignore"):
             A, b = network.linear()
-        self.weights, self.biases = A, b
-        self.positive: np.ndarray | None = None
-        self.negative: np.ndarray | None = None
-        self.beta, magnitude = 1.0, np.abs(b)
-        if hasattr(network, "positive_prototypes_"):
-            self.beta = network.beta_
-            self.positive = to_host(network.positive_prototypes_).astype(np.float64)
-            squares = np.square(self.positive).sum(axis=1)
-            if hasattr(network, "negative_prototypes_"):
-                self.negative = to_host(network.negative_prototypes_).astype(np.float64)
-                squares = squares + np.square(self.negative).sum(axis=1)
-            magnitude = 0.5 * self.beta * squares
+            self.weights, self.biases, self.beta = A, b, 1.0
+            self.prototypes = [
+                to_host(getattr(network, name)).astype(np.float64)
+                for name in ("positive_prototypes_", "negative_prototypes_")
+                if hasattr(network, name)
+            ]
+            magnitude = np.abs(b)
+            if self.prototypes:
+                self.beta = network.beta_
+                squares = np.sum([(w**2).sum(axis=1) for w in self.prototypes], axis=0)
+                magnitude = 0.5 * self.beta * squares
         if not (np.isfinite(A).all() and np.isfinite(magnitude).all()):
             raise ValueError(
-                f"the network's parameters must be finite and their squares below 1e308 for an "
-                f"exact radius; the largest |A| is {np.abs(A).max()} and |b| {np.abs(b).max()}"
+                f"an exact radius needs finite parameters whose squares stay below 1e308; of this "
+                f"network's scores A·x + b, |A| reaches {np.abs(A).max()} and |b| {np.abs(b).max()}"
             )
         largest = float(np.abs(A).max(initial=0.0))
         self.exponent = -int(np.frexp(largest)[1])
@@ -79,8 +78,9 @@ class RealNetwork:
             error += 2 * self.underflow * (d + size.sum(axis=1, keepdims=True))
         if not (np.isfinite(score).all() and np.isfinite(error).all()):
             raise ValueError(
-                f"the scores of x overflow float64: |x| reaches {size.max()}, the largest weight is "
-                f"{np.abs(self.weights).max()}, the largest bias {np.abs(self.biases).max()}"
+                f"the scores of x overflow float64: |x| reaches {size.max():.3g}, the weights "
+                f"{np.abs(self.weights).max():.3g}, the biases {np.abs(self.biases).max():.3g}; "
+                f"scale them down"
             )
         return score, error
 
@@ -97,13 +97,10 @@ class RealNetwork:
 
     def _linear(self, neurons: np.ndarray) -> tuple[Dyadic, Dyadic]:
         """A and b of some neurons, exactly: β(w⁺ − w⁻) and −½β(‖w⁺‖² − ‖w⁻‖²)."""
-        if self.positive is None:
+        if not self.prototypes:
             return Dyadic.of(self.weights[neurons]), Dyadic.of(self.biases[neurons])
-        A = Dyadic.of(self.positive[neurons])
-        squares = (A * A).sum(axis=1)
-        if self.negative is not None:
-            negative = Dyadic.of(self.negative[neurons])
-            squares = squares - (negative * negative).sum(axis=1)
-            A = A - negative
+        w = [Dyadic.of(prototypes[neurons]) for prototypes in self.prototypes]
+        squares = [(part * part).sum(axis=1) for part in w]
+        A, size = (w[0] - w[1], squares[0] - squares[1]) if len(w) == 2 else (w[0], squares[0])
         beta = Dyadic.of(self.beta)
-        return A * beta, -(squares * beta).times_power(-1)
+        return A * beta, -(size * beta).times_power(-1)

@@ -88,7 +88,7 @@ class Neighbourhood:
         self, task: Task, rows: Rows, x: np.ndarray, score: np.ndarray, error: np.ndarray
     ):  # fmt: skip
         self.task, self.rows, self.x, self.score, self.error = task, rows, x, score, error
-        self.solve, self.order = (solve_l2, 2) if task.norm == "l2" else (solve_linf, np.inf)
+        self.solve = solve_l2 if task.norm == "l2" else solve_linf
         low, high = task.box[0] - x, task.box[1] - x
         # Rounded outwards for the proof: a larger box has no larger distance.
         self.outer_low = np.where(low == 0, 0.0, np.nextafter(low, -np.inf))
@@ -189,9 +189,10 @@ class Neighbourhood:
             return Found(0.0, nothing, 0.0, i)
         problem, powers, scale = scaled(Polyhedron(G, h), self.low, self.high)
         solution = self.solve(problem, float(in_units(limit, scale)) * (1 + TIGHT))
-        order = np.argsort(-solution.multipliers, kind="stable")
-        if not self.task.has_box and proves_empty(G, h, order[: 2 * ROWS]):
-            return Found(np.inf, nothing, np.inf, i)
+        if np.isinf(solution.distance) and not self.task.has_box:
+            order = np.argsort(-solution.multipliers, kind="stable")
+            if proves_empty(G, h, order[: 2 * ROWS]):
+                return Found(np.inf, nothing, np.inf, i)
         used = np.flatnonzero(solution.multipliers)
         # The row k of the problem is 2^-powersₖ times that of G, and its δ 2^-scale times δ.
         weights, top = Dyadic.of(solution.multipliers[used]), int(powers.max())
@@ -219,7 +220,7 @@ class Neighbourhood:
         for measure in measures:
             delta = self._moved(found, measure)
             longest = found.length * (1 + REACHED) if measure == self._lacks_at else np.inf
-            if delta is not None and np.linalg.norm(delta, ord=self.order) <= longest:
+            if delta is not None and norm_of(delta, self.task.norm) <= longest:
                 return delta
         return found.delta
 
@@ -298,6 +299,10 @@ def scaled(
     ]
     box = in_units(low, scale), in_units(high, scale)
     return Problem(rows.astype(np.float64), np.array(right), *box), powers, scale
+
+
+def norm_of(delta: np.ndarray, norm: str) -> float:
+    return float(np.linalg.norm(delta, ord=2 if norm == "l2" else np.inf))
 
 
 def in_units(length: np.ndarray | float, scale: int) -> Any:

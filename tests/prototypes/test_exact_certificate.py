@@ -264,6 +264,20 @@ def test_differences_below_the_smallest_normal_number_count(norm):
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("box", [{}, {"lo": -3.0, "hi": 3.0}])
+@given(st.floats(0.5, 2.0), st.sampled_from([1, 2, 3, 40, 1000]), st.floats(-0.9, 0.1))
+def test_a_row_that_float64_cannot_see_counts(norm, box, centre, bits, x):
+    """Own prototypes at ±`centre`, a rival some units in the last place beyond the second. It is
+    nearer than the first from about 0 on, but nearer than the second only beyond that one."""
+    network = network_of(EDWTA, 2, 2, 1)
+    rival = centre + bits * np.spacing(centre)
+    network.positive_prototypes_ = np.array([[-centre], [centre], [rival], [9.0]])
+    (radius,), (delta,) = exact_radius(network, np.array([[x]]), norm=norm, **box)
+    np.testing.assert_allclose([radius, delta[0]], centre - x, rtol=1e-9)
+    assert Fraction(radius) < (Fraction(centre) + Fraction(rival)) / 2 - Fraction(x)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
 @settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.booleans())
 def test_an_empty_polyhedron_is_proved_empty(norm, seed, d, boxed):

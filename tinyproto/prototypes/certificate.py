@@ -88,7 +88,8 @@ def exact_radius(
         of the predicted one, or a larger one. ∞ if no δ does; 0 for a tie or a wrong prediction.
     delta : array (N, d)
         Perturbations to another class, in float64: its score at the float x + δ is proved to be at
-        least that of the predicted class, so ‖δ‖ is an upper bound. 0 where the radius is 0 or ∞.
+        least that of the predicted class. So ‖δ‖ is an upper bound, up to the rounding of x + δ. 0
+        where the radius is 0 or ∞.
 
     Raises
     ------

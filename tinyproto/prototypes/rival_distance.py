@@ -23,7 +23,6 @@ ROWS = 8  # solved at first; as many more are added at a time
 REACHED = 1e-6  # the relative length, or violation of a row, up to which δ need not be exact
 LEAST = -1e100  # a scaled right-hand side that no solution comes near
 
-
 Lack = tuple[np.ndarray, np.ndarray, int]
 """Rows (K, d), what each lacks (K,) in units of 2^scale, and the scale."""
 
@@ -226,12 +225,12 @@ class Neighbourhood:
 
     def _moved(self, found: Found, measure: Callable[[int, np.ndarray], Lack]) -> np.ndarray | None:
         """By steps along the rows that were not satisfied, in the coordinates inside the box."""
-        delta, moving = found.delta, np.zeros(0, dtype=bool)
+        delta, moving = found.delta, np.zeros(len(self.rows.own), dtype=bool)
         for attempt in range(8):
             G, lacking, scale = measure(found.rival, self.x + delta)
             if (lacking <= 0).all():
                 return delta
-            moving = (moving | (lacking > 0)) if len(moving) else lacking > 0
+            moving |= lacking > 0
             single, together = self._directions(delta)
             rows, along = G[moving] * single, G[moving] @ together
             step = 1.5 * 2.0**attempt * np.maximum(lacking[moving], 0.0)
@@ -256,6 +255,7 @@ class Neighbourhood:
         error = self.error[own] + self.error[m] + gamma(4) * np.abs(h)
         size = np.abs(delta)
         error += gamma(len(delta) + 16) * (real.absolute[m] @ size + real.absolute[own] @ size)
+        error += 2 * real.underflow * (len(delta) + size.sum())
         return (h - real.A[m] @ delta + real.A[own] @ delta + error) / self.rows.norms[i]
 
     def _lacks_at(self, i: int, point: np.ndarray) -> Lack:

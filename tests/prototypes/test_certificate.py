@@ -9,8 +9,8 @@ from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
 from tinyproto.prototypes import IPWTA, PlusMinusEDWTA, exact_radius
-from tinyproto.prototypes.certificate import Problem, halfspace_distance, solve_l2
 from tinyproto.prototypes.convex import linear_program, nonnegative_quadratic_program
+from tinyproto.prototypes.projection import Problem, halfspace_distance, solve_l2
 
 BOXES = [None, (-2.0, 2.0)]
 
@@ -136,7 +136,7 @@ def test_boxed_projection_proves_itself_optimal(features, rows, seed, corners):
     x = random.random(features)
     if corners:
         x = np.where(random.random(features) < 0.5, random.integers(0, 2, features), x)
-    radius, delta = solve_l2(Problem(G, h, -x, 1 - x))
+    _, delta, radius = solve_l2(Problem(G, h, -x, 1 - x))
     if np.isfinite(radius):
         assert (G @ delta >= h - 1e-7).all()
         assert ((delta >= -x) & (delta <= 1 - x)).all()

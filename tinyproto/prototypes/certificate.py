@@ -19,23 +19,33 @@ space is a lower bound, and for the best λ it equals the distance to the polyhe
     L∞   r(λ) = the least r with Σⱼ |aⱼ| min(r, sⱼ) ≥ λ·h, where sⱼ = uⱼ if aⱼ > 0, else −lⱼ. The
          best λ is the solution of a linear program.
 
-The exact radius is the smallest of these distances over all rivals. The rivals are sorted by a
-cheap lower bound, and once this bound exceeds the smallest distance so far, the rest is skipped.
-The radius returned is the lower bound ‖δ‖ = √2D or r at the λ found, so it is valid even where
-rounding keeps λ from being optimal. The distance to an empty polyhedron is ∞.
+If λ·h > a·δ in the whole box, the polyhedron has no point in it (Farkas), and its distance is ∞.
+
+The radius is the smallest of these distances over all rivals. The rivals are sorted by the bound
+that each single row gives, and once it exceeds the smallest distance so far, the rest is skipped.
+
+**Why the radius is a proof.** λ comes from float64 solvers and is taken as it is: a lower bound
+needs no best λ. Three steps then make the number that is returned a bound in real arithmetic.
+
+1. Each row, with its h, is multiplied by a power of two that brings its norm to about 1, and δ by
+   one that brings the distance to about 1. Neither changes the polyhedron or rounds anything, and
+   the solvers' tolerances mean the same for all weights and inputs.
+2. `lower_bound.py` evaluates the bound of λ in float64 and subtracts all rounding errors, those of
+   A, b and h among them. The same errors are subtracted from the bounds of rivals that are skipped.
+3. Where this costs more than one part in 10⁹, as it does if a rival nearly equals a neuron of the
+   predicted class, h and G are computed again from the parameters of the network in integers,
+   rounded once, solved again, and `exact_bound.py` evaluates the bound of λ without any rounding.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from ..backend.device import Array, to_host
 from .base import WinnerTakeAll
-from .convex import linear_program, nonnegative_quadratic_program
-
-Solution = tuple[float, np.ndarray]
-"""A distance and the δ (d,) of that norm; (∞, 0) where there is none."""
+from .real_network import RealNetwork
+from .rival_distance import Found, Neighbourhood, Rows, Task
+from .validation import check_targets
 
 
 def exact_radius(
@@ -50,7 +60,9 @@ def exact_radius(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The exact robustness radius: the distance to the nearest point of another class.
 
-    No attack can change the prediction with a smaller perturbation.
+    No attack can change the prediction with a perturbation of that size or a smaller one. This is
+    proved for each radius, whatever the scale of weights and inputs, and however close a neuron is
+    to one of another class.
 
     Parameters
     ----------
@@ -65,26 +77,41 @@ def exact_radius(
     lo, hi : float, optional
         The range of valid inputs, both or neither: x + δ stays inside.
     overshoot : float, default 0.0
-        By how much the score of the other class has to be larger at x + δ. 0 gives points on the
-        boundary, a small positive number points beyond it.
+        By how much the score of the other class has to be larger at x + δ. A small positive number
+        gives points beyond the boundary, where a network in float32 changes its answer too; a
+        negative one leaves a margin (see the notes).
 
     Returns
     -------
     radius : array (N,)
-        In float64; ∞ where no other class can be reached.
+        In float64, a lower bound: no δ in the box with ‖δ‖ ≤ radius gives another class the score
+        of the predicted one, or a larger one. ∞ if no δ does; 0 for a tie or a wrong prediction.
     delta : array (N, d)
-        The perturbations δ of that norm, in float64; 0 where the radius is 0 or ∞.
+        Perturbations to another class, in float64: its score at the float x + δ is proved to be at
+        least that of the predicted class. So ‖δ‖ is an upper bound, up to the rounding of x + δ. 0
+        where the radius is 0 or ∞.
 
     Raises
     ------
     ValueError
-        For an unknown norm, only one of lo and hi, or x outside [lo, hi].
+        For an unknown norm, only one of lo and hi, x outside [lo, hi] or not finite, labels that
+        do not belong to x, or parameters and scores that overflow float64.
     ImportError
         Where SciPy is needed and not installed.
 
     Notes
     -----
-    The derivation is in the docstring of `tinyproto.prototypes.certificate`.
+    The derivation is in the docstring of `tinyproto.prototypes.certificate`. The two bounds agree
+    to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are polyhedra that rounding the parameters could
+    open or close, such as a rival that wins in a single point: the lower bound may then be smaller
+    than it could be, and δ, the point found, is not proved to reach the other class.
+
+    The radius is that of the real numbers that the parameters stand for. The network rounds its own
+    scores. With n = d + 6 and the unit roundoff u of its dtype (2⁻²⁴ in float32), they are wrong by
+    at most e = nu/(1 − nu) times Σⱼ |Wₖⱼxⱼ| + |bₖ| for IPWTA, ½β‖x − wₖ‖² for EDWTA, and
+    ½β Σⱼ |w⁺ₖⱼ − w⁻ₖⱼ| (2|xⱼ| + |w⁺ₖⱼ| + |w⁻ₖⱼ|) for PlusMinusEDWTA. If e is the largest of these
+    for all neurons and all x + δ, `overshoot=-2 * e` gives a radius within which the rounded scores
+    have the same winner, for every x + δ that is a number of the network's dtype.
 
     Examples
     --------
@@ -105,188 +132,58 @@ def exact_radius(
         raise ValueError(f"norm must be 'l2' or 'linf', not {norm!r}")
     if (lo is None) != (hi is None):
         raise ValueError(f"the box needs both lo and hi, not lo={lo!r}, hi={hi!r}")
-    A, b = network.linear()
-    owner = np.arange(len(b)) // network.prototypes_per_class
+    if not math.isfinite(overshoot):
+        raise ValueError(f"overshoot must be a finite number, not {overshoot!r}")
+    real = RealNetwork(network)
     x = to_host(x).astype(np.float64)
     x = x.reshape(len(x), math.prod(x.shape[1:]))
-    low = np.full_like(x, -np.inf if lo is None else lo) - x
-    high = np.full_like(x, np.inf if hi is None else hi) - x
-    if (low > 0).any() or (high < 0).any():
+    if x.shape[1] != real.A.shape[1] or not np.isfinite(x).all():
+        raise ValueError(
+            f"x must hold {real.A.shape[1]} finite features for each input, not shape {x.shape}"
+            + (" with NaN or infinity" if not np.isfinite(x).all() else "")
+        )
+    bounds = (-np.inf if lo is None else float(lo), np.inf if hi is None else float(hi))
+    if not ((x >= bounds[0]).all() and (x <= bounds[1]).all()):
         raise ValueError(f"x must lie in [{lo}, {hi}], not [{x.min()}, {x.max()}]")
-    score = x @ A.T + b
+    score, error = real.scores(x)
+    owner = np.arange(len(real.b)) // network.prototypes_per_class
     predicted = owner[score.argmax(axis=1)]
-    solver = _Solver(A, owner, norm, overshoot)
-    radius, delta = np.empty(len(x)), np.zeros_like(x)
-    for i in range(len(x)):
-        if y is not None and network.classes_[predicted[i]] != y[i]:
-            radius[i] = 0.0
-            continue
-        radius[i], delta[i] = solver.nearest(score[i], predicted[i], low[i], high[i])
+    wrong = np.zeros(len(x), dtype=bool)
+    if y is not None:
+        wrong = network.classes_[predicted] != check_targets(y, len(x))
+    solver = _Solver(real, owner, norm, bounds, overshoot)
+    radius, delta = np.zeros(len(x)), np.zeros_like(x)
+    for i in np.flatnonzero(~wrong):
+        radius[i], delta[i] = solver.nearest(x[i], score[i], error[i], predicted[i])
     return radius, delta
 
 
-class Problem(NamedTuple):
-    """The least ‖δ‖ with G δ ≥ h and low ≤ δ ≤ high, for G (K, d), h (K,), low and high (d,)."""
-
-    G: np.ndarray
-    h: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-    @property
-    def has_box(self) -> bool:
-        return bool(np.isfinite(self.high).any())
-
-
 class _Solver:
-    """The rows A of a network, the class `owner` of each, and the norm."""
+    """A network, the class `owner` of each neuron, a norm and a box."""
 
-    def __init__(self, A: np.ndarray, owner: np.ndarray, norm: str, overshoot: float):
-        self.A, self.owner, self.norm, self.overshoot = A, owner, norm, overshoot
-        self.dual_norms: dict[int, np.ndarray] = {}  # by predicted class
+    def __init__(
+        self, real: RealNetwork, owner: np.ndarray, norm: str, box: tuple[float, float],
+        overshoot: float,
+    ):  # fmt: skip
+        self.real, self.owner = real, owner
+        self.task = Task(real, norm, box, overshoot)
+        self.rows: dict[int, Rows] = {}  # by predicted class
 
     def nearest(
-        self, score: np.ndarray, predicted: int, low: np.ndarray, high: np.ndarray
-    ) -> Solution:
-        """The nearest of all rivals' polyhedra, for one input with these neuron scores."""
-        own = np.flatnonzero(self.owner == predicted)
-        rivals = np.flatnonzero(self.owner != predicted)
-        if predicted not in self.dual_norms:
-            self.dual_norms[predicted] = self._dual_norms(own, rivals)
-        h = score[own] - score[rivals, None] + self.overshoot
-        # The distance to a polyhedron is at least that to the half-space of each row, h / ‖G‖.
-        bounds = (h / self.dual_norms[predicted]).max(axis=1)
-        solve = solve_l2 if self.norm == "l2" else solve_linf
-        best: Solution = (np.inf, np.zeros(self.A.shape[1]))
+        self, x: np.ndarray, score: np.ndarray, error: np.ndarray, predicted: int
+    ) -> tuple[float, np.ndarray]:
+        """The least distance to all rivals' polyhedra, and the nearest δ, for one input."""
+        if predicted not in self.rows:
+            own, rivals = (np.flatnonzero((self.owner == predicted) == same) for same in (1, 0))
+            self.rows[predicted] = Rows(self.real, own, rivals, self.task.norm)
+        rows = self.rows[predicted]
+        bounds = rows.lower_bounds(score, error, self.task.overshoot_scaled)
+        around = Neighbourhood(self.task, rows, x, score, error)
+        radius, nearest = np.inf, Found(np.inf, np.zeros_like(x), np.inf, 0)
         for i in np.argsort(bounds, kind="stable"):
-            if bounds[i] >= best[0]:
+            if bounds[i] >= radius:
                 break
-            G = self.A[rivals[i]] - self.A[own]
-            found = solve(Problem(G, h[i], low, high), best[0])
-            best = min(best, found, key=lambda solution: solution[0])
-        return best
-
-    def _dual_norms(self, own: np.ndarray, rivals: np.ndarray) -> np.ndarray:
-        """‖A_m − Aₖ‖ (rivals, K) in the dual norm: L2 for L2, L1 for L∞."""
-        order = 2 if self.norm == "l2" else 1
-        return np.array(
-            [np.linalg.norm(self.A[m] - self.A[own], ord=order, axis=1) for m in rivals]
-        ).clip(min=np.finfo(float).tiny)
-
-
-def solve_l2(problem: Problem, upper_bound: float = np.inf) -> Solution:
-    """The problem in L2; stops early once the distance is known to exceed `upper_bound`."""
-    G, h, low, high = problem
-    Q = G @ G.T
-    multipliers = nonnegative_quadratic_program(Q, h)
-    if problem.has_box:
-        # A distance beyond the farthest corner of the box proves that there is no solution.
-        farthest = float(np.sqrt((np.maximum(-low, high) ** 2).sum()) * (1 + 1e-9))
-        scale = max(float(np.trace(Q)) / len(h), np.finfo(float).tiny)
-        value, delta = _maximize_dual(problem, multipliers, scale, min(farthest, upper_bound))
-        feasible = _distance(value) <= farthest
-    else:
-        value, delta = _dual(problem, multipliers)
-        feasible = not _proves_infeasible(problem, multipliers)
-    return (_distance(value), delta) if feasible else (np.inf, delta * 0)
-
-
-def _maximize_dual(
-    problem: Problem, multipliers: np.ndarray, scale: float, limit: float
-) -> tuple[float, np.ndarray]:
-    """The maximum of D, by Newton steps on its quadratic pieces, and its δ.
-
-    A piece with fewer unclipped coordinates than rows is singular, so ½ρ‖λ − λ₀‖² is subtracted
-    from it: ρ = damping × scale grows until D increases, and shrinks after each step that increases
-    it. At the maximum ∇D = 0 where λ > 0, and ∇D ≤ 0 elsewhere. Stops beyond the distance `limit`.
-    """
-    G, h, low, high = problem
-    value, delta = _dual(problem, multipliers)
-    damping, tolerance = 1e-9, 1e-11 * float(np.abs(h).max())
-    for _ in range(1000):
-        gradient = h - G @ delta
-        violation = np.where(multipliers > 0, gradient, np.maximum(gradient, 0))
-        optimal = np.abs(violation).max() <= tolerance
-        if optimal or _distance(value) > limit or damping > 1e9:
-            break
-        unclipped = multipliers @ G
-        free = (unclipped > low) & (unclipped < high)
-        regularizer = damping * scale
-        new_multipliers = nonnegative_quadratic_program(
-            G[:, free] @ G[:, free].T + regularizer * np.eye(len(h)),
-            h - G @ np.where(free, 0.0, delta) + regularizer * multipliers,
-        )
-        new_value, new_delta = _dual(problem, new_multipliers)
-        if new_value > value:
-            multipliers, value, delta = new_multipliers, new_value, new_delta
-            damping = max(damping / 10, 1e-12)
-        else:
-            damping *= 10
-    return value, delta
-
-
-def _dual(problem: Problem, multipliers: np.ndarray) -> tuple[float, np.ndarray]:
-    """D(λ) and δ(λ)."""
-    G, h, low, high = problem
-    delta = np.clip(multipliers @ G, low, high)
-    return float(multipliers @ (h - G @ delta) + 0.5 * delta @ delta), delta
-
-
-def _distance(value: float) -> float:
-    """The distance r of a dual value ½r²."""
-    return float(np.sqrt(2 * max(value, 0.0)))
-
-
-def _proves_infeasible(problem: Problem, multipliers: np.ndarray) -> bool:
-    """Farkas' lemma: Gδ ≥ h has no solution if Gᵀλ = 0 (up to rounding) and λ·h > 0 for a λ ≥ 0."""
-    length = float(np.linalg.norm(multipliers))
-    combined = float(np.linalg.norm(multipliers @ problem.G))
-    is_zero = combined <= 1e-7 * length * np.linalg.norm(problem.G)
-    return bool(problem.h @ multipliers > 0 and is_zero)
-
-
-def solve_linf(problem: Problem, upper_bound: float = np.inf) -> Solution:
-    """The problem in L∞; gives up where the distance is not below `upper_bound`.
-
-    If the nearest point of one row's half-space satisfies the other rows too, it is the solution.
-    Otherwise a linear program gives the multipliers λ, and r(λ) the radius.
-    """
-    G, h, low, high = problem
-    rows = [halfspace_distance(g, bound, low, high) for g, bound in zip(G, h, strict=True)]
-    radius, delta = rows[int(np.argmax([r for r, _ in rows]))]
-    if radius >= upper_bound:
-        return np.inf, delta * 0
-    if (G @ delta >= h - 1e-12 * np.abs(h).max()).all():
-        return radius, delta
-    solution = linear_program(G, h, low, high)
-    if solution is None:
-        return np.inf, delta * 0
-    multipliers, delta = solution
-    return max(radius, halfspace_distance(multipliers @ G, multipliers @ h, low, high)[0]), delta
-
-
-def halfspace_distance(
-    g: np.ndarray, h: float, low: np.ndarray, high: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """The least L∞ norm of a δ with g·δ ≥ h and low ≤ δ ≤ high, and that δ; ∞ if there is none.
-
-    At norm r coordinate j contributes at most |gⱼ| min(r, sⱼ), where sⱼ is the distance from 0 to
-    the bound in the direction of gⱼ. With the coordinates sorted by s, the sum of these is linear
-    in r between one s and the next.
-    """
-    weight = np.abs(g)
-    side = np.where(g > 0, high, -low)
-    if h <= 0:
-        return 0.0, np.zeros_like(g)
-    order = np.argsort(side, kind="stable")
-    side, weight = side[order], weight[order]
-    slope = np.cumsum(weight[::-1])[::-1]  # of the piece that ends at this side
-    finite = np.where(np.isfinite(side), side, 0.0)
-    saturated = np.concatenate([[0.0], np.cumsum(weight * finite)[:-1]])  # shorter sides' sum
-    with np.errstate(divide="ignore", invalid="ignore"):
-        radius = (h - saturated) / slope
-    pieces = np.flatnonzero((slope > 0) & (radius <= side))
-    if len(pieces) == 0:
-        return np.inf, np.zeros_like(g)
-    r = float(max(radius[pieces[0]], 0.0))
-    return r, np.clip(np.sign(g) * r, low, high)
+            found = around.distance(i, radius)
+            radius = min(radius, max(found.lower, float(bounds[i])))
+            nearest = min(nearest, found, key=lambda found: found.length)
+        return radius, around.reaching(nearest)

@@ -1,6 +1,7 @@
 """The two convex programs of the exact radius: a quadratic one for L2, a linear one for L∞."""
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def nonnegative_quadratic_program(Q: np.ndarray, h: np.ndarray) -> np.ndarray:
     Q = Q + 1e-13 * scale * np.eye(n)
     solution = np.zeros(n)
     positive = np.zeros(n, dtype=bool)
-    tolerance = 1e-12 * max(float(np.abs(h).max()), np.finfo(float).tiny)
+    tolerance = 1e-12 * max(float(h.max()), np.finfo(float).tiny)
     for _ in range(10 * n):
         descent = np.where(positive, -np.inf, h - Q @ solution)
         steepest = int(np.argmax(descent))
@@ -50,22 +51,44 @@ def linear_program(
     δ (d,), or None if no δ satisfies the constraints. Raises ImportError without SciPy."""
     if importlib.util.find_spec("scipy") is None:
         raise ImportError("the exact L∞ radius needs SciPy; install it with: pip install scipy")
-    from scipy.optimize import linprog
     from scipy.sparse import block_array, csr_array, eye_array
 
     rows, d = G.shape
     identity, ones = eye_array(d), csr_array(np.ones((d, 1)))
     upper = block_array([[csr_array(-G), None], [identity, -ones], [-identity, -ones]])
-    result = linprog(
-        np.concatenate([np.zeros(d), [1.0]]),
-        A_ub=upper.tocsr(),
-        b_ub=np.concatenate([-h, np.zeros(2 * d)]),
-        bounds=np.concatenate([np.stack([low, high], axis=1), [[0.0, np.inf]]]),
-        method="highs",
-    )
+    right = np.concatenate([-h, np.zeros(2 * d)])
+    result = _minimize_last(upper.tocsr(), right, low, high)
     if result.status == 2:  # infeasible
         return None
     if not result.success:
         raise RuntimeError(f"the linear program of an L∞ radius failed: {result.message}")
     multipliers = np.maximum(-result.ineqlin.marginals[:rows], 0.0)
     return multipliers, np.clip(result.x[:d], low, high)
+
+
+def infeasibility_multipliers(
+    G: np.ndarray, h: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """λ ≥ 0 (K,) of the program min t with Gδ + t ≥ h, t ≥ 0, low ≤ δ ≤ high.
+
+    If no δ satisfies Gδ ≥ h, its minimum t is positive, and equal to the least value of λ·(h − Gδ)
+    over the box: that is Farkas' proof.
+    """
+    result = _minimize_last(np.hstack([-G, -np.ones((len(h), 1))]), -h, low, high)
+    if not result.success:
+        return np.zeros(len(h))
+    return np.maximum(-result.ineqlin.marginals, 0.0)
+
+
+def _minimize_last(upper: Any, right: np.ndarray, low: np.ndarray, high: np.ndarray) -> Any:
+    """The least last variable, 0 or more, with upper @ (δ, last) ≤ right; δ in its box."""
+    from scipy.optimize import linprog
+
+    return linprog(
+        np.concatenate([np.zeros(len(low)), [1.0]]),
+        A_ub=upper,
+        b_ub=right,
+        bounds=np.concatenate([np.stack([low, high], axis=1), [[0.0, np.inf]]]),
+        method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )

@@ -32,7 +32,7 @@ from tinyproto.evaluation.result_folder import remove_results, result_folder
 from tinyproto.losses import softmax
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
-from tinyproto.progress import progress
+from tinyproto.progress import Advance, progress
 from tinyproto.random import permutation
 from tinyproto.schedules import one_cycle
 from tinyproto.training import DEFENSES, PGDConfig, accuracy, fit
@@ -153,7 +153,7 @@ def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[
     defense, bound = DEFENSES[options.method], coefficients(options)
     settings = {
         "method": options.method, "dataset": data.name, "learning_rate": options.learning_rate,
-        "validation": len(held), **bound,
+        **bound,
     }  # fmt: skip
     if defense.adversarial:
         bound["attack"] = PGDConfig(EPS, options.attack_steps, STEP_SIZE)
@@ -194,9 +194,13 @@ def test(network: Network, data: Dataset, count: int, seed: int) -> tuple[float,
 
     robust = {}
     with progress(len(data.x_test) + 2 * count, "image", title="testing", max_lines=4) as advance:
-        clean = accuracy(network, data.x_test, data.y_test, advance=advance)
+
+        def named(name: str) -> Advance:
+            return lambda count, text: advance(count, f"{name}: {text}")
+
+        clean = accuracy(network, data.x_test, data.y_test, advance=named("clean"))
         for name, attack in (("fgsm 8/255", fast), ("pgd-20 8/255", strong)):
-            robust[name] = accuracy(network, x, y, attack, advance=advance)
+            robust[name] = accuracy(network, x, y, attack, advance=named(name))
     return clean, robust
 
 

@@ -307,7 +307,7 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
 
     remove_results(options.out, FILES)
     seconds, frames = train(network, data, x, x_test, deform=options.preset == "accurate")
-    save(network, options.out / "model.npz")
+    save(network, options.out / "model.npz", dataset=data.name)
     accuracy = network.score(x_test, data.y_test)
     certified = certify(network, x_test[:CERTIFIED], data.y_test[:CERTIFIED])
     attacked, adversarial = attack(network, x_test[:ATTACKED], data.y_test[:ATTACKED])

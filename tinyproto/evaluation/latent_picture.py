@@ -120,7 +120,7 @@ def _draw_plane(
     colours = _colours(len(drawn))
     points = np.concatenate([dots, stars])
     low, high = points.min(axis=0), points.max(axis=0)
-    half, middle = 0.56 * float((high - low).max()), (low + high) / 2
+    half, middle = 0.62 * float((high - low).max()), (low + high) / 2
     x, up = (np.linspace(m - half, m + half, 400) for m in middle)
     grid = np.stack(np.meshgrid(x, up), axis=-1)
     scores = (grid @ axes + origin) @ c[drawn].T + b[drawn]
@@ -147,7 +147,7 @@ def _draw_densities(
     axis: Any, own: np.ndarray, rival: np.ndarray, c: np.ndarray, noun: str
 ) -> None:
     """Densities of the angles to the own and to the nearest rival vector."""
-    kinds = ((own, "to its own class's", "tab:blue"), (rival, "to the nearest other", "tab:red"))
+    kinds = ((own, "to its own class's", "0.25"), (rival, "to the nearest other", "tab:red"))
     grid = np.linspace(0, max(own.max(), rival.max()) + 5, 500)
     for angles, name, colour in kinds:
         density = _density(angles, grid)
@@ -157,7 +157,9 @@ def _draw_densities(
     between = pairwise_angles(c)[np.triu_indices(len(c), 1)]
     axis.set(xlim=(0, grid[-1]), yticks=[], ylabel="density of the images")
     axis.set_ylim(0, 1.3 * axis.get_ylim()[1])  # leaves room for the legend
-    axis.legend(loc="upper left", fontsize=9, frameon=False, title="angle of a feature")
+    axis.legend(
+        loc="upper left", fontsize=9, frameon=False, title="angle of a feature", alignment="left"
+    )
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(
         f"{(own < rival).mean():.0%} of the features are nearest to their own {noun}.", fontsize=11
@@ -181,16 +183,13 @@ def _density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 
 def _name_stars(axis: Any, stars: np.ndarray, class_names: Sequence[str]) -> None:
-    """Names beside the stars, on the side away from their centre."""
+    """Names above the stars, or below those in the lower half."""
     from matplotlib.patheffects import withStroke
 
-    out = stars - stars.mean(axis=0)
-    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-    for star, (right, up), name in zip(stars, out, class_names, strict=True):
+    for star, up, name in zip(stars, stars[:, 1] - stars[:, 1].mean(), class_names, strict=True):
         axis.annotate(
-            name, star, (14 * right, 16 * up), textcoords="offset points", fontsize=11, zorder=4,
-            ha="left" if right > 0.3 else "right" if right < -0.3 else "center",
-            va="bottom" if up > 0.3 else "top" if up < -0.3 else "center",
+            name, star, (0, 12 if up > 0 else -12), textcoords="offset points", fontsize=11,
+            ha="center", va="bottom" if up > 0 else "top", zorder=4,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
 

@@ -20,6 +20,11 @@ ACCURACIES = {  # key in a row of the history: label and colour of its curve
     "clean": ("held out, clean", "tab:blue"),
     "robust": ("held out, attacked", "tab:red"),
 }
+RIGHT_AT_THE_END = {  # the title of the accuracies: the last of these that there is
+    "train": "{:.1%} of the training images are right at the end.",
+    "clean": "{:.1%} of the held-out images are right at the end.",
+    "robust": "Attacked, {:.1%} of the held-out images are right at the end.",
+}
 
 
 def plot_history(
@@ -61,7 +66,7 @@ def plot_history(
     for key, (label, colour) in ACCURACIES.items():
         rows = [row for row in history if key in row]
         if rows:
-            right.set_title(f"The accuracy ({label}) ends at {rows[-1][key]:.1%}.", fontsize=11)
+            right.set_title(RIGHT_AT_THE_END[key].format(rows[-1][key]), fontsize=11)
             label = f"{label}: {rows[-1][key]:.1%} at the end"
             values = [100 * row[key] for row in rows]
             right.plot([row["epoch"] for row in rows], values, color=colour, label=label, **style)
@@ -154,7 +159,7 @@ def plot_attacks(
     }
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.15 * max(len(x), 5) + 1.2, 4.9), layout="constrained")
+    figure = Figure(figsize=(1.2 * max(len(x), 5) + 1.2, 5.0), layout="constrained")
     axes = figure.subplots(len(rows), len(x), squeeze=False)
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=True):
@@ -162,12 +167,12 @@ def plot_attacks(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10, labelpad=8)
+    _label_row(axes[0][0], "answer")
+    _label_row(axes[2][0], "answer\ntrue class" if changed else "answer")
     for line, p in ((axes[0], before), (axes[2], after)):
-        _label_row(line[0], "answer")
         for axis, row, true in zip(line, p, y, strict=True):
             _name_answer(axis, row, int(true), class_names)
-    networks = "image that the network had" if len(x) == 1 else "images that the network had"
-    sentence = f"The attack changes the answer for {changed} of {len(x)} {networks} right."
+    sentence = f"The attack changes {changed} of {len(x)} right answers into wrong ones."
     figure.suptitle("\n".join(filter(None, [sentence, title])), fontsize=11)
     save_figure(figure, path)
 
@@ -182,7 +187,7 @@ def _name_answer(axis: Any, p: np.ndarray, true: int, class_names: Sequence[str]
     )  # fmt: skip
     if not right:
         axis.annotate(
-            f"{class_names[true]} {p[true]:.0%}", (0.5, 0), (0, -17), ha="center", va="top",
+            f"{class_names[true]} {p[true]:.0%}", (0.5, 0), (0, -16), ha="center", va="top",
             xycoords="axes fraction", textcoords="offset points", fontsize=9,
         )  # fmt: skip
 

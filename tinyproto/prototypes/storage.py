@@ -1,6 +1,7 @@
 """Saving a fitted winner-take-all network to one .npz file, and loading it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ RENAMED = {"spread": "init_spread", "epsilon": "negative_init_fraction"}
 """Parameters in files that an earlier version saved, and their names now."""
 
 
-def save(network: WinnerTakeAll, path: str | Path) -> None:
+def save(network: WinnerTakeAll, path: str | Path, **metadata: Any) -> None:
     """Write a fitted network: its parameters, prototypes and classes.
 
     The file replaces an older one only when it is complete.
@@ -25,6 +26,8 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
         A fitted network.
     path : str or Path
         The file, with its suffix .npz.
+    **metadata
+        Anything that JSON can hold, to be stored with it, such as dataset="fashion".
 
     Examples
     --------
@@ -39,7 +42,7 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
     arrays = {name: getattr(network, name) for name in _array_names(network)}
     # Strings in an object array are Python objects; as NumPy's own strings they can be stored.
     arrays["classes_"] = np.asarray(network.classes_.tolist())
-    metadata = {
+    metadata |= {
         "kind": type(network).__name__,
         "parameters": {
             name: value.item() if isinstance(value, np.generic) else value  # for JSON

@@ -39,6 +39,7 @@ from tinyproto.attacks import (
 from tinyproto.data import load
 from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.evaluation import evaluate
+from tinyproto.evaluation.command import run_command
 from tinyproto.evaluation.geometry import compactness, pairwise_angles
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
 from tinyproto.prototypes.certificate import exact_radius
@@ -324,4 +325,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

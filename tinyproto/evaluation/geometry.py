@@ -67,15 +67,13 @@ def prototype_plane(features: np.ndarray, prototypes: np.ndarray) -> tuple[np.nd
             f"{h.shape} and {c.shape}"
         )
     origin = c.mean(axis=0)
-    up = _unit(c[0] - origin, c)
-    across = c[1] - origin - (c[1] - origin) @ up * up
-    if np.linalg.norm(across) <= 1e-6 * np.abs(c).max():
+    axes = _two_axes(c - origin, least=1e-9 * float(np.abs(c).max()))
+    if len(axes) < 2:
         rest = h - h.mean(axis=0)
-        rest -= np.outer(rest @ up, up)
-        across = np.linalg.svd(rest, full_matrices=False)[2][0]
-        across -= across @ up * up
-    right = _unit(across, c)
-    return origin, np.stack([right - right @ up * up, up])
+        rest = rest - rest @ axes.T @ axes
+        _, s, principal = np.linalg.svd(rest, full_matrices=False)
+        axes = _two_axes(np.concatenate([axes, s[:, None] * principal, np.eye(h.shape[1])]))
+    return origin, axes[::-1]
 
 
 def prototype_angles(
@@ -279,10 +277,17 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     return total / count[:, None]
 
 
-def _unit(vector: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The direction of a vector; the first axis for one of length 0, relative to `scale`."""
-    length = float(np.linalg.norm(vector))
-    return vector / length if length > 1e-12 * np.abs(scale).max() else np.eye(len(vector))[0]
+def _two_axes(vectors: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The first two independent directions (2, d), orthonormal; fewer if there are no two. A
+    direction that is shorter than `least` does not count."""
+    axes = np.empty((0, vectors.shape[1]))
+    for vector in vectors:
+        rest = vector - axes.T @ (axes @ vector)
+        rest -= axes.T @ (axes @ rest)
+        length = np.linalg.norm(rest)
+        if len(axes) < 2 and length > max(least, 1e-6 * float(np.linalg.norm(vector))):
+            axes = np.concatenate([axes, rest[None] / length])
+    return axes
 
 
 def _unit_rows(name: str, rows: np.ndarray) -> np.ndarray:

@@ -256,7 +256,8 @@ def draw(
     )
     right = np.flatnonzero(probabilities.argmax(axis=1) == y)[:SHOWN]
     if not len(right):
-        print(f"left out: {path['attacks'].name}: no image is classified correctly")
+        missing = f"left out: {path['attacks'].name}: no test image is classified correctly"
+        print(missing, file=sys.stderr)
         return
     xp = array_module(_weights(network))
     images, labels = to_device(x[right], xp), to_device(y[right], xp)

@@ -10,11 +10,9 @@ and --epochs make a run short.
 """
 
 import argparse
-import importlib.util
 import sys
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import array_module, select_device, to_device, to_host
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
-from tinyproto.evaluation.command import run_command
+from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.geometry import class_means, compactness
 from tinyproto.evaluation.metrics import format_table, write_metrics
@@ -68,16 +66,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--limit", type=int, metavar="N", help="train on N images (all but those held out)")
     add("--evaluate", type=int, default=1000, metavar="N",
         help="attack N test images, and validate on N held-out ones (1000)")  # fmt: skip
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true",
-        help="continue from checkpoint.npz in --out")  # fmt: skip
-    existing.add_argument("--overwrite", action="store_true",
-        help="replace the results of another run in --out")  # fmt: skip
-    add("--format", choices=FORMATS, default="png", help="file format of the pictures (png)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (0)")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
-    add("--out", type=Path, default=Path("runs/cifar10_adv_dpnp"), metavar="DIR",
-        help="folder for the results (runs/cifar10_adv_dpnp)")  # fmt: skip
+    add("--resume", action="store_true", help="continue from checkpoint.npz in --out")
     add("--batch", type=int, metavar="N", help="images in a step (128; 32 if fewer than 5,000)")
     add("--learning-rate", type=float, default=0.1, metavar="X", help="peak of one cycle (0.1)")
     add("--attack-steps", type=int, default=5, metavar="N", help="PGD steps in training (5)")
@@ -87,6 +76,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="evaluate a moving average of the weights with this decay (none)")  # fmt: skip
     add("--checkpoint-every", type=int, default=100, metavar="N",
         help="steps from one checkpoint to the next (100)")  # fmt: skip
+    add_run_options(parser, out="runs/cifar10_adv_dpnp")
     add_coefficients(parser.add_argument_group("coefficients of one or more methods"))
     return parser.parse_args(arguments)
 
@@ -234,9 +224,7 @@ def draw(
 ) -> None:
     """Draw the three pictures, or say in one line what to install."""
     path = {name: options.out / f"{name}.{options.format}" for name in PICTURES}
-    if importlib.util.find_spec("matplotlib") is None:
-        left_out = ", ".join(file.name for file in path.values())
-        print(f"left out: {left_out}; to draw them: pip install matplotlib", file=sys.stderr)
+    if not can_draw({"matplotlib": "matplotlib"}, *(file.name for file in path.values())):
         return
     from tinyproto.evaluation import training_pictures as pictures
 
@@ -285,6 +273,8 @@ def check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, not {value}")
     if options.average is not None and not 0 <= options.average < 1:
         raise ValueError(f"--average must be in [0, 1), not {options.average}")
+    if options.resume and options.overwrite:
+        raise ValueError("--resume continues a run and --overwrite replaces it: choose one")
     coefficients(options)
     select_device(options.device)
 

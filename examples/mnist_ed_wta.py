@@ -9,10 +9,8 @@ two cores; --preset accurate takes some minutes, and makes fewer than half as ma
 """
 
 import argparse
-import importlib.util
 import sys
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +20,7 @@ from tinyproto.backend.device import select_device, to_host
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
 from tinyproto.evaluation import pictures
-from tinyproto.evaluation.command import run_command
+from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.metrics import format_table, write_metrics
 from tinyproto.evaluation.result_folder import remove_results, result_folder
@@ -79,23 +77,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--data", metavar="DIR", help="folder with mnist.npz or the authors' files")
     add("--dataset", choices=["mnist", "fashion"], default="mnist", help="data set (mnist)")
     add("--model", choices=list(MODELS), default="pm-ed-wta", help="network (pm-ed-wta)")
-    add(
-        "--preset",
-        choices=list(PRESETS),
-        default="authors",
-        help="settings to begin with (authors)",
-    )
+    add("--preset", choices=list(PRESETS), default="authors",
+        help="settings to begin with (authors)")  # fmt: skip
     add("--prototypes", type=int, metavar="K", help="neurons of each class (6; accurate: 80)")
     add("--epochs", type=int, metavar="N", help="passes over the data (49; accurate: 80)")
     add("--batch", type=int, metavar="N",
         help="samples of a mini-batch; 1 is online (1; accurate: 128)")  # fmt: skip
     add("--init", choices=["random", "kmeans"], help="first prototypes (random; accurate: kmeans)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (0)")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
-    add("--out", type=Path, default=Path("runs/mnist_ed_wta"), metavar="DIR",
-        help="folder for the results (runs/mnist_ed_wta)")  # fmt: skip
-    add("--overwrite", action="store_true", help="replace the results of another run in --out")
-    add("--format", choices=FORMATS, default="png", help="file format of the pictures (png)")
+    add_run_options(parser, out="runs/mnist_ed_wta")
     return parser.parse_args(arguments)
 
 
@@ -233,13 +222,8 @@ def draw(
 ) -> None:
     """The three pictures, or one line that says which are missing and what to install."""
     end, out = options.format, options.out
-    absent = [n for n in ("matplotlib", "PIL") if importlib.util.find_spec(n) is None]
-    if absent:
-        print(
-            f"left out: prototypes.{end}, formation.gif, detection.{end}; "
-            "to draw them: pip install matplotlib pillow",
-            file=sys.stderr,
-        )
+    names = (f"prototypes.{end}", "formation.gif", f"detection.{end}")
+    if not can_draw({"matplotlib": "matplotlib", "PIL": "pillow"}, *names):
         return
     shape = data.x_train.shape[1:]
     if isinstance(network, PlusMinusEDWTA):
@@ -257,18 +241,18 @@ def draw(
         }
     pictures.plot_prototypes(
         panels,
-        out / f"prototypes.{end}",
+        out / names[0],
         class_names=data.class_names,
         signed=SIGNED,
         title=f"{NAMES[type(network)]} classifies {accuracy:.2%} of {data.name}'s test images "
         "correctly with these prototypes.",
     )
-    pictures.animate_prototypes(frames, out / "formation.gif", classes=len(data.class_names))
+    pictures.animate_prototypes(frames, out / names[1], classes=len(data.class_names))
     outliers, attacked = detection.curves
     stronger = {name: curve for name, curve in attacked.items() if not name.startswith("fgsm")}
     pictures.plot_roc_curves(
         {"outliers": outliers, "attacked images": stronger},
-        out / f"detection.{end}",
+        out / names[2],
         title=f"How well the detector's {detection.score} score tells test images from others: "
         "each name with its AUROC.",
     )

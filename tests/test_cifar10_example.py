@@ -219,7 +219,7 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
             ["--out", __file__],
             "test_cifar10_example.py is a file: a folder for the results is needed",
         ),
-        (["--resume", "--overwrite"], "argument --overwrite: not allowed with argument --resume"),
+        (["--resume", "--overwrite"], "--resume continues a run and --overwrite replaces it"),
         (["--method", "pgd", "--beta", "3"], "--beta is no option of --method pgd"),
         (["--average", "1.5"], "--average must be in [0, 1), not 1.5"),
         (["--seed", "-1"], "seed must be in [0, 2**32), not -1"),

@@ -228,7 +228,8 @@ def draw(
         return
     from tinyproto.evaluation import training_pictures as pictures
 
-    pictures.plot_history(history, path["curves"], title=title)
+    if history:
+        pictures.plot_history(history, path["curves"], title=title)
     x, y = data.x_test[:PLOTTED] / np.float32(255), data.y_test[:PLOTTED]
     features, probabilities = look(network, x)
     bias = network.head.params.get("bias")
@@ -262,6 +263,12 @@ def draw(
         eps=EPS,
         title=title,
     )
+
+
+def sentence(options: argparse.Namespace, data: Dataset, accuracy: float) -> str:
+    """The title of the pictures."""
+    network = f"{options.method} ({options.network} network)"
+    return f"{network} classifies {accuracy:.1%} of {data.name}'s test images correctly."
 
 
 def check(options: argparse.Namespace) -> None:
@@ -306,11 +313,7 @@ def train_and_evaluate(options: argparse.Namespace) -> None:
     attacked = min(options.evaluate, len(data.x_test))
     clean, robust = test(network, data, attacked, options.seed)
     latent = measure(network, data)
-    title = (
-        f"{options.method} ({options.network} network) classifies {clean:.1%} of {data.name}'s "
-        "test images correctly."
-    )
-    draw(options, network, data, history, title)
+    draw(options, network, data, history, sentence(options, data, clean))
 
     seconds = history[-1]["seconds"]
     speed = options.epochs * trained_on / max(seconds, 1e-9)

@@ -56,8 +56,8 @@ def prototype_plane(features: np.ndarray, prototypes: np.ndarray) -> tuple[np.nd
     >>> from tinyproto.evaluation.geometry import prototype_plane
     >>> h, c = np.random.default_rng(0).normal(size=(9, 4)), np.eye(3, 4)
     >>> origin, axes = prototype_plane(h, c)
-    >>> ((c - origin) @ axes.T).round(3).tolist()  # a regular triangle
-    [[0.0, 0.816], [0.707, -0.408], [-0.707, -0.408]]
+    >>> np.abs((c - origin) @ axes.T).round(3).tolist()  # a regular triangle
+    [[0.0, 0.816], [0.707, 0.408], [0.707, 0.408]]
     """
     c = _rows("prototypes", prototypes, at_least=2)
     h = _rows("features", features)

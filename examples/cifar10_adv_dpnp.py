@@ -10,6 +10,7 @@ and --epochs make a run short.
 """
 
 import argparse
+import math
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -106,6 +107,9 @@ def coefficients(options: argparse.Namespace) -> dict[str, Any]:
         if value is not None and name not in found:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is no option of --method {options.method}")
+        if isinstance(value, float) and not 0 <= value < math.inf:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must be 0 or more, and finite, not {value}")
         if value is not None:
             found[name] = value
     return found
@@ -276,8 +280,9 @@ def check(options: argparse.Namespace) -> None:
     for name in ("evaluate", "attack_steps", "learning_rate", "epochs", "batch", "features",
                  "radius", "checkpoint_every"):  # fmt: skip
         value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"--{name.replace('_', '-')} must be above 0, not {value}")
+        if value is not None and not 0 < value < math.inf:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must be above 0, and finite, not {value}")
     if options.average is not None and not 0 <= options.average < 1:
         raise ValueError(f"--average must be in [0, 1), not {options.average}")
     if options.resume and options.overwrite:

@@ -16,6 +16,7 @@ import numpy as np
 from common import argument_parser, load_mnist, own_class_fraction, report
 
 from tinyproto.data.augment import elastic
+from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import ACCURATE, AUTHORS, PlusMinusEDWTA
 
 PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -31,6 +31,7 @@ from tinyproto.attacks import Victim, apgd, fab, pgd_inner, square
 from tinyproto.attacks.autoattack import attacks_to_run, fab_in_ball
 from tinyproto.attacks.region import Region, norms
 from tinyproto.data import load
+from tinyproto.evaluation.command import run_command
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
 EPS = {"linf": 8 / 255, "l2": 0.5}
@@ -336,4 +337,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from common import argument_parser, load_mnist, own_class_fraction, report
 
+from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

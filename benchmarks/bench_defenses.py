@@ -15,6 +15,8 @@ from typing import Any
 
 from common import argument_parser, report
 
+from tinyproto.evaluation.command import run_command
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 
 
@@ -24,14 +26,15 @@ def run(
     """The metrics of one method, which is trained first unless it has been."""
     path = out / "metrics.json"
     if not path.exists():
-        subprocess.run(
+        finished = subprocess.run(
             [
                 sys.executable, str(EXAMPLE), "--method", method, "--limit", str(limit),
                 "--epochs", str(epochs), "--attack-steps", str(steps), "--out", str(out),
                 "--resume", *more,
             ],
-            check=True,
         )  # fmt: skip
+        if finished.returncode:
+            sys.exit(finished.returncode)  # it has said why
     metrics: dict[str, Any] = json.loads(path.read_text())
     return metrics
 
@@ -77,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from common import argument_parser, load_mnist, median_seconds, report
 
+from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import PlusMinusEDWTA, kmeans
 
 ALPHA, BETA_RATE, K = 0.01, 1e-4, 6
@@ -144,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -18,6 +18,7 @@ from common import argument_parser, load_mnist, report
 
 from tinyproto.attacks import Victim, apgd, apgd_targeted, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.region import norms
+from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import PlusMinusEDWTA
 from tinyproto.prototypes.certificate import exact_radius
 
@@ -110,4 +111,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

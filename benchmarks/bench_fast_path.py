@@ -28,6 +28,7 @@ from torch_peer import torch
 from tinyproto import networks, parameters
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
+from tinyproto.evaluation.command import run_command
 from tinyproto.layers import convolution, im2col
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
@@ -146,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

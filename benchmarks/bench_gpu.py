@@ -18,6 +18,7 @@ from torch_peer import torch
 
 from tinyproto import networks
 from tinyproto.backend.device import select_device
+from tinyproto.evaluation.command import run_command
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
@@ -119,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

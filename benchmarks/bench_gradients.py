@@ -19,6 +19,7 @@ from torch_peer import torch
 
 from tinyproto import losses, networks, parameters
 from tinyproto.attacks import Victim, pgd_inner
+from tinyproto.evaluation.command import run_command
 from tinyproto.layers import (
     AveragePool2D,
     BatchNorm,
@@ -394,4 +395,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

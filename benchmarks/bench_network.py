@@ -25,6 +25,7 @@ from torch_peer import torch
 from tinyproto import networks
 from tinyproto.attacks.region import linf_bounds
 from tinyproto.backend import cpu
+from tinyproto.evaluation.command import run_command
 from tinyproto.layers import Conv2D
 from tinyproto.losses import cross_entropy
 from tinyproto.networks import Network
@@ -273,4 +274,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -14,6 +14,7 @@ import numpy as np
 from common import argument_parser, load_mnist, report
 
 from tinyproto.data import load_outliers
+from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import SCORES, Detector, PlusMinusEDWTA, auroc, fpr_at_tpr
 from tinyproto.random import uniform
 
@@ -81,4 +82,4 @@ def measures(inliers: np.ndarray, outliers: dict[str, np.ndarray]) -> dict[str, 
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -23,6 +23,7 @@ from common import argument_parser, report
 
 from tinyproto.backend import cpu
 from tinyproto.backend.memory import empty_cache
+from tinyproto.evaluation.command import run_command
 from tinyproto.layers import (
     BatchNorm,
     Conv2D,
@@ -154,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

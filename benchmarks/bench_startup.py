@@ -14,6 +14,8 @@ import time
 
 from common import argument_parser, report
 
+from tinyproto.evaluation.command import run_command
+
 PROGRAMS = {
     "import numpy": "import numpy",
     "import tinyproto": "import tinyproto",
@@ -75,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -39,7 +39,8 @@ from tinyproto.attacks import (
 from tinyproto.data import load
 from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.evaluation import evaluate
-from tinyproto.evaluation.geometry import compactness, pairwise_angles, project_to_plane
+from tinyproto.evaluation.command import run_command
+from tinyproto.evaluation.geometry import compactness, pairwise_angles
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, storage
 from tinyproto.prototypes.certificate import exact_radius
 from tinyproto.prototypes.detection import SCORES, Detector
@@ -120,9 +121,7 @@ def of_losses(dtype: Any) -> Iterator[Item]:
     h = random.normal(size=(9, 5)).astype(dtype)
     yield "alignment", alignment(h, prototypes, y)
     yield "repulsion", repulsion(prototypes + dtype(0.1) * h[:6], y)
-    yield "geometry", [
-        project_to_plane(h, prototypes), pairwise_angles(prototypes), compactness(h, y, prototypes)
-    ]  # fmt: skip
+    yield "geometry", [pairwise_angles(prototypes), compactness(h, y, prototypes)]
 
 
 def of_layers(dtype: Any) -> Iterator[Item]:
@@ -326,4 +325,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

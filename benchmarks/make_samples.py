@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyproto.data.datasets import SAMPLES
+from tinyproto.evaluation.command import run_command
 
 CLASSES = 10
 
@@ -112,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

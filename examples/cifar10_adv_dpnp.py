@@ -3,33 +3,38 @@
     python examples/cifar10_adv_dpnp.py
 
 writes metrics.json, model.npz, checkpoint.npz, curves.png, attacks.png and latent.png to the folder
---out. A run that was stopped in any way continues with --resume, and ends with the same bits as one
-that was not stopped. --method trains one of the defences that Adv-DPNP is compared with; --limit
+--out, which must not have the results of another run: --overwrite replaces them. A run that was
+stopped in any way continues with --resume, and ends with the same bits as one that was not stopped.
+--method trains one of the defences that Adv-DPNP is compared with; --limit
 and --epochs make a run short.
 """
 
 import argparse
-import importlib.util
+import math
 import sys
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyproto import networks
 from tinyproto.attacks import Victim, fgsm, pgd
-from tinyproto.backend.device import DeviceError, array_module, select_device, to_device, to_host
+from tinyproto.backend.device import array_module, select_device, to_device, to_host
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
+from tinyproto.evaluation.command import add_run_options, can_draw, run_command
+from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.geometry import class_means, compactness
 from tinyproto.evaluation.metrics import format_table, write_metrics
+from tinyproto.evaluation.result_folder import remove_results, result_folder
+from tinyproto.losses import softmax
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
+from tinyproto.progress import Advance, progress
 from tinyproto.random import permutation
 from tinyproto.schedules import one_cycle
-from tinyproto.training import DEFENSES, NotFinite, PGDConfig, Stopped, accuracy, fit
+from tinyproto.training import DEFENSES, PGDConfig, accuracy, fit
 
 NETWORKS = {"compact": networks.compact_cnn, "resnet18": networks.resnet18}
 DATASETS = {  # how many official images there are for training and testing
@@ -39,6 +44,13 @@ DATASETS = {  # how many official images there are for training and testing
 }
 EPS, STEP_SIZE = 8 / 255, 2 / 255
 SHOWN, PLOTTED = 8, 1000  # test images in attacks.png and latent.png
+CHECKPOINT, PICTURES = "checkpoint.npz", ("curves", "attacks", "latent")
+FILES = ["metrics.json", "model.npz", CHECKPOINT, *(f"{p}.{f}" for p in PICTURES for f in FORMATS)]
+MEASURES = {  # what the table calls the measures of the features
+    "compactness": "mean distance of a feature to the mean of its class",
+    "mean_separation": "mean distance between the means of two classes",
+    "least_separation": "distance between the two nearest of these means",
+}
 COEFFICIENTS = list(
     dict.fromkeys(name for defense in DEFENSES.values() for name in defense.coefficients)
 )
@@ -53,12 +65,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--network", choices=list(NETWORKS), default="compact", help="the network (compact)")
     add("--epochs", type=int, default=10, metavar="N", help="passes over the training images (10)")
     add("--limit", type=int, metavar="N", help="train on N images (all but those held out)")
-    add("--evaluate", type=int, default=1000, metavar="N", help="attack N test images (1000)")
+    add("--evaluate", type=int, default=1000, metavar="N",
+        help="attack N test images, and validate on N held-out ones (1000)")  # fmt: skip
     add("--resume", action="store_true", help="continue from checkpoint.npz in --out")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (0)")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
-    add("--out", type=Path, default=Path("runs/cifar10_adv_dpnp"), metavar="DIR",
-        help="folder for the results (runs/cifar10_adv_dpnp)")  # fmt: skip
     add("--batch", type=int, metavar="N", help="images in a step (128; 32 if fewer than 5,000)")
     add("--learning-rate", type=float, default=0.1, metavar="X", help="peak of one cycle (0.1)")
     add("--attack-steps", type=int, default=5, metavar="N", help="PGD steps in training (5)")
@@ -68,6 +77,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="evaluate a moving average of the weights with this decay (none)")  # fmt: skip
     add("--checkpoint-every", type=int, default=100, metavar="N",
         help="steps from one checkpoint to the next (100)")  # fmt: skip
+    add_run_options(parser, out="runs/cifar10_adv_dpnp")
     add_coefficients(parser.add_argument_group("coefficients of one or more methods"))
     return parser.parse_args(arguments)
 
@@ -97,6 +107,9 @@ def coefficients(options: argparse.Namespace) -> dict[str, Any]:
         if value is not None and name not in found:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} is no option of --method {options.method}")
+        if isinstance(value, float) and not 0 <= value < math.inf:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must be 0 or more, and finite, not {value}")
         if value is not None:
             found[name] = value
     return found
@@ -104,10 +117,6 @@ def coefficients(options: argparse.Namespace) -> dict[str, Any]:
 
 def build(options: argparse.Namespace, data: Dataset) -> Network:
     """A new network, normalized for these images, on the device of --device."""
-    if options.features < 1 or not options.radius > 0:
-        raise ValueError(
-            f"--features and --radius must be above 0, not {options.features}, {options.radius}"
-        )
     pixels = data.x_train.reshape(-1, 3)[:: max(1, len(data.x_train) // 5000)] / 255
     head: dict[str, Any] = {
         "mean": [round(float(v), 4) for v in pixels.mean(axis=0)],
@@ -122,14 +131,14 @@ def build(options: argparse.Namespace, data: Dataset) -> Network:
 
 
 def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the training images to learn from, and of those held out for validation: a
-    tenth of all, at most 1,000."""
+    """Positions of the training images to learn from, and of those to validate on. A tenth of all
+    is held out, at most 1,000; --evaluate of these are used."""
     order = permutation(len(data.x_train), seed=options.seed, stream="held out")
     held = min(1000, len(order) // 10)
     limit = len(order) if options.limit is None else options.limit
     if not 1 <= limit <= len(order):
         raise ValueError(f"--limit must be between 1 and {len(order)} images, not {limit}")
-    return np.sort(order[held:][:limit]), np.sort(order[:held])
+    return np.sort(order[held:][:limit]), np.sort(order[:held][: options.evaluate])
 
 
 def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[dict[str, float]]:
@@ -158,15 +167,15 @@ def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[
         validation_attack=PGDConfig(EPS, 5, STEP_SIZE),
         monitor="robust" if defense.adversarial else "clean",
         seed=options.seed,
-        checkpoint=options.out / "checkpoint.npz",
+        checkpoint=options.out / CHECKPOINT,
         checkpoint_every=options.checkpoint_every,
         resume=options.resume,
         settings=settings,
     )
 
 
-def attack(network: Network, data: Dataset, count: int, seed: int) -> dict[str, float]:
-    """Accuracy on the first `count` test images under attacks in L∞, by attack."""
+def test(network: Network, data: Dataset, count: int, seed: int) -> tuple[float, dict[str, float]]:
+    """Accuracy on all test images, and that on the first `count` under attacks in L∞, by attack."""
     x, y = data.x_test[:count], data.y_test[:count]
 
     def fast(victim: Victim, images: Any, labels: Any, index: Any) -> Any:
@@ -177,17 +186,23 @@ def attack(network: Network, data: Dataset, count: int, seed: int) -> dict[str, 
             victim, images, labels, eps=EPS, steps=20, step_size=STEP_SIZE, seed=seed, index=index
         )
 
-    return {
-        "fgsm 8/255": accuracy(network, x, y, fast),
-        "pgd-20 8/255": accuracy(network, x, y, strong),
-    }
+    robust = {}
+    with progress(len(data.x_test) + 2 * count, "image", title="testing", max_lines=4) as advance:
+
+        def named(name: str) -> Advance:
+            return lambda count, text: advance(count, f"{name}: {text}")
+
+        clean = accuracy(network, data.x_test, data.y_test, advance=named("clean"))
+        for name, attack in (("fgsm 8/255", fast), ("pgd-20 8/255", strong)):
+            robust[name] = accuracy(network, x, y, attack, advance=named(name))
+    return clean, robust
 
 
 def look(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, d) and predicted classes (N,) of images, on the host."""
+    """Features (N, d) and probabilities (N, C) of images, on the host."""
     h, _ = network.features(to_device(images, array_module(_weights(network))))
     z, _ = network.head(h)
-    return to_host(h), to_host(z.argmax(axis=1))
+    return to_host(h), to_host(softmax(z))
 
 
 def _weights(network: Network) -> Any:
@@ -196,85 +211,118 @@ def _weights(network: Network) -> Any:
     return params["prototypes"] if "prototypes" in params else params["weight"].T
 
 
-def draw(
-    out: Path, network: Network, data: Dataset, history: list[dict[str, float]], title: str
-) -> dict[str, float]:
-    """Draw the three pictures, or say in one line what to install; returns measures of features."""
-    x = data.x_test[:PLOTTED] / np.float32(255)
+def measure(network: Network, data: Dataset) -> dict[str, float]:
+    """How compact and how separate the classes' features are."""
     labels = data.y_test[:PLOTTED]
-    features, _ = look(network, x)
-    vectors = to_host(_weights(network)).astype(np.float64)
-    seen = np.unique(labels)
-    means = class_means(features, np.searchsorted(seen, labels), len(seen))
-    shape = compactness(features, np.searchsorted(seen, labels), means)
-    if importlib.util.find_spec("matplotlib") is None:
-        print(
-            "left out: curves.png, attacks.png, latent.png; to draw them: pip install matplotlib",
-            file=sys.stderr,
-        )
-        return shape
+    features, _ = look(network, data.x_test[:PLOTTED] / np.float32(255))
+    seen, place = np.unique(labels, return_inverse=True)
+    return compactness(features, place, class_means(features, place, len(seen)))
+
+
+def draw(
+    options: argparse.Namespace,
+    network: Network,
+    data: Dataset,
+    history: list[dict[str, float]],
+    title: str,
+) -> None:
+    """Draw the three pictures, or say in one line what to install."""
+    path = {name: options.out / f"{name}.{options.format}" for name in PICTURES}
+    if not can_draw({"matplotlib": "matplotlib"}, *(file.name for file in path.values())):
+        return
     from tinyproto.evaluation import training_pictures as pictures
 
-    pictures.plot_history(history, out / "curves.png", title=title)
+    if history:
+        pictures.plot_history(history, path["curves"], title=title)
+    x, y = data.x_test[:PLOTTED] / np.float32(255), data.y_test[:PLOTTED]
+    features, probabilities = look(network, x)
+    bias = network.head.params.get("bias")
     pictures.plot_latent_space(
-        features, labels, vectors, out / "latent.png", class_names=data.class_names, title=title
+        features,
+        y,
+        to_host(_weights(network)),
+        path["latent"],
+        class_names=data.class_names,
+        biases=None if bias is None else to_host(bias),
+        noun="prototype" if DEFENSES[options.method].prototypes else "weight vector",
+        title=title,
     )
-    images, truth = x[:SHOWN], data.y_test[:SHOWN]
+    right = np.flatnonzero(probabilities.argmax(axis=1) == y)[:SHOWN]
+    if not len(right):
+        missing = f"left out: {path['attacks'].name}: no test image is classified correctly"
+        print(missing, file=sys.stderr)
+        return
     xp = array_module(_weights(network))
-    there = pgd(
-        Victim(network),
-        to_device(images, xp),
-        to_device(truth, xp),
-        eps=EPS,
-        steps=20,
-        step_size=STEP_SIZE,
-    )
-    attacked = to_host(there)
+    images, labels = to_device(x[right], xp), to_device(y[right], xp)
+    steps: dict[str, Any] = {"steps": 20, "step_size": STEP_SIZE, "seed": options.seed}
+    attacked = to_host(pgd(Victim(network), images, labels, eps=EPS, index=right, **steps))
     pictures.plot_attacks(
-        images,
+        x[right],
         attacked,
-        out / "attacks.png",
-        labels=truth,
-        clean_predictions=look(network, images)[1],
-        attacked_predictions=look(network, attacked)[1],
+        path["attacks"],
+        labels=y[right],
+        clean_probabilities=probabilities[right],
+        attacked_probabilities=look(network, attacked)[1],
         class_names=data.class_names,
         eps=EPS,
         title=title,
     )
-    return shape
+
+
+def sentence(options: argparse.Namespace, data: Dataset, accuracy: float) -> str:
+    """The title of the pictures."""
+    network = f"{options.method} ({options.network} network)"
+    return f"{network} classifies {accuracy:.1%} of {data.name}'s test images correctly."
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises ValueError for options that cannot be right, before anything is written."""
+    for name in ("evaluate", "attack_steps", "learning_rate", "epochs", "batch", "features",
+                 "radius", "checkpoint_every"):  # fmt: skip
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must be above 0, and finite, not {value}")
+    if options.average is not None and not 0 <= options.average < 1:
+        raise ValueError(f"--average must be in [0, 1), not {options.average}")
+    if options.resume and options.overwrite:
+        raise ValueError("--resume continues a run and --overwrite replaces it: choose one")
+    coefficients(options)
+    select_device(options.device)
 
 
 def run(options: argparse.Namespace) -> None:
+    """Check the options, and train in the folder --out."""
+    check(options)
+    given = {"overwrite": options.overwrite, "resume": options.resume}
+    with result_folder(options.out, FILES, checkpoint=CHECKPOINT, **given):
+        train_and_evaluate(options)
+
+
+def train_and_evaluate(options: argparse.Namespace) -> None:
     """Train, evaluate, draw, and write the results."""
-    if options.evaluate < 1 or options.attack_steps < 1 or not options.learning_rate > 0:
-        raise ValueError(
-            "--evaluate, --attack-steps and --learning-rate must be above 0, not "
-            f"{options.evaluate}, {options.attack_steps}, {options.learning_rate}"
-        )
-    bound = coefficients(options)
-    select_device(options.device)
     data = load(options.dataset, options.data)
     network = build(options, data)
     trained_on = len(split(options, data)[0])
     if options.batch is None:
         options.batch = 128 if trained_on >= 5000 else 32
-    options.out.mkdir(parents=True, exist_ok=True)
     print(
         f"{data.name}: {len(data.x_train)} training and {len(data.x_test)} test images from "
         f"{data.source}"
     )
+    if options.overwrite:
+        remove_results(options.out, FILES)
     history = train(options, network, data)
     networks.save(network, options.out / "model.npz", dataset=data.name, method=options.method)
 
-    clean = accuracy(network, data.x_test, data.y_test)
     attacked = min(options.evaluate, len(data.x_test))
-    robust = attack(network, data, attacked, options.seed)
-    title = f"{options.method}, {options.network}, {data.name}: {clean:.1%} of the test images"
-    latent = draw(options.out, network, data, history, title)
+    clean, robust = test(network, data, attacked, options.seed)
+    latent = measure(network, data)
+    draw(options, network, data, history, sentence(options, data, clean))
 
     seconds = history[-1]["seconds"]
     speed = options.epochs * trained_on / max(seconds, 1e-9)
-    ignored = {"out", "data", "resume", *COEFFICIENTS}
+    ignored = {"out", "data", "resume", "overwrite", "format", *COEFFICIENTS}
     write_metrics(
         options.out / "metrics.json",
         data=data,
@@ -284,16 +332,21 @@ def run(options: argparse.Namespace) -> None:
         images_per_second=speed,
         seed=options.seed,
         device=options.device,
-        settings={**{k: v for k, v in vars(options).items() if k not in ignored}, **bound},
+        settings={
+            **{k: v for k, v in vars(options).items() if k not in ignored},
+            **coefficients(options),
+        },
         trained_on=trained_on,
         attacked=attacked,
         history=history,
         latent=latent,
     )
     rows = {"test accuracy": f"{clean:.2%}"}
-    rows |= {f"accuracy under {name} ({attacked} images)": f"{v:.1%}" for name, v in robust.items()}
-    rows |= {name: f"{value:.3f}" for name, value in latent.items()}
-    rows["training"] = f"{seconds:.1f} s, {speed:,.0f} images a second"
+    for name, value in robust.items():
+        kind, radius = name.upper().split()
+        rows[f"accuracy under {kind}, L∞ radius {radius} ({attacked:,} images)"] = f"{value:.1%}"
+    rows |= {MEASURES[name]: f"{value:.3f}" for name, value in latent.items()}
+    rows["training"] = f"{seconds:.1f} s, {speed:,.0f} images per second"
     print(format_table(rows))
     if not data.complete:
         official = DATASETS[data.name]
@@ -305,14 +358,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    try:
-        run(parse())
-    except (ValueError, OSError, ImportError, DeviceError, NotFinite) as error:
-        sys.exit(f"error: {error}")
-    except Stopped as stop:
-        sys.exit(f"{stop}; continue with --resume")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
+    options = parse()
+    started = (options.out / CHECKPOINT).exists
+    run_command(lambda: run(options), lambda: "continue with --resume" if started() else "")
 
 
 if __name__ == "__main__":

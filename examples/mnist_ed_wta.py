@@ -2,26 +2,28 @@
 
     python examples/mnist_ed_wta.py
 
-writes metrics.json, model.npz, prototypes.png, formation.gif and detection.png to the folder --out.
+writes metrics.json, model.npz, prototypes.png, formation.gif and detection.png to the folder --out,
+which must not have the results of another run: --overwrite replaces them.
 With the default settings, which are those of the paper, all of MNIST takes less than a minute on
 two cores; --preset accurate takes some minutes, and makes fewer than half as many errors.
 """
 
 import argparse
-import importlib.util
 import sys
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
-from tinyproto.backend.device import DeviceError, select_device, to_host
+from tinyproto.backend.device import select_device, to_host
 from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.data.augment import elastic
 from tinyproto.evaluation import pictures
+from tinyproto.evaluation.command import add_run_options, can_draw, run_command
+from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.metrics import format_table, write_metrics
+from tinyproto.evaluation.result_folder import remove_results, result_folder
 from tinyproto.progress import progress
 from tinyproto.prototypes import (
     ACCURATE,
@@ -43,10 +45,18 @@ from tinyproto.random import permutation, uniform
 MODELS = {"pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA}
 NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
 PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
+NORMS = {"l2": "L2", "linf": "L∞"}
 RADII = {"l2": (0.5, 1.0), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)
-CONVERTED = "centres with the same winners"
 CERTIFIED, ATTACKED = 200, 1000  # test images, from the first on
+PICTURES = [f"{name}.{end}" for name in ("prototypes", "detection") for end in FORMATS]
+FILES = ["metrics.json", "model.npz", "formation.gif", *PICTURES]
+CONVERTED, DIFFERENCE, WEIGHTS = "centres with the same winners", "difference w⁺ − w⁻", "weights"
+SIGNED = {  # panel of prototypes.png: what blue and red mean
+    CONVERTED: ("blue: below 0, as no image is", "red: above 0"),
+    DIFFERENCE: ("blue: w⁻ is darker", "red: w⁺ is darker"),
+    WEIGHTS: ("blue: darkness here speaks against the class", "red: for it"),
+}
 
 Images = dict[str, np.ndarray]  # name → images (N, d)
 Frames = list[tuple[str, np.ndarray]]  # (caption, images (neurons, height, width))
@@ -67,25 +77,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--data", metavar="DIR", help="folder with mnist.npz or the authors' files")
     add("--dataset", choices=["mnist", "fashion"], default="mnist", help="data set (mnist)")
     add("--model", choices=list(MODELS), default="pm-ed-wta", help="network (pm-ed-wta)")
-    add(
-        "--preset",
-        choices=list(PRESETS),
-        default="authors",
-        help="settings to begin with (authors)",
-    )
+    add("--preset", choices=list(PRESETS), default="authors",
+        help="settings to begin with (authors)")  # fmt: skip
     add("--prototypes", type=int, metavar="K", help="neurons of each class (6; accurate: 80)")
     add("--epochs", type=int, metavar="N", help="passes over the data (49; accurate: 80)")
-    add(
-        "--batch",
-        type=int,
-        metavar="N",
-        help="samples of a mini-batch; 1 is online (1; accurate: 128)",
-    )
+    add("--batch", type=int, metavar="N",
+        help="samples of a mini-batch; 1 is online (1; accurate: 128)")  # fmt: skip
     add("--init", choices=["random", "kmeans"], help="first prototypes (random; accurate: kmeans)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (0)")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
-    add("--out", type=Path, default=Path("runs/mnist_ed_wta"), metavar="DIR",
-        help="folder for the results (runs/mnist_ed_wta)")  # fmt: skip
+    add_run_options(parser, out="runs/mnist_ed_wta")
     return parser.parse_args(arguments)
 
 
@@ -214,7 +213,7 @@ def detect(
 
 
 def draw(
-    out: Path,
+    options: argparse.Namespace,
     network: WinnerTakeAll,
     data: Dataset,
     frames: Frames,
@@ -222,38 +221,40 @@ def draw(
     accuracy: float,
 ) -> None:
     """The three pictures, or one line that says which are missing and what to install."""
-    absent = [n for n in ("matplotlib", "PIL") if importlib.util.find_spec(n) is None]
-    if absent:
-        print(
-            "left out: prototypes.png, formation.gif, detection.png; "
-            "to draw them: pip install matplotlib pillow",
-            file=sys.stderr,
-        )
+    end, out = options.format, options.out
+    names = (f"prototypes.{end}", "formation.gif", f"detection.{end}")
+    if not can_draw({"matplotlib": "matplotlib", "PIL": "pillow"}, *names):
         return
-    shape, signed = data.x_train.shape[1:], ["difference w⁺ − w⁻", "weights", CONVERTED]
+    shape = data.x_train.shape[1:]
     if isinstance(network, PlusMinusEDWTA):
         positive = prototype_images(network, shape)
         negative = to_host(network.negative_prototypes_).reshape(-1, *shape)
-        panels = {"positive w⁺": positive, "negative w⁻": negative, signed[0]: positive - negative}
+        panels = {"positive prototypes w⁺": positive, "negative prototypes w⁻": negative}
+        panels[DIFFERENCE] = positive - negative
     elif isinstance(network, EDWTA):
         panels = {"prototypes": prototype_images(network, shape)}
     else:
         centres = inner_product_to_euclidean(*network.linear())[:, : int(np.prod(shape))]
         panels = {
-            "weights": prototype_images(network, shape),
+            WEIGHTS: prototype_images(network, shape),
             CONVERTED: centres.reshape(-1, *shape),
         }
-    title = f"{NAMES[type(network)]} on {data.name}: {accuracy:.2%} of the test images"
     pictures.plot_prototypes(
-        panels, out / "prototypes.png", class_names=data.class_names, signed=signed, title=title
+        panels,
+        out / names[0],
+        class_names=data.class_names,
+        signed=SIGNED,
+        title=f"{NAMES[type(network)]} classifies {accuracy:.2%} of {data.name}'s test images "
+        "correctly with these prototypes.",
     )
-    pictures.animate_prototypes(frames, out / "formation.gif", classes=len(data.class_names))
+    pictures.animate_prototypes(frames, out / names[1], classes=len(data.class_names))
     outliers, attacked = detection.curves
     stronger = {name: curve for name, curve in attacked.items() if not name.startswith("fgsm")}
     pictures.plot_roc_curves(
         {"outliers": outliers, "attacked images": stronger},
-        out / "detection.png",
-        title=f'outlier detection by the score "{detection.score}" (AUROC after each name)',
+        out / names[2],
+        title=f"How well the detector's {detection.score} score tells test images from others: "
+        "each name with its AUROC.",
     )
 
 
@@ -273,23 +274,30 @@ def distances(network: WinnerTakeAll, x: np.ndarray) -> dict[str, float]:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Check the options, and train in the folder --out."""
     network = build(options)
     network.check_parameters()
-    options.out.mkdir(parents=True, exist_ok=True)
+    with result_folder(options.out, FILES, overwrite=options.overwrite):
+        train_and_evaluate(options, network)
+
+
+def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> None:
+    """Train, evaluate, draw, and write the results."""
     data = load(options.dataset, options.data)
     x, x_test = (
         images.reshape(len(images), -1) / np.float32(255) for images in (data.x_train, data.x_test)
     )
     print(f"{data.name}: {len(x)} training and {len(x_test)} test images from {data.source}")
 
+    remove_results(options.out, FILES)
     seconds, frames = train(network, data, x, x_test, deform=options.preset == "accurate")
-    save(network, options.out / "model.npz")
+    save(network, options.out / "model.npz", dataset=data.name)
     accuracy = network.score(x_test, data.y_test)
     certified = certify(network, x_test[:CERTIFIED], data.y_test[:CERTIFIED])
     attacked, adversarial = attack(network, x_test[:ATTACKED], data.y_test[:ATTACKED])
     outliers = outlier_sets(data, options.data, len(x_test), x.shape[1])
     detection = detect(network, x, data.y_train, x_test, [outliers, adversarial])
-    draw(options.out, network, data, frames, detection, accuracy)
+    draw(options, network, data, frames, detection, accuracy)
     metrics = write_metrics(
         options.out / "metrics.json",
         data=data,
@@ -327,27 +335,20 @@ def summary(metrics: dict[str, Any]) -> str:
     if "prototype_difference" in metrics:
         rows["‖w⁺ − w⁻‖ / ‖w⁺‖"] = f"{metrics['prototype_difference']:.3f}"
     for name, value in metrics["robust_accuracy"].items():
-        if name.startswith("exact "):
-            label = f"certified accuracy, {name.removeprefix('exact ')} ({CERTIFIED} images)"
+        kind, *norm, radius = name.split()
+        if kind == "exact":
+            label = f"certified accuracy, {NORMS[norm[0]]} radius {radius} ({CERTIFIED} images)"
         else:
-            label = f"accuracy under {name} ({ATTACKED} images)"
+            label = f"accuracy under {kind.upper()}, L∞ radius {radius} ({ATTACKED:,} images)"
         rows[label] = f"{value:.1%}"
     detection = metrics["detection"]
-    rows |= {f"AUROC of {name}": f"{area:.4f}" for name, area in detection["auroc"].items()}
+    for name, area in detection["auroc"].items():
+        rows[f"test images against {name}: AUROC"] = f"{area:.4f}"
     rows["test images rejected as outliers"] = f"{detection['test_refused']:.1%}"
     speed = metrics["images_per_second"]
     rows["training"] = f"{metrics['seconds']:.1f} s, {speed:,.0f} images per second"
     return format_table(rows)
 
 
-def main() -> None:
-    try:
-        run(parse())
-    except (ValueError, OSError, ImportError, DeviceError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
-
-
 if __name__ == "__main__":
-    main()
+    run_command(lambda: run(parse()))

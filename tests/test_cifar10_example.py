@@ -97,12 +97,16 @@ def test_it_writes_what_it_says(whole):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["standard", "pgd", "trades", "mart", "dpnp"])
 def test_the_other_methods(run_here, tmp_path, method):
-    assert run_here("--method", method, "--epochs", "1") is None
+    drawn = {"curves.pdf", "attacks.pdf", "latent.pdf"}
+    options = ["--method", method, "--epochs", "1", "--format", "pdf"]
+    assert run_here(*options) is None
+    assert run_here(*options).startswith("error: ")
+    assert run_here(*options, "--overwrite", "--limit", "0").startswith("error: --limit")
     settings = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]
     assert settings["method"] == method
     assert {"consistency_weight", "consistency"}.isdisjoint(settings)
     assert ("beta" in settings) == (method == "trades")
-    assert {p.name for p in (tmp_path / "out").iterdir()} == PICTURES | NUMBERS
+    assert {p.name for p in (tmp_path / "out").iterdir()} == drawn | NUMBERS
 
 
 @pytest.mark.parametrize("method", list(DEFENSES))
@@ -136,13 +140,19 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(whole, tmp_path):
     """Asked to stop in the middle of an epoch, it says how to continue; the end is that of a run
     that was not stopped."""
     code, _, errors = run(tmp_path, program=("-c", STOPPED, str(EXAMPLE)))
-    assert code != 0
+    assert code == 143
     assert "Traceback" not in errors
-    expected = "stopped after epoch 0, step 2; continue with --resume"
+    expected = "stopped after epoch 1, step 2; continue with --resume"
     assert errors.strip().endswith(expected), errors
+    assert "epoch 1, step 2, loss " in errors  # the bar says the same
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"checkpoint.npz"}
+    code, _, errors = run(tmp_path)
+    assert code == 1
+    advice = "choose another --out, replace them with --overwrite or continue with --resume"
+    assert errors.strip().endswith(f"out has the results of a run (checkpoint.npz): {advice}")
     code, _, errors = run(tmp_path, "--resume")
     assert code == 0, errors
+    assert "nothing to resume" not in errors
     with (
         np.load(tmp_path / "out" / "model.npz") as resumed,
         np.load(whole[0] / "model.npz") as unbroken,
@@ -171,12 +181,15 @@ def test_the_other_data_sets_in_their_authors_formats(
             scipy_io.savemat(folder / f"{part}_32x32.mat", {"X": images, "y": labels[:, None]})
     options = ["--dataset", name, "--data", str(folder), "--limit", "16", "--epochs", "1"]
     assert run_here(*options) is None
-    assert f"{name}: 20 training and 10 test images" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"{name}: 20 training and 10 test images" in printed.out
+    assert "left out: attacks.png: no test image is classified correctly" in printed.err
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["data"]["name"] == name
     network = networks.load(tmp_path / "out" / "model.npz")
     assert network.head.params["prototypes"].shape == (classes, 64)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == PICTURES | NUMBERS
+    drawn = {"curves.png", "latent.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == drawn | NUMBERS
 
 
 @pytest.mark.slow
@@ -184,7 +197,9 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
     code, _, errors = run(tmp_path, "--epochs", "1", PYTHONPATH=without_optional_packages(tmp_path))
     assert code == 0, errors
     assert "to draw them: pip install matplotlib" in errors
-    assert "image, " in errors  # the lines instead of a bar
+    assert "training: 48/48 images, " in errors  # the lines instead of a bar
+    assert "validating: 32/32 images, " in errors  # as many as --evaluate, twice
+    assert "testing: 232/232 images, " in errors
     assert {p.name for p in (tmp_path / "out").iterdir()} == NUMBERS
 
 
@@ -194,11 +209,25 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
         (["--data", "/nowhere"], "/nowhere"),
         (["--limit", "0"], "--limit must be between 1 and 800 images, not 0"),
         (["--limit", "9000"], "--limit must be between 1 and 800 images, not 9000"),
-        (["--epochs", "0"], "epochs must be 1 or more, not 0"),
-        (["--radius", "-1"], "--features and --radius must be above 0, not 64, -1.0"),
-        (["--attack-steps", "0"], "must be above 0, not 16, 0, 0.1"),
+        (["--epochs", "0"], "--epochs must be above 0, and finite, not 0"),
+        (["--batch", "0"], "--batch must be above 0, and finite, not 0"),
+        (["--radius", "-1"], "--radius must be above 0, and finite, not -1.0"),
+        (["--learning-rate", "nan"], "--learning-rate must be above 0, and finite, not nan"),
+        (["--radius", "inf"], "--radius must be above 0, and finite, not inf"),
+        (
+            ["--adversarial-weight", "nan"],
+            "--adversarial-weight must be 0 or more, and finite, not nan",
+        ),
+        (["--method", "trades", "--beta", "-5"], "--beta must be 0 or more, and finite, not -5.0"),
+        (["--attack-steps", "0"], "--attack-steps must be above 0, and finite, not 0"),
+        (["--evaluate", "-5"], "--evaluate must be above 0, and finite, not -5"),
+        (
+            ["--out", __file__],
+            "test_cifar10_example.py is a file: a folder for the results is needed",
+        ),
+        (["--resume", "--overwrite"], "--resume continues a run and --overwrite replaces it"),
         (["--method", "pgd", "--beta", "3"], "--beta is no option of --method pgd"),
-        (["--average", "1.5"], "decay must be in [0, 1), not 1.5"),
+        (["--average", "1.5"], "--average must be in [0, 1), not 1.5"),
         (["--seed", "-1"], "seed must be in [0, 2**32), not -1"),
         (["--dataset", "mnist"], "invalid choice: 'mnist'"),
         (["--method", "magic"], "invalid choice: 'magic'"),
@@ -213,7 +242,28 @@ def test_wrong_options_get_one_line_and_write_nothing(
     assert message in error
     assert "error: " in error
     assert "\n" not in error
-    assert not list((tmp_path / "out").glob("*"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_as_many_held_out_images_are_validated_on_as_are_asked_for(example):
+    data = example.load("cifar10", download=False)
+    every, _ = example.split(example.parse([]), data)
+    for count, expected in ((5, 5), (80, 80), (81, 80), (1000, 80)):
+        learned, held = example.split(example.parse(["--evaluate", str(count)]), data)
+        assert len(held) == expected
+        assert not set(held) & set(learned)
+        np.testing.assert_array_equal(learned, every)
+
+
+def test_nothing_to_resume_is_said(run_here, tmp_path, capsys):
+    assert run_here("--resume", "--data", "/nowhere").startswith("error: /nowhere")
+    out = tmp_path / "out"
+    assert f"{out} has nothing to resume: this run starts anew" in capsys.readouterr().err
+    out.mkdir()
+    (out / "metrics.json").write_text("of another run")
+    error = run_here("--resume")
+    assert "out has no checkpoint.npz to resume, but the results of a run (metrics.json)" in error
+    assert (out / "metrics.json").read_text() == "of another run"
 
 
 def test_cuda_without_a_device_gets_one_line(run_here):

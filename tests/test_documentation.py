@@ -184,6 +184,48 @@ def test_the_readme_has_the_command_that_runs_the_tests():
     assert lines == ['pip install -e ".[test]" && pytest']
 
 
+PIP_BY_NAME = re.compile(
+    r"\b(?:pip\d?|pipx|uv|poetry|conda|mamba)\s+(?:install|add|run)\b[^\n]*?[\s'\"=]tinyproto(?![\w/.])"
+    r"|\btinyproto\[[a-z]|\btinyproto\s*[=~>]=\s*[\d.]"
+)
+"""A command that installs, or a requirement that asks for, what PyPI has under the name."""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("pip install tinyproto", True),
+        ("pip install -U 'tinyproto[cuda13]'", True),
+        ("python -m pip install --upgrade tinyproto==0.1", True),
+        ("uv pip install tinyproto", True),
+        ("try tinyproto[examples]", True),
+        ("pip install -e '.[examples]'", False),
+        ("pip install -e . && python -m tinyproto.evaluation", False),
+        ("pip install /path/to/tinyproto/", False),
+    ],
+)
+def test_a_command_that_installs_by_name_is_recognized(text, found):
+    assert bool(PIP_BY_NAME.search(text)) == found
+
+
+def test_no_file_installs_the_other_project_of_this_name_from_pypi():
+    made = re.compile(
+        r"\.git|\.venv|\..*_cache|\.hypothesis|__pycache__|_build|build|generated|runs"
+    )
+    files = [
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file() and not any(map(made.fullmatch, path.relative_to(ROOT).parts))
+    ]
+    kinds = {".md", ".py", ".cfg", ".toml", ".yaml", ".yml", ".cff", ".txt", ".rst", ""}
+    texts = {p: p.read_text(errors="replace") for p in files if p.suffix in kinds}
+    assert len(texts) > 150
+    texts.pop(Path(__file__).resolve(), None)  # its own examples
+    by_name = [name_of(p) for p, text in texts.items() if PIP_BY_NAME.search(text)]
+    assert by_name == []
+    assert "not on PyPI" in texts[ROOT / "README.md"]
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_warnings(tmp_path):
     for package in ("sphinx", "furo", "myst_parser"):

@@ -63,8 +63,11 @@ def run_here(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_it_writes_its_files(tmp_path):
-    out = run(tmp_path, "--epochs", "2")
+def test_it_writes_its_files_and_removes_those_of_the_run_before(tmp_path):
+    (tmp_path / "out").mkdir()
+    for name in ("metrics.json", "detection.pdf"):
+        (tmp_path / "out" / name).write_text("of another run")
+    out = run(tmp_path, "--epochs", "2", "--overwrite")
     assert out.returncode == 0, out.stderr
     assert "package's sample" in out.stderr
     assert "4,000 training and 1,000 test images are not all of mnist" in out.stdout
@@ -92,7 +95,10 @@ def test_it_writes_its_files(tmp_path):
 @pytest.mark.filterwarnings("ignore:the gradient was exactly 0")
 @pytest.mark.parametrize("model", ["ed-wta", "ip-wta"])
 def test_the_other_models_with_kmeans_and_mini_batches(tmp_path, run_here, model):
-    run_here("--model", model, "--epochs", "1", "--init", "kmeans", "--batch", "16")
+    options = ("--init", "kmeans", "--batch", "16", "--format", "svg")
+    run_here("--model", model, "--epochs", "1", *options)
+    drawn = {"prototypes.svg", "detection.svg", "formation.gif"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == NUMBERS | drawn
     settings = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]
     assert (settings["model"], settings["init"], settings["batch_size"]) == (model, "kmeans", 16)
 
@@ -117,6 +123,22 @@ def test_without_optional_packages_it_trains_and_names_the_missing(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"metrics.json", "model.npz"}
 
 
+@pytest.mark.parametrize("name", ["metrics.json", "model.npz", "prototypes.pdf"])
+def test_results_of_another_run_are_kept_unless_they_are_to_be_replaced(run_here, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    message = (
+        rf"out has the results of a run \({name}\): choose another --out or replace them with "
+    )
+    with pytest.raises(ValueError, match=message):
+        run_here("--epochs", "0")
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        run_here("--overwrite", "--data", "/nowhere")
+    files = {p.name: p.read_text() for p in (tmp_path / "out").iterdir()}
+    assert files == {name: "mine", "notes.txt": "mine"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -126,6 +148,10 @@ def test_without_optional_packages_it_trains_and_names_the_missing(tmp_path):
         (["--seed", "-1"], "random_state must be 0 … 4294967295, not -1"),
         (["--dataset", "svhn"], "invalid choice: 'svhn'"),
         (["--init", "zeros"], "invalid choice: 'zeros'"),
+        (["--format", "jpg"], "invalid choice: 'jpg'"),
+        (["--epochs", "2.5"], "invalid int value: '2.5'"),
+        (["--out", __file__], "test_examples.py is a file: a folder for the results is needed"),
+        (["--out", f"{__file__}/out"], f"cannot write results to {__file__}/out: Not a directory"),
     ],
 )
 def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, message):
@@ -134,7 +160,7 @@ def test_wrong_options_get_one_line_and_write_nothing(tmp_path, arguments, messa
     assert message in out.stderr
     assert "Traceback" not in out.stderr
     assert len([line for line in out.stderr.splitlines() if "error" in line]) == 1
-    assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+    assert not (tmp_path / "out").exists()
 
 
 def test_cuda_without_a_device_gets_one_line(tmp_path):
@@ -185,6 +211,7 @@ def test_ctrl_c_is_no_traceback(tmp_path):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     errors += process.communicate(timeout=60)[1]
-    assert process.returncode != 0
+    assert process.returncode == 130
     assert b"Traceback" not in errors
     assert errors.strip().endswith(b"stopped")
+    assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ def test_without_tqdm_there_is_a_line_now_and_then(monkeypatch, capsys):
             advance(1, "loss 1")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5
-    assert lines[-1].startswith("100/100 image, ")
+    assert lines[-1].startswith("training: 100/100 images, ")
     assert lines[-1].endswith(" s: loss 1")
 
 

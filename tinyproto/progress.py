@@ -21,6 +21,7 @@ def progress(
     initial: int = 0,
     verbose: bool = True,
     max_lines: int = 10,
+    leave: bool = True,
 ) -> Iterator[Advance]:
     """Show how far a loop is.
 
@@ -31,13 +32,15 @@ def progress(
     unit : str
         What is counted, such as "image".
     title : str
-        What tqdm writes in front of the bar.
+        What is written in front of the bar.
     initial : int
         Units that an earlier run has done.
     verbose : bool
         False shows nothing.
     max_lines : int
         How many lines there are at most where tqdm is not installed.
+    leave : bool
+        Whether the bar of tqdm stays on the screen at the end.
 
     Yields
     ------
@@ -63,13 +66,14 @@ def progress(
             if done * max_lines // max(total, 1) > printed:
                 printed = done * max_lines // total
                 elapsed = time.perf_counter() - started
-                print(f"{done}/{total} {unit}, {elapsed:.0f} s: {text}", file=sys.stderr)
+                line = f"{title}: {done}/{total} {unit}s, {elapsed:.0f} s"
+                print(f"{line}: {text}" if text else line, file=sys.stderr)
 
         yield print_line
     else:
         from tqdm import tqdm
 
-        with tqdm(total=total, initial=initial, unit=unit, desc=title) as bar:
+        with tqdm(total=total, initial=initial, unit=unit, desc=title, leave=leave) as bar:
 
             def advance(count: int, text: str) -> None:
                 bar.set_postfix_str(text, refresh=False)

@@ -246,7 +246,7 @@ def test_more_queries_of_square_fool_more_images(norm, shape):
 
 @each_norm
 def test_apgd_and_fab_equal_the_authors_code_from_the_same_start(norm):
-    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'tinyproto[peers]'")
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[peers]'")
     peer = pytest.importorskip("pyautoattack.autopgd_base", reason="needs pyautoattack, likewise")
     from logging import getLogger
 

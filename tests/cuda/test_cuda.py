@@ -45,7 +45,7 @@ def test_simulated_kernel_equals_the_cpu(simulated, name, dtype, lanes):
 
 @pytest.fixture(scope="module")
 def built(request):
-    reason = "needs numba-cuda's compiler and linker: pip install 'tinyproto[cuda-check]'"
+    reason = "needs numba-cuda's compiler and linker: pip install -e '.[cuda-check]'"
     pytest.importorskip("cuda.core", reason=reason)
     pytest.importorskip("numba_cuda", reason=reason)
     rows = script("build", "--json")
@@ -69,7 +69,7 @@ def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, 
 @pytest.mark.slow
 def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
     """All arrays "on the device", by a stand-in as strict as CuPy; kernels in the simulator."""
-    pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
+    pytest.importorskip("cupy", reason="needs CuPy: pip install -e '.[cuda-check]'")
     differences = script("train", NUMBA_ENABLE_CUDASIM="1")
     assert len(differences) == 6
     assert max(differences.values()) < 1e-12, differences
@@ -78,7 +78,7 @@ def test_networks_and_attacks_through_the_gpu_branch_equal_the_cpu():
 @pytest.mark.slow
 def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu():
     """Two steps of every defence, Adv-DPNP among them, evaluation and PGD; every layer there is."""
-    pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
+    pytest.importorskip("cupy", reason="needs CuPy: pip install -e '.[cuda-check]'")
     differences = script("train_network", NUMBA_ENABLE_CUDASIM="1")
     assert set(differences) == {"standard", "pgd", "trades", "mart", "dpnp", "adv-dpnp"}
     assert max(differences.values()) < 1e-12, differences
@@ -86,7 +86,7 @@ def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu(
 
 @pytest.mark.slow
 def test_every_attack_through_the_gpu_branch_equals_the_cpu():
-    pytest.importorskip("cupy", reason="needs CuPy: pip install 'tinyproto[cuda-check]'")
+    pytest.importorskip("cupy", reason="needs CuPy: pip install -e '.[cuda-check]'")
     differences = script("attack", NUMBA_ENABLE_CUDASIM="1")
     assert len(differences) == 12
     assert max(differences.values()) < 1e-9, differences
@@ -103,7 +103,8 @@ def test_without_a_device_the_reason_is_one_line():
 
 def test_installed_but_unusable_is_another_reason_than_not_installed(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert device.cuda_unavailable_reason().startswith("CuPy is not installed; try: pip install")
+    reason = device.cuda_unavailable_reason()
+    assert reason.endswith("in the checkout: pip install -e '.[cuda13]' (or cuda12)")
     monkeypatch.undo()
     if (
         device.cuda_unavailable_reason() is None

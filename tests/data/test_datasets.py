@@ -393,3 +393,13 @@ def test_importing_loads_nothing_optional():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_a_data_set_is_described_in_one_line():
+    data = load("cifar10", download=False)
+    text = "800 training and 200 test images of 32 × 32 × 3, 10 classes"
+    assert repr(data).startswith(f"Dataset(cifar10, not complete: {text}, ")
+    assert repr(data).endswith("cifar10.npz)")
+    assert "\n" not in repr(data)
+    whole = dataclasses.replace(data, complete=True)
+    assert repr(whole).startswith(f"Dataset(cifar10: {text}")

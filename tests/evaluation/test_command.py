@@ -10,6 +10,7 @@ import pytest
 from tests import ROOT
 from tinyproto.data import load
 from tinyproto.evaluation.__main__ import main, parse, parse_radius
+from tinyproto.evaluation.result_folder import exclusive
 from tinyproto.evaluation.suites import ATTACKS, LISTS
 from tinyproto.prototypes import PlusMinusEDWTA, storage
 
@@ -95,13 +96,28 @@ def test_attacks_on_a_convolutional_network(tmp_path, capsys):
     before = out.read_text()
     main(arguments)  # everything is in the state file
     assert out.read_text() == before
+    with (
+        exclusive(tmp_path / ".state.npz.lock", "taken"),
+        pytest.raises(SystemExit, match=r"error: another evaluation is writing to .*state\.npz"),
+    ):
+        main(arguments)
+    assert {p.name for p in tmp_path.iterdir()} == {"table.json", "state.npz"}
+    arguments[2:4] = ["pgd-20", "fgsm"]
+    main(arguments)
+    arguments[arguments.index("12")] = "13"
+    capsys.readouterr()
+    main(arguments)
+    assert "L∞, eps 0.03137, seed 0, 13 examples" in capsys.readouterr().out
 
 
 def test_attacks_on_a_winner_take_all_network(tmp_path, capsys):
     data = load("mnist", download=False)
     x = data.x_train.reshape(len(data.x_train), -1)[:500] / np.float32(255)
     path = tmp_path / "model.npz"
-    storage.save(PlusMinusEDWTA(1, epochs=1).fit(x, data.y_train[:500]), path)
+    storage.save(PlusMinusEDWTA(1, epochs=1).fit(x, data.y_train[:500]), path, dataset="fashion")
+    with pytest.raises(SystemExit, match="fashion: not in /nowhere"):
+        main([str(path)])
+    storage.save(storage.load(path), path)
     out = tmp_path / "table.csv"
     main([str(path), "--attack", "apgd-ce", "fab", "cw-linf", "square", "--eps", "0.1",
           "--examples", "8", "--out", str(out)])  # fmt: skip
@@ -132,7 +148,13 @@ def test_attacks_on_a_winner_take_all_network(tmp_path, capsys):
             "--out and --state must be different files",
         ),
         ([MODEL, "--out", "table.txt"], "error: --out must end in .json or .csv, not 'table.txt'"),
-        ([MODEL, "--dataset", "mnist"], "error: "),
+        (
+            [MODEL, "--dataset", "mnist"],
+            "was trained on cifar10, images of 32 × 32 × 3 in 10 classes; mnist has "
+            "images of 28 × 28 in 10 classes: choose --dataset cifar10",
+        ),
+        ([MODEL, "--dataset", "cifar100"], "cifar100 has images of 32 × 32 × 3 in 100 classes"),
+        ([MODEL, "--dataset", "imagenet"], "expected one of the data sets .* found 'imagenet'"),
         ([MODEL, "--data", "nowhere"], "error: nowhere: expected a folder"),
     ],
 )

@@ -9,153 +9,74 @@ from tinyproto.evaluation.geometry import (
     class_means,
     compactness,
     pairwise_angles,
-    project_to_plane,
+    prototype_angles,
+    prototype_plane,
     simplex_angle,
 )
-from tinyproto.prototypes.dpnp import PrototypeHead, simplex, squared_distances
+from tinyproto.prototypes.dpnp import simplex
 
 rng = np.random.default_rng(0)
 
 
-def distances(points):
-    return np.sqrt(squared_distances(points))
-
-
-def smallest_distance(points):
-    return distances(points)[np.triu_indices(len(points), 1)].min()
-
-
-def embedded(points, width, seed=0):
-    """Points after a random rotation and translation in a space of `width` dimensions."""
+@given(st.integers(2, 3), st.integers(2, 20), st.integers(0, 999), st.floats(1e-3, 1e3))
+def test_in_the_plane_the_classes_are_decided_as_in_the_space(classes, width, seed, scale):
+    """Score differences are those of the projected features, prototypes and origin."""
     drawn = np.random.default_rng(seed)
-    basis = np.linalg.qr(drawn.normal(size=(width, points.shape[1])))[0]
-    return points @ basis.T + drawn.normal(size=width)
-
-
-def random_prototypes(classes, width, scale):
-    """Prototypes with distinct principal axes, unlike those of a simplex."""
-    return rng.normal(size=(classes, width)) * scale
-
-
-@given(st.integers(3, 12), st.integers(2, 20), st.integers(0, 99))
-def test_points_in_a_plane_keep_their_distances(classes, width, seed):
-    drawn = np.random.default_rng(seed)
-    flat = drawn.normal(size=(classes + 30, 2)) * (3, 1)
-    space = embedded(flat, width, seed)
-    features, prototypes, ratio = project_to_plane(space[classes:], space[:classes])
+    h, c = drawn.normal(size=(30, width)), scale * drawn.normal(size=(classes, width))
+    b = drawn.normal(size=classes)
+    origin, axes = prototype_plane(h, c)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-12)
+    flat = (h - origin) @ axes.T
+    in_space = h @ c.T + b
+    in_plane = (flat @ axes + origin) @ c.T + b
+    tolerance = 1e-9 * np.abs(in_space).max()
     np.testing.assert_allclose(
-        distances(np.concatenate([prototypes, features])), distances(flat), atol=1e-9
+        in_plane - in_plane[:, :1], in_space - in_space[:, :1], atol=tolerance
     )
-    assert ratio == pytest.approx(1)
-    features, prototypes, ratio = project_to_plane(space)
-    np.testing.assert_allclose(distances(features), distances(flat), atol=1e-9)
-    assert prototypes.shape == (0, 2)
-    assert ratio == pytest.approx(1)
 
 
-@given(st.integers(1, 12), st.integers(2, 20), st.integers(0, 99))
-def test_a_projection_increases_no_distance(classes, width, seed):
+@given(st.integers(2, 20), st.integers(0, 999))
+def test_the_plane_keeps_the_distances_of_the_prototypes(width, seed):
     drawn = np.random.default_rng(seed)
-    features, prototypes = drawn.normal(size=(20, width)), drawn.normal(size=(classes, width))
-    flat, stars, ratio = project_to_plane(features, prototypes)
-    before = distances(np.concatenate([features, prototypes]))
-    assert (distances(np.concatenate([flat, stars])) <= before + 1e-9).all()
-    assert 0 <= ratio <= 1 + 1e-12
-    variance = flat.var(axis=0).sum() / features.var(axis=0).sum()
-    assert ratio == pytest.approx(variance)
+    c = drawn.normal(size=(3, width))
+    origin, axes = prototype_plane(drawn.normal(size=(9, width)), c)
+    flat = (c - origin) @ axes.T
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        expected = np.linalg.norm(c[one] - c[other])
+        assert np.linalg.norm(flat[one] - flat[other]) == pytest.approx(expected)
+    assert flat[0] == pytest.approx([0, np.linalg.norm(c[0] - origin)], abs=1e-9)
+    assert flat[1, 0] >= 0
 
 
-def test_without_prototypes_the_axes_are_the_principal_axes():
-    scale = np.array([1, 5, 1, 3, 0.5])
-    features = rng.normal(size=(4000, 5)) * scale
-    flat, _, ratio = project_to_plane(features)
-    assert ratio == pytest.approx(34 / (scale**2).sum(), abs=0.02)
-    variances = np.linalg.eigvalsh(np.cov(features.T))[::-1]
-    np.testing.assert_allclose(flat.var(axis=0, ddof=1), variances[:2])
-    np.testing.assert_allclose(abs(np.corrcoef(flat[:, 0], features[:, 1])[0, 1]), 1, atol=0.01)
+@pytest.mark.parametrize("prototypes", [[[0, 1, 0], [0, -1, 0]], [[0, 1, 0], [0, 3, 0], [0, 5, 0]]])
+def test_an_open_axis_is_the_one_in_which_the_features_vary_most(prototypes):
+    features = rng.normal(size=(200, 3)) * (1, 9, 3)
+    _, axes = prototype_plane(features, np.array(prototypes))
+    assert abs(axes[1, 1]) == pytest.approx(1)
+    assert abs(axes[0, 2]) > 0.99
 
 
-@given(st.integers(3, 30), st.integers(0, 40))
-def test_a_simplex_becomes_a_regular_polygon(classes, more):
-    """Its span has no preferred plane; in this one, no two classes coincide."""
-    head = PrototypeHead(classes - 1 + more, classes, radius=2.0)
-    prototypes = head.params["prototypes"].astype(np.float64)
-    if prototypes.shape[1] < 2:
-        return
-    _, stars, _ = project_to_plane(rng.normal(size=(9, prototypes.shape[1])), prototypes)
-    radius = 2 * np.sqrt(2 / (classes - 1))  # two of M − 1 directions of equal variance
-    turn = 2 * np.pi * np.arange(classes) / classes
-    corners = radius * np.stack([np.sin(turn), np.cos(turn)], axis=1)
-    np.testing.assert_allclose(stars, corners, atol=1e-5)
+@pytest.mark.parametrize("count", [2, 3])
+def test_equal_prototypes_and_equal_features_still_give_a_plane(count):
+    for features in (np.ones((4, 3)), np.zeros((1, 2)), rng.normal(size=(3, 2))):
+        prototypes = np.ones((count, features.shape[1]))
+        origin, axes = prototype_plane(features, prototypes)
+        assert np.isfinite(origin).all()
+        np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-9)
 
 
-def test_prototypes_are_at_least_as_separate_as_along_their_principal_axes():
-    for classes, width in [(4, 3), (6, 5), (10, 64), (10, 4), (20, 64)]:
-        for scale in (1, np.linspace(0.2, 3, width)):
-            prototypes = random_prototypes(classes, width, scale)
-            centred = prototypes - prototypes.mean(axis=0)
-            principal = centred @ np.linalg.svd(centred)[2][:2].T
-            assert smallest_distance(project_to_plane(prototypes, prototypes)[1]) >= (
-                1 - 1e-6
-            ) * smallest_distance(principal)
-
-
-def test_compact_classes_are_separate_in_the_plane():
-    """Principal axes of a slightly perturbed simplex, as after training, separate them less."""
-    classes, wins = 10, 0
-    for seed in range(5):
-        drawn = np.random.default_rng(seed)
-        prototypes = PrototypeHead(64, classes, seed=seed).params["prototypes"].astype(np.float64)
-        prototypes += 0.03 * drawn.normal(size=prototypes.shape)
-        labels = drawn.integers(0, classes, 400)
-        features = prototypes[labels] + 0.2 * drawn.normal(size=(400, 64))
-
-        def accuracy(flat, stars, labels=labels):
-            return (((flat[:, None] - stars) ** 2).sum(axis=2).argmin(axis=1) == labels).mean()
-
-        flat, stars, _ = project_to_plane(features, prototypes)
-        axes = np.linalg.svd(prototypes - prototypes.mean(axis=0))[2][:2]
-        assert accuracy(flat, stars) > 0.95
-        wins += accuracy(flat, stars) > accuracy(features @ axes.T, prototypes @ axes.T)
-    assert wins == 5
-
-
-@pytest.mark.parametrize("classes", [0, 1, 2])
-def test_fewer_than_three_prototypes_use_the_axes_of_the_features(classes):
-    features, prototypes = rng.normal(size=(50, 6)), rng.normal(size=(classes, 6))
-    if not classes:
-        prototypes = None
-    flat, stars, ratio = project_to_plane(features, prototypes)
-    without, _, ratio_without = project_to_plane(features)
-    np.testing.assert_array_equal(flat, without)
-    assert ratio == ratio_without
-    assert stars.shape == (classes, 2)
-
-
-def test_prototypes_on_a_line_use_the_axes_of_the_features():
-    features = rng.normal(size=(50, 6))
-    line = np.arange(5)[:, None] * rng.normal(size=6)
-    np.testing.assert_array_equal(
-        project_to_plane(features, line)[0], project_to_plane(features)[0]
-    )
-
-
-def test_signs_do_not_depend_on_the_order_of_examples_or_the_dtype():
-    features = (rng.normal(size=(60, 8)) * np.arange(1, 9)).astype(np.float32)
-    order = rng.permutation(60)
-    np.testing.assert_allclose(
-        project_to_plane(features)[0][order], project_to_plane(features[order])[0], atol=1e-9
-    )
-    exact = features.astype(np.float64)
-    np.testing.assert_array_equal(project_to_plane(features)[0], project_to_plane(exact)[0])
-    axes = np.linalg.lstsq(exact - exact.mean(axis=0), project_to_plane(exact)[0], rcond=None)[0].T
-    assert (axes[[0, 1], np.abs(axes).argmax(axis=1)] > 0).all()
-
-
-def test_equal_features_have_an_explained_variance_of_1():
-    flat, _, ratio = project_to_plane(np.ones((4, 3)))
-    np.testing.assert_array_equal(flat, np.zeros((4, 2)))
-    assert ratio == 1
+@given(st.integers(2, 9), st.integers(2, 12), st.integers(0, 999))
+def test_angles_to_the_own_and_to_the_nearest_other_prototype(classes, width, seed):
+    drawn = np.random.default_rng(seed)
+    h, c = drawn.normal(size=(20, width)), drawn.normal(size=(classes, width))
+    y = drawn.integers(0, classes, 20)
+    own, rival = prototype_angles(h, y, c)
+    for k in range(20):
+        between = pairwise_angles(np.concatenate([h[k : k + 1], c]))[0, 1:]
+        assert own[k] == pytest.approx(between[y[k]], abs=1e-5)
+        assert rival[k] == pytest.approx(np.delete(between, y[k]).min(), abs=1e-5)
+    unit = c / np.linalg.norm(c, axis=1, keepdims=True)
+    np.testing.assert_array_equal(own < rival, (h @ unit.T).argmax(axis=1) == y)
 
 
 @given(st.integers(2, 40))
@@ -230,21 +151,16 @@ NOT_FINITE = np.array([[1.0, 2, 3], [1, np.nan, 3]])
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (
-            lambda: project_to_plane(np.zeros(3)),
-            r"features must be \(rows ≥ 2, d\), not of shape \(3,\)",
-        ),
-        (lambda: project_to_plane(np.zeros((1, 3))), r"features must be \(rows ≥ 2, d\)"),
-        (
-            lambda: project_to_plane(np.zeros((5, 1))),
-            r"two coordinates or more, not the shape \(5, 1\)",
-        ),
-        (
-            lambda: project_to_plane(H, np.zeros((5, 2))),
-            r"prototypes must be \(M, 3\) as the features",
-        ),
-        (lambda: project_to_plane(H, np.zeros((0, 3))), r"prototypes must be \(rows ≥ 1, d\)"),
-        (lambda: project_to_plane(NOT_FINITE), "features must be finite; row 1 is not"),
+        (lambda: prototype_plane(H, H[:1]), r"prototypes must be \(rows ≥ 2, d\)"),
+        (lambda: prototype_plane(H, H), r"\(2 or 3, d\) must have one d of 2 or more, not"),
+        (lambda: prototype_plane(H, np.zeros((3, 2))), r"not \(4, 3\) and \(3, 2\)"),
+        (lambda: prototype_plane(H[:, :1], H[:3, :1]), r"not \(4, 1\) and \(3, 1\)"),
+        (lambda: prototype_plane(NOT_FINITE, H[:3]), "features must be finite; row 1 is not"),
+        (lambda: prototype_angles(H + 1, Y, H[:2]), "prototype 0 has length 0"),
+        (lambda: prototype_angles(H, Y, H[:2] + 1), "feature 0 has length 0"),
+        (lambda: prototype_angles(H + 1, Y, H[:1] + 1), r"prototypes must be \(rows ≥ 2, d\)"),
+        (lambda: prototype_angles(H, Y, np.ones((2, 2))), r"prototypes must be \(M, 3\)"),
+        (lambda: prototype_angles(H + 1, Y + 1, H[:2] + 1), "labels must "),
         (lambda: pairwise_angles(np.zeros(3)), r"vectors must be \(rows ≥ 1, d\)"),
         (lambda: pairwise_angles([[1, 2], [0, 0]]), "vector 1 has length 0"),
         (lambda: simplex_angle(1), "vertices must be 2 or more, not 1"),

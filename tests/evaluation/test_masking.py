@@ -1,5 +1,6 @@
 """Victims with masked gradients, each masked in another way, and the warning for it."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -156,6 +157,36 @@ def test_the_unbounded_attack_does_not_count_in_the_worst_case():
     assert rows["worst case"]["accuracy %"] > unbounded["accuracy %"]
     assert rows["worst case"]["mean distance"] <= 0.0500001
     assert report.robust.mean() == pytest.approx(rows["worst case"]["accuracy %"] / 100)
+    assert report.verdict == masking.verdict(report) != ""
+    assert report.text().splitlines()[-1] == f"verdict: {report.verdict}"
+    assert json.loads(report.json())["verdict"] == report.verdict
+
+
+ALL = dict.fromkeys(masking.ATTACKS, 30)
+
+
+@pytest.mark.parametrize(
+    ("report", "verdict"),
+    [
+        (report(ALL), "7 attacks on 100 examples show no sign of masked gradients"),
+        (report({"pgd-20": 30}), ""),
+        (report(ALL, sequential=True), ""),
+        (report({**ALL, "more": 30}), "7 attacks on 100 examples show no sign"),
+    ],
+)
+def test_the_verdict_is_for_all_attacks_of_the_list(report, verdict):
+    assert masking.verdict(report).startswith(verdict)
+    assert bool(masking.verdict(report)) == bool(verdict)
+
+
+def test_the_verdict_counts_the_signs():
+    found = report(ALL)
+    found.warnings = ["a"]
+    assert masking.verdict(found).startswith("1 sign of masked gradients: the victim may be less")
+    found.warnings = ["a", "b"]
+    assert masking.verdict(found).startswith("2 signs of masked gradients: ")
+    found.correct = np.zeros(100, dtype=bool)
+    assert masking.verdict(found).startswith("nothing can be said about masked gradients: no ")
 
 
 def test_attacks_of_a_sequential_evaluation_are_not_compared():

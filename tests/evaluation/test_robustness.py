@@ -160,7 +160,7 @@ def test_the_table_agrees_with_the_attacks(tmp_path):
     assert max(map(len, lines)) <= 100
     assert lines[0].split()[:4] == ["attack", "accuracy", "8-bit", "success"]
     assert lines[2].startswith("none")
-    assert "linf, eps 0.08, seed 0, 40 examples" in lines[6]
+    assert "L∞, eps 0.08, seed 0, 40 examples" in lines[6]
     for name, text in (("a.csv", report.csv()), ("a.json", report.json())):
         report.write(tmp_path / name)
         assert (tmp_path / name).read_text() == text

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from tinyproto.evaluation import training_pictures
-from tinyproto.evaluation.geometry import pairwise_angles, project_to_plane
-from tinyproto.evaluation.training_pictures import plot_attacks, plot_history, plot_latent_space
+from tinyproto.evaluation import latent_picture, training_pictures
+from tinyproto.evaluation.geometry import prototype_angles, prototype_plane
+from tinyproto.evaluation.latent_picture import plot_latent_space
+from tinyproto.evaluation.training_pictures import plot_attacks, plot_history
 from tinyproto.prototypes.dpnp import PrototypeHead
 
 agg = pytest.importorskip("matplotlib.backends.backend_agg")
@@ -25,21 +26,22 @@ def history(epochs=5, *left_out):
 
 
 def attacked(n=6, eps=EPS):
-    """Arguments of plot_attacks. The last image is misclassified and so not attacked."""
+    """Arguments of plot_attacks. The first image keeps its class, the last is not changed."""
     rng = np.random.default_rng(0)
     images = rng.uniform(size=(n, 32, 32, 3)).astype(np.float32)
     moved = np.clip(images + EPS * rng.choice([-1, 1], size=images.shape), 0, 1)
     moved[-1] = images[-1]
     truth = np.arange(n) % 10
-    before, after = truth.copy(), (truth + 1) % 10
-    before[-1] = after[-1] = 9
-    after[0] = truth[0]
+    before, after = np.full((2, n, 10), 0.04)
+    before[np.arange(n), truth] = 0.64
+    after[np.arange(n), truth], after[np.arange(n), (truth + 1) % 10] = 0.21, 0.47
+    after[[0, -1]] = before[[0, -1]]
     return {
         "images": images,
         "attacked": moved,
         "labels": truth,
-        "clean_predictions": before,
-        "attacked_predictions": after,
+        "clean_probabilities": before,
+        "attacked_probabilities": after,
         "class_names": NAMES,
         "eps": eps,
     }
@@ -80,12 +82,13 @@ def figures(monkeypatch):
     kept = []
 
     def keep(figure, path):
-        figure.set_dpi(90)
+        figure.set_dpi(150)
         figure.draw_without_rendering()  # as `savefig` does: the layout takes two passes
         agg.FigureCanvasAgg(figure).draw()
         kept.append(figure)
 
-    monkeypatch.setattr(training_pictures, "save_figure", keep)
+    for module in (training_pictures, latent_picture):
+        monkeypatch.setattr(module, "save_figure", keep)
     return kept
 
 
@@ -97,10 +100,28 @@ def test_it_is_written_and_not_blank(draw, tmp_path):
     with Image.open(tmp_path / "new" / "picture.png") as picture:
         assert picture.format == "PNG"
         assert min(picture.size) > 300
-        assert max(picture.size) < 1300
+        assert max(picture.size) < 2000
+        assert picture.info["dpi"] == pytest.approx((150, 150), abs=0.1)
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.std() > 10
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
+
+
+@pytest.mark.parametrize("name", ["curves", "attacks", "latent"])
+@pytest.mark.parametrize(("end", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_other_formats_are_the_same_file_each_time(name, end, start, tmp_path):
+    paths = [tmp_path / f"{n}.{end}" for n in (1, 2)]
+    for path in paths:
+        PICTURES[name](path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert paths[0].read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["picture.jpg", "picture", "picture.PNG.gz"])
+def test_another_format_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"a picture must end in \.png, \.svg, \.pdf, not 'pic"):
+        plot_history(history(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def written(figure):
@@ -183,6 +204,8 @@ def test_the_curves_show_the_history(figures, tmp_path):
         "held out, attacked: 30.0% at the end",
     ]
     assert figures[0].get_suptitle() == "a title"
+    assert left.get_title() == "The training loss ends at 0.4."
+    assert right.get_title() == "Attacked, 30.0% of the held-out images are right at the end."
     assert max(right.get_yticks()) <= 100
 
 
@@ -220,18 +243,22 @@ def test_attacks_show_images_predictions_and_scale(figures, tmp_path):
     np.testing.assert_array_equal(shown[1, -1], 0.5)  # not attacked: grey
     assert axes[1, 0].get_ylabel() == "difference\n× 15.9\n(grey is 0)"
     assert axes[2, 0].get_ylabel() == "attacked\nε = 8/255"
-    assert [axis.get_title() for axis in axes[0]] == [NAMES[c] for c in truth]
-    for line, name in ((axes[0], "clean_predictions"), (axes[2], "attacked_predictions")):
-        predictions = arguments[name]
-        assert [axis.get_xlabel() for axis in line] == [NAMES[c] for c in predictions]
-        red = [axis.xaxis.label.get_color() == "tab:red" for axis in line]
-        assert red == list(predictions != truth)
+    answers = [axis.get_xlabel() for axis in axes[0]]
+    assert answers == [f"{NAMES[c]} 64%" for c in truth]
+    changed = [f"{NAMES[c + 1]} 47%" for c in truth]
+    assert [axis.get_xlabel() for axis in axes[2]] == [answers[0], *changed[1:-1], answers[-1]]
+    red = [axis.xaxis.label.get_color() == "tab:red" for axis in axes[2]]
+    assert red == [False, True, True, True, True, False]
+    for axis, true, wrong in zip(axes[2, 1:], truth[1:], red[1:], strict=True):
+        assert [text.get_text() for text in axis.texts] == [f"{NAMES[true]} 21%"] * wrong
+    sentence = "The attack changes 4 of 6 right answers into wrong ones."
+    assert figures[0].get_suptitle() == sentence
 
 
 def test_an_attack_without_effect_is_grey_and_scaled_by_the_radius(figures, tmp_path):
     arguments = attacked(2, eps=0.25)
     arguments["attacked"] = arguments["images"]
-    arguments["attacked_predictions"] = arguments["clean_predictions"]
+    arguments["attacked_probabilities"] = arguments["clean_probabilities"]
     plot_attacks(path=tmp_path / "attacks.png", **arguments)
     axes = figures[0].axes
     np.testing.assert_array_equal(axes[2].images[0].get_array(), np.full((32, 32, 3), 0.5))
@@ -245,13 +272,18 @@ def test_arrays_of_an_attack_that_do_not_match_are_refused(tmp_path):
     for changed, message in (
         ({"attacked": given["attacked"][:2]}, r"must both be \(n, H, W, 3\)"),
         ({name: given[name][:0] for name in arrays}, r"must both be \(n, H, W, 3\)"),
+        ({"labels": given["labels"][:2]}, "labels must "),
         (
-            {"clean_predictions": given["clean_predictions"][:2]},
-            r"clean_predictions must hold one label .* \(3,\), not \(2,\)",
+            {"clean_probabilities": given["clean_probabilities"][:2]},
+            r"clean_probabilities must be \(3, 10\), not \(2, 10\)",
         ),
         (
-            {"clean_predictions": given["labels"], "class_names": NAMES[:3]},
-            "attacked_predictions must hold classes, 0 … 2, not 9",
+            {"class_names": NAMES[:3]},
+            r"clean_probabilities must be \(3, 3\), not \(3, 10\)",
+        ),
+        (
+            {"labels": np.array([0, 5, 2])},
+            "image 1 is misclassified before the attack: leave it out",
         ),
     ):
         with pytest.raises(ValueError, match=message):
@@ -259,49 +291,86 @@ def test_arrays_of_an_attack_that_do_not_match_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_latent_space_shows_plane_names_and_angles(figures, tmp_path):
-    features, labels, prototypes = space(10)
+def confused(*pairs):
+    """Features at their prototypes, but for some that are at that of another class."""
+    prototypes = np.eye(10, 16)
+    labels = np.repeat(np.arange(10), 20)
+    at = labels.copy()
+    for true, other, count in pairs:
+        at[np.flatnonzero(labels == true)[:count]] = other
+    features = prototypes[at] + 0.05 * np.random.default_rng(0).normal(size=(200, 16))
+    return features, labels, prototypes
+
+
+def test_the_plane_is_that_of_the_three_classes_that_are_confused_most(figures, tmp_path):
+    features, labels, prototypes = confused((3, 5, 9), (5, 3, 2), (8, 3, 4), (0, 8, 8))
     plot_latent_space(features, labels, prototypes, tmp_path / "latent.png", class_names=NAMES)
-    left, right = figures[0].axes[:2]
-    flat, stars, ratio = project_to_plane(features, prototypes)
-    dots, shapes = left.collections
-    np.testing.assert_allclose(dots.get_offsets(), flat)
-    np.testing.assert_allclose(shapes.get_offsets(), stars)
-    colours = shapes.get_facecolors()
-    assert len(np.unique(colours, axis=0)) == 10
-    np.testing.assert_array_equal(dots.get_facecolors()[:, :3], colours[labels, :3])
-    assert [text.get_text() for text in left.texts] == list(NAMES)
-    assert f"{ratio:.0%}" in left.get_xlabel()
+    left = figures[0].axes[0]
+    drawn = [3, 5, 8]  # 11 between 3 and 5, then 4 with 8; 8 between 0 and 8 are not with these
+    of_these = np.isin(labels, drawn)
+    origin, axes = prototype_plane(features[of_these], prototypes[drawn])
+    dots, stars = left.collections
+    expected = (features[of_these] - origin) @ axes.T
+    by_x = [sorted(map(tuple, points)) for points in (dots.get_offsets(), expected)]
+    np.testing.assert_allclose(*by_x)  # drawn in a random order
+    np.testing.assert_allclose(stars.get_offsets(), (prototypes[drawn] - origin) @ axes.T)
+    assert [text.get_text() for text in left.texts] == [NAMES[j] for j in drawn]
+    right = 60 - 9 - 2 - 4  # at a prototype of another of the three classes
+    assert left.get_title() == f"{right / 60:.0%} of the dots are in their class's region."
+    assert "60 images of cat, dog and ship (dots)" in left.get_xlabel()
     low, high = np.array([left.get_xlim(), left.get_ylim()]).T
-    assert ((flat > low) & (flat < high)).all()
-
-    between, off = pairwise_angles(prototypes), ~np.eye(10, dtype=bool)
-    drawn = right.images[0].get_array()
-    np.testing.assert_allclose(drawn[off], between[off])
-    assert np.ma.getmaskarray(drawn).sum() == 10 or np.isnan(drawn).sum() == 10  # the diagonal
-    assert [text.get_text() for text in right.texts] == ["96"] * 90
-    assert "arccos(−1/9) = 96.4°" in right.get_xlabel()
-    assert [label.get_text() for label in right.get_yticklabels()] == list(NAMES)
+    assert ((expected > low) & (expected < high)).all()
 
 
-def test_smaller_angles_are_red_and_larger_ones_blue(figures, tmp_path):
-    features, labels, prototypes = space(3, 3)
-    prototypes = np.array([[1, 0, 0], [1, 0.5, 0], [-1, 0.5, 0]])  # 27°, 153° and 127°, not 120°
-    plot_latent_space(features, labels, prototypes, tmp_path / "latent.png", class_names=NAMES[:3])
-    picture = figures[0].axes[1].images[0]
-    near, far, regular = picture.to_rgba(np.array([[26.6, 153.4, 120.0]]))[0, :, :3]
-    assert near[0] > near[2]
-    assert far[2] > far[0]
-    assert np.ptp(regular) < 0.02
+def test_a_dot_is_on_its_colour_where_its_class_has_the_largest_score(figures, tmp_path):
+    """Also with biases and with vectors of several lengths, as a linear head has."""
+    rng = np.random.default_rng(1)
+    prototypes, biases = rng.normal(size=(3, 6)) * [[1], [2], [3]], rng.normal(size=3)
+    features, labels = 2 * rng.normal(size=(300, 6)), rng.integers(0, 3, 300)
+    plot_latent_space(
+        features, labels, prototypes, tmp_path / "latent.png", class_names=NAMES[:3], biases=biases
+    )
+    left = figures[0].axes[0]
+    regions, dots = left.images[0], left.collections[0]
+    x0, x1, y0, y1 = regions.get_extent()
+    picture = np.asarray(regions.get_array())
+    places = np.asarray(dots.get_offsets())
+    column = ((places[:, 0] - x0) / (x1 - x0) * 399).round().astype(int)
+    row = ((places[:, 1] - y0) / (y1 - y0) * 399).round().astype(int)
+    on = (picture[row, column, :3] == dots.get_facecolors()[:, :3]).all(axis=1)
+    expected = ((features @ prototypes.T + biases).argmax(axis=1) == labels).mean()
+    assert on.mean() == pytest.approx(expected, abs=0.02)  # some are at a border
+    assert left.get_title().startswith(f"{expected:.0%} of the dots")
 
 
-def test_many_classes_have_colours_but_no_names(figures, tmp_path):
-    plot_latent_space(*space(100, 128), tmp_path / "latent.png", class_names=numbered(100))
-    left, right = figures[0].axes[:2]
-    assert not left.texts
-    assert not right.texts
-    assert len(np.unique(left.collections[1].get_facecolors(), axis=0)) == 100
-    assert "class 1" not in [label.get_text() for label in right.get_yticklabels()]
+def test_the_densities_are_those_of_the_angles(figures, tmp_path):
+    features, labels, prototypes = space(10, n=800)
+    plot_latent_space(
+        features, labels, prototypes, tmp_path / "latent.png", class_names=NAMES, noun="vector"
+    )
+    right = figures[0].axes[1]
+    for line, angles in zip(
+        right.lines, prototype_angles(features, labels, prototypes), strict=True
+    ):
+        x, density = line.get_data()
+        assert np.trapezoid(density, x) == pytest.approx(1, abs=0.01)
+        assert np.trapezoid(density * x, x) == pytest.approx(angles.mean(), abs=0.5)
+        assert f"{np.median(angles):.0f}° in the median" in line.get_label()
+    own, rival = prototype_angles(features, labels, prototypes)
+    share = f"{(own < rival).mean():.0%} of the features are nearest to their own vector."
+    assert right.get_title() == share
+    assert "96.4° to 96.4° apart" in right.get_xlabel()
+    assert "simplex of 10, all are 96.4° apart" in right.get_xlabel()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_perfect_and_equal_features(classes, figures, tmp_path):
+    prototypes = np.eye(classes, 4)
+    labels = np.full(5, classes - 1)
+    plot_latent_space(
+        prototypes[labels], labels, prototypes, tmp_path / "l.png", class_names=NAMES[:classes]
+    )
+    assert figures[0].axes[0].get_title().startswith("100% of the dots")
 
 
 def test_arrays_of_a_latent_space_that_do_not_match_are_refused(tmp_path):

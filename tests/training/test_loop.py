@@ -171,8 +171,9 @@ def test_a_run_asked_to_stop_writes_its_checkpoint_first(tmp_path, number):
         if len(done) == 2:
             os.kill(os.getpid(), number)
 
-    with pytest.raises(Stopped, match="stopped after epoch 2, step 1"):
+    with pytest.raises(Stopped, match="stopped after epoch 3, step 1") as stop:
         train(tiny(), path, callback=ask, checkpoint_every=100)
+    assert stop.value.signal_number == number
     state = load_arrays(path)[1]["place"]
     assert (state["epoch"], state["step"]) == (2, 1)
     whole, resumed = tiny(), tiny()
@@ -193,7 +194,7 @@ def test_a_run_stopped_at_the_last_step_of_an_epoch_can_be_resumed(tmp_path):
 
     x, y = images()
     options = {"epochs": 3, "batch_size": 13, "checkpoint": path, "verbose": False}
-    with pytest.raises(Stopped, match="stopped after epoch 1, step 5"):
+    with pytest.raises(Stopped, match="stopped after epoch 2, step 5"):
         fit(tiny(), ask, x, y, **options)
     whole, resumed = tiny(), tiny()
     with pytest.warns(UserWarning, match="whether its defense was the same: .*ask.*list not desc"):

@@ -62,7 +62,7 @@ def cuda_unavailable_reason() -> str | None:
     True
     """
     if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed; try: pip install 'tinyproto[cuda13]' (or [cuda12])"
+        return "CuPy is not installed; in the checkout: pip install -e '.[cuda13]' (or cuda12)"
     try:
         import cupy
     except Exception as error:

@@ -32,7 +32,7 @@ OUTLIER_FILES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A data set as its authors published it.
 
@@ -59,6 +59,8 @@ class Dataset:
     >>> data = Dataset("mnist", x, y, x[:2], y[:2], False, "digits.npz", ("zero", "one"))
     >>> data.class_names[data.y_train[1]]
     'one'
+    >>> data
+    Dataset(mnist, not complete: 3 training and 2 test images of 28 × 28, 2 classes, digits.npz)
     """
 
     name: str
@@ -69,6 +71,14 @@ class Dataset:
     complete: bool
     source: str
     class_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.x_train.shape[1:]))
+        return (
+            f"Dataset({self.name}{'' if self.complete else ', not complete'}: "
+            f"{len(self.x_train):,} training and {len(self.x_test):,} test images of {size}, "
+            f"{len(self.class_names)} classes, {self.source})"
+        )
 
 
 def load(name: str, directory: AnyPath | None = None, *, download: bool = True) -> Dataset:

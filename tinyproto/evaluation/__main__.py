@@ -3,12 +3,13 @@
     python -m tinyproto.evaluation model.npz --attack autoattack --eps 8/255
 
 With --out, the table is also written to a .json or .csv file. With --state, the progress is saved
-after each batch, and the same command continues a run that was stopped.
+after each batch; the same command continues a run that was stopped, and one with more attacks or
+more examples extends it.
 """
 
 import argparse
-import sys
 import tempfile
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -19,9 +20,12 @@ import numpy as np
 from .. import networks, state
 from ..attacks import Victim
 from ..attacks.victim import Model
-from ..backend.device import DeviceError, select_device
+from ..backend.device import select_device
 from ..data import load
+from ..data.sources import SOURCES, Source
 from ..prototypes import storage
+from .command import run_command
+from .result_folder import exclusive
 from .robustness import evaluate
 from .suites import ATTACKS, LISTS, choose
 
@@ -53,7 +57,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="where to compute (default: cpu)")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="also write the table to this .json or .csv file")
     add("--state", type=Path, metavar="FILE",
-        help="save the progress to this file, and continue from it if it exists")  # fmt: skip
+        help="save the progress to this file; continue or extend it if it exists")  # fmt: skip
     return parser.parse_args(arguments)
 
 
@@ -96,8 +100,26 @@ def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
     _, metadata = state.load_arrays(path)
     if "kind" in metadata:
         network = storage.load(path, "cpu" if xp is np else "cuda")
-        return network, "mnist", network.classes_
+        return network, str(metadata.get("dataset", "mnist")), network.classes_
     return networks.fold(networks.load(path, xp)), str(metadata.get("dataset", "cifar10")), None
+
+
+def check_images(model: Path, trained_on: str, name: str) -> None:
+    """Raises ValueError for a data set whose images or classes are not like those of the one that
+    the model was trained on."""
+    own, other = SOURCES.get(trained_on), SOURCES.get(name)
+    if own is None or other is None:
+        return
+
+    def describe(source: Source) -> str:
+        shape = " × ".join(map(str, source.image_shape))
+        return f"images of {shape} in {len(source.class_names)} classes"
+
+    if describe(own) != describe(other):
+        raise ValueError(
+            f"{model} was trained on {trained_on}, {describe(own)}; {name} has {describe(other)}: "
+            f"choose --dataset {trained_on}"
+        )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -112,7 +134,9 @@ def run(options: argparse.Namespace) -> None:
     check_writable(options.out, options.state)
     xp = select_device(options.device)
     model, trained_on, classes = open_model(options.model, xp)
-    data = load(options.dataset or trained_on, options.data)
+    name = options.dataset or trained_on
+    check_images(options.model, trained_on, name)
+    data = load(name, options.data)
     images = data.x_test[: options.examples]
     if images.ndim == 3:
         images = images[..., None]  # a channel axis for grey images, which Square needs
@@ -124,10 +148,15 @@ def run(options: argparse.Namespace) -> None:
     fewer = f" (of {options.examples} requested)" if len(images) < options.examples else ""
     print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
     x = xp.asarray(images) / xp.float32(255)
-    report = evaluate(
-        Victim(model), x, xp.asarray(labels), options.attack, eps=eps, norm=options.norm,
-        batch_size=options.batch, seed=options.seed, state_path=options.state,
+    saved = options.state
+    lock = nullcontext() if saved is None else exclusive(
+        saved.with_name(f".{saved.name}.lock"), f"another evaluation is writing to {saved}"
     )  # fmt: skip
+    with lock:
+        report = evaluate(
+            Victim(model), x, xp.asarray(labels), options.attack, eps=eps, norm=options.norm,
+            batch_size=options.batch, seed=options.seed, state_path=saved,
+        )  # fmt: skip
     print(report.text())
     if options.out:
         report.write(options.out)
@@ -136,19 +165,13 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    try:
-        run(options)
-    except (ValueError, OSError, ImportError, DeviceError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except KeyboardInterrupt:
-        saved = options.state is not None and options.state.exists()
-        message = (
-            f"run the same command again to continue from {options.state}"
-            if saved
-            else "no progress was saved (use --state FILE)"
-        )
-        print(f"stopped; {message}", file=sys.stderr)
-        sys.exit(130)
+
+    def advice() -> str:
+        if options.state is not None and options.state.exists():
+            return f"run the same command again to continue from {options.state}"
+        return "no progress was saved (use --state FILE)"
+
+    run_command(lambda: run(options), advice)
 
 
 if __name__ == "__main__":

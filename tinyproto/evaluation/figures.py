@@ -1,4 +1,4 @@
-"""Helpers of the pictures: figures, PNG files, grids of images; Matplotlib is imported on use."""
+"""Helpers of the pictures: figures, their files, grids of images; Matplotlib is imported on use."""
 
 import io
 from pathlib import Path
@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..state import atomic_write
+
+FORMATS = ("png", "svg", "pdf")
+NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata without which two files of one picture would differ."""
 
 
 def new_figure(columns: int, *, width: float, height: float) -> tuple[Any, Any]:
@@ -18,9 +22,16 @@ def new_figure(columns: int, *, width: float, height: float) -> tuple[Any, Any]:
 
 
 def save_figure(figure: Any, path: str | Path) -> None:
-    """Write the figure as PNG. The file is written completely or not at all."""
+    """Write the figure as PNG (150 dpi), SVG or PDF, as the path ends. The file is written
+    completely or not at all. Raises ValueError for another ending."""
+    from matplotlib import rc_context
+
+    kind = Path(path).suffix.removeprefix(".")
+    if kind not in FORMATS:
+        raise ValueError(f"a picture must end in .{', .'.join(FORMATS)}, not {Path(path).name!r}")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    with rc_context({"svg.hashsalt": "tinyproto"}):
+        figure.savefig(buffer, format=kind, dpi=150, metadata=NO_DATE.get(kind))
     with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 

@@ -12,29 +12,33 @@ from ..backend.device import to_host
 from ..prototypes.validation import check_rows
 from ..validation import check_count, check_labels
 
-__all__ = ["class_means", "compactness", "pairwise_angles", "project_to_plane", "simplex_angle"]
+__all__ = [
+    "class_means",
+    "compactness",
+    "pairwise_angles",
+    "prototype_angles",
+    "prototype_plane",
+    "simplex_angle",
+]
 
 
-def project_to_plane(
-    features: np.ndarray, prototypes: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Project a latent space orthogonally to a plane, for a picture; no distance grows.
+def prototype_plane(features: np.ndarray, prototypes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The plane through three prototypes: the one in which their classes are decided.
 
     Parameters
     ----------
     features : array (N, d)
-        Features, N ≥ 2 and d ≥ 2.
-    prototypes : array (M, d), optional
-        Prototypes, or other vectors of the classes.
+        Features, d ≥ 2. They matter only for an axis that the prototypes leave open.
+    prototypes : array (2 or 3, d)
+        Prototypes c_j, or other vectors of the classes.
 
     Returns
     -------
-    features : array (N, 2)
-        Projected features.
-    prototypes : array (M, 2)
-        Projected prototypes; M = 0 where none were given.
-    explained_variance_ratio : float
-        Fraction of the features' variance that the plane shows.
+    origin : array (d,)
+        The mean of the prototypes.
+    axes : array (2, d)
+        Orthonormal: (h − origin) @ axes.T are the coordinates of a feature h. The first prototype
+        is at the top, the second to the right of it.
 
     Raises
     ------
@@ -43,46 +47,82 @@ def project_to_plane(
 
     Notes
     -----
-    With three prototypes or more that do not lie on a line, the plane lies in their span: how
-    features vary across the span changes no class score. Otherwise it is that of the features' two
-    principal axes.
+    Scores z_j = h · c_j + b_j differ by z_j − z_k = h · (c_j − c_k) + b_j − b_k. The axes span all
+    c_j − c_k, so which of the classes has the largest score can be read from the plane exactly:
+    what a projection to it loses is the same for all of them.
 
-    Within the span, principal axes alone are not enough. A regular simplex, the optimum of DPNP's
-    repulsion, has no preferred axes (all its singular values are equal), and an arbitrary plane
-    draws some classes on top of others though all are equally far apart. So there are two
-    candidates: the plane of the two largest singular values of the centred prototypes C, and, with
-    P the corners of a regular polygon, the plane of the rows of
-
-        A = P (Cᵀ)⁺   (least squares: A c_j is corner j, exactly so for a simplex).
-
-    The one in which the two nearest prototypes are farther apart is taken; the first if they are
-    equal.
-
-    The sign of an axis is chosen so that its largest coordinate is positive; the first corner of
-    the polygon is at the top, and the others follow clockwise.
+    Two prototypes, or three on a line, leave one axis open: there it is the direction across them
+    in which the features vary most.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from tinyproto.evaluation.geometry import project_to_plane
-    >>> features = np.random.default_rng(0).normal(size=(50, 4)) * [3, 1, 0, 0]
-    >>> flat, _, ratio = project_to_plane(features)
-    >>> flat.shape, round(ratio, 6)
-    ((50, 2), 1.0)
+    >>> from tinyproto.evaluation.geometry import prototype_plane
+    >>> h, c = np.random.default_rng(0).normal(size=(9, 4)), np.eye(3, 4)
+    >>> origin, axes = prototype_plane(h, c)
+    >>> np.abs((c - origin) @ axes.T).round(3).tolist()  # a regular triangle
+    [[0.0, 0.816], [0.707, 0.408], [0.707, 0.408]]
     """
-    h = _rows("features", features, at_least=2)
-    if h.shape[1] < 2:
-        raise ValueError(f"features must have two coordinates or more, not the shape {h.shape}")
-    c = np.empty((0, h.shape[1])) if prototypes is None else _rows("prototypes", prototypes)
+    c = _rows("prototypes", prototypes, at_least=2)
+    h = _rows("features", features)
+    if len(c) > 3 or c.shape[1] < 2 or h.shape[1] != c.shape[1]:
+        raise ValueError(
+            "features (N, d) and prototypes (2 or 3, d) must have one d of 2 or more, not "
+            f"{h.shape} and {c.shape}"
+        )
+    origin = c.mean(axis=0)
+    axes = _two_axes(c - origin, least=1e-9 * float(np.abs(c).max()))
+    if len(axes) < 2:
+        rest = h - h.mean(axis=0)
+        rest = rest - rest @ axes.T @ axes
+        _, s, principal = np.linalg.svd(rest, full_matrices=False)
+        axes = _two_axes(np.concatenate([axes, s[:, None] * principal, np.eye(h.shape[1])]))
+    return origin, axes[::-1]
+
+
+def prototype_angles(
+    features: np.ndarray, labels: np.ndarray, prototypes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the angle of each feature to its own prototype, and to the nearest other one.
+
+    Parameters
+    ----------
+    features : array (N, d)
+        Features of any length but 0.
+    labels : array (N,)
+        Integers, indices of prototypes.
+    prototypes : array (M, d)
+        A vector for each class; M ≥ 2.
+
+    Returns
+    -------
+    own, rival : array (N,)
+        Angles in degrees. With prototypes of one length and no bias, a feature is classified
+        correctly where own < rival.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, a vector of length 0, values that are not finite, or a label that has no
+        prototype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.geometry import prototype_angles
+    >>> own, rival = prototype_angles(np.array([[1.0, 1], [0, 2]]), np.array([0, 0]), np.eye(2))
+    >>> own.round(6).tolist(), rival.round(6).tolist()
+    ([45.0, 90.0], [45.0, 0.0])
+    """
+    h, c = _rows("features", features), _rows("prototypes", prototypes, at_least=2)
     if c.shape[1] != h.shape[1]:
         raise ValueError(f"prototypes must be (M, {h.shape[1]}) as the features, not {c.shape}")
-    axes, origin = _prototype_axes(c), c.mean(axis=0) if len(c) else None
-    if axes is None or origin is None:
-        origin = h.mean(axis=0)
-        axes = _fix_signs(np.linalg.svd(h - origin, full_matrices=False)[2][:2])
-    flat, variance = (h - origin) @ axes.T, ((h - h.mean(axis=0)) ** 2).sum()
-    explained = ((flat - flat.mean(axis=0)) ** 2).sum()
-    return flat, (c - origin) @ axes.T, float(explained / variance) if variance else 1.0
+    y = class_indices(labels, len(h), len(c))
+    cosine = _unit_rows("feature", h) @ _unit_rows("prototype", c).T
+    angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    own = angles[np.arange(len(y)), y]
+    angles[np.arange(len(y)), y] = np.inf
+    return own, angles.min(axis=1)
 
 
 def pairwise_angles(vectors: np.ndarray) -> np.ndarray:
@@ -115,11 +155,7 @@ def pairwise_angles(vectors: np.ndarray) -> np.ndarray:
     >>> pairwise_angles(np.array([[2.0, 0], [0, 1], [-3, 0]])).round(6).tolist()
     [[0.0, 90.0, 180.0], [90.0, 0.0, 90.0], [180.0, 90.0, 0.0]]
     """
-    v = _rows("vectors", vectors)
-    length = np.linalg.norm(v, axis=1, keepdims=True)
-    if not length.all():
-        raise ValueError(f"vector {int(length.argmin())} has length 0: its angles are not defined")
-    unit = v / length
+    unit = _unit_rows("vector", _rows("vectors", vectors))
     difference = np.linalg.norm(unit[:, None] - unit, axis=2)
     total = np.linalg.norm(unit[:, None] + unit, axis=2)
     between: np.ndarray = np.degrees(2 * np.arctan2(difference, total))
@@ -245,42 +281,25 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     return total / count[:, None]
 
 
-def _prototype_axes(prototypes: np.ndarray) -> np.ndarray | None:
-    """Two orthonormal axes (2, d) in the span of the prototypes, if it has two."""
-    if len(prototypes) < 3:
-        return None
-    centred = prototypes - prototypes.mean(axis=0)
-    _, s, principal = np.linalg.svd(centred, full_matrices=False)
-    if s[1] <= 1e-6 * s[0]:
-        return None
-    angle = 2 * np.pi * np.arange(len(centred)) / len(centred)
-    corners = np.stack([np.sin(angle), np.cos(angle)])
-    polygon = _orthonormal(corners @ np.linalg.pinv(centred.T, rcond=1e-6))
-    gaps = s[:2] - np.append(s, 0.0)[1:3]
-    if gaps.min() <= 1e-4 * s[0]:  # equal singular values: rounding alone would choose the axes
-        return polygon
-    axes = _fix_signs(principal[:2])
-    nearest = [_smallest_distance(centred @ candidate.T) for candidate in (axes, polygon)]
-    return axes if nearest[0] >= (1 - 1e-6) * nearest[1] else polygon
-
-
-def _orthonormal(rows: np.ndarray) -> np.ndarray:
-    """The axes of two rows by Gram-Schmidt: the first axis has the direction of the first row."""
-    q, r = np.linalg.qr(rows.T)
-    axes: np.ndarray = (q * np.where(np.diag(r) < 0, -1, 1)).T
+def _two_axes(vectors: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The first two independent directions (2, d), orthonormal; fewer if there are no two. A
+    direction that is shorter than `least` does not count."""
+    axes = np.empty((0, vectors.shape[1]))
+    for vector in vectors:
+        rest = vector - axes.T @ (axes @ vector)
+        rest -= axes.T @ (axes @ rest)
+        length = np.linalg.norm(rest)
+        if len(axes) < 2 and length > max(least, 1e-6 * float(np.linalg.norm(vector))):
+            axes = np.concatenate([axes, rest[None] / length])
     return axes
 
 
-def _fix_signs(axes: np.ndarray) -> np.ndarray:
-    """The axes with signs for which the largest coordinate of each is positive."""
-    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    return axes * np.where(largest < 0, -1, 1)
-
-
-def _smallest_distance(points: np.ndarray) -> float:
-    """The distance between the two nearest points."""
-    distance = np.linalg.norm(points[:, None] - points, axis=2)
-    return float(distance[np.triu_indices(len(points), 1)].min())
+def _unit_rows(name: str, rows: np.ndarray) -> np.ndarray:
+    """The rows divided by their lengths. Raises ValueError for a row of length 0."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not length.all():
+        raise ValueError(f"{name} {int(length.argmin())} has length 0: its angles are not defined")
+    return rows / length
 
 
 def _rows(name: str, array: np.ndarray, at_least: int = 1) -> np.ndarray:

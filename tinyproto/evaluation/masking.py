@@ -92,6 +92,22 @@ def check_results(report: Report) -> list[str]:
     return found
 
 
+def verdict(report: Report) -> str:
+    """What a finished evaluation with all of `ATTACKS` shows, in words; "" for any other."""
+    if not set(ATTACKS) <= set(report.results) or report.settings["sequential"]:
+        return ""
+    if not report.correct.any():
+        return "nothing can be said about masked gradients: no example is classified correctly"
+    signs = len(report.warnings)
+    if not signs:
+        count = int(report.correct.sum())
+        return f"{len(ATTACKS)} attacks on {count} examples show no sign of masked gradients"
+    return (
+        f"{signs} {'sign' if signs == 1 else 'signs'} of masked gradients: the victim may be less "
+        "robust than these accuracies say; attack it in other ways, too"
+    )
+
+
 def _check_gradient_free(results: Mapping[str, Result], correct: np.ndarray) -> list[str]:
     """Does Square succeed where all the attacks that use gradients failed?"""
     with_gradients = [r for r in results.values() if r.backward_passes]

@@ -18,7 +18,7 @@ def plot_prototypes(
     path: str | Path,
     *,
     class_names: Sequence[str],
-    signed: Sequence[str] = (),
+    signed: Mapping[str, tuple[str, str]] | None = None,
     title: str = "",
     max_per_class: int = 6,
 ) -> None:
@@ -29,11 +29,12 @@ def plot_prototypes(
     panels : dict of str to array (K, H, W)
         Prototypes as grey images, sorted by class, by the title of their panel.
     path : str or Path
-        PNG file to write.
+        File to write: PNG, SVG or PDF, as its name ends.
     class_names : list of str
         Names of the classes, from top to bottom.
-    signed : list of str
-        Titles of panels whose images have a sign: these are drawn blue below 0 and red above.
+    signed : dict of str to (str, str), optional
+        For panels whose images have a sign, by their title: what blue, which is below 0, and red,
+        which is above, mean. The bar of colours below the panel says it.
     title : str
         Title of the picture.
     max_per_class : int
@@ -46,15 +47,21 @@ def plot_prototypes(
     >>> prototypes = np.random.default_rng(0).random((4, 8, 8))
     >>> plot_prototypes({"prototypes": prototypes}, "prototypes.png", class_names=["cat", "dog"])
     """
-    figure, axes = new_figure(len(panels), width=4.2, height=7.4)
+    figure, axes = new_figure(len(panels), width=3.6, height=7.0)
     for axis, (name, images) in zip(axes, panels.items(), strict=True):
         picture, step = image_grid(images, len(class_names), max_per_class)
-        if name in signed:
-            limit = float(np.nanmax(np.abs(picture)))
-            axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        else:
-            axis.imshow(picture, cmap="gray_r")
-        axis.set_title(name, fontsize=12)
+        low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
+        colours, meaning = "gray_r", "grey level of a pixel"
+        if signed is not None and name in signed:
+            high = max(-low, high)
+            low, colours, meaning = -high, "RdBu_r", ",  ".join(signed[name])
+        drawn = axis.imshow(picture, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+        bar = figure.colorbar(drawn, ax=axis, orientation="horizontal", shrink=0.8, pad=0.01)
+        values = [low, 0.0, high] if colours != "gray_r" else [low, high]
+        bar.set_ticks(values, labels=[f"{value:z.2f}" for value in values], fontsize=8)
+        bar.ax.tick_params(length=0)
+        bar.set_label(meaning, fontsize=9)
+        axis.set_title(name, fontsize=11)
         axis.set_xticks([])
         axis.set_yticks(np.arange(len(class_names)) * step + step / 2)
         axis.set_yticklabels(class_names if axis is axes[0] else [])
@@ -74,7 +81,7 @@ def plot_roc_curves(panels: Mapping[str, Curves], path: str | Path, *, title: st
         Panel title → label → the fraction of outliers and the fraction of inliers (test images)
         that are accepted at each threshold.
     path : str or Path
-        PNG file to write.
+        File to write: PNG, SVG or PDF, as its name ends.
     title : str
         Title of the picture.
 
@@ -91,6 +98,7 @@ def plot_roc_curves(panels: Mapping[str, Curves], path: str | Path, *, title: st
             axis.plot(np.maximum(outliers, 1e-4), inliers, label=label)
         axis.axhline(0.95, color="0.7", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1.01), title=name)
+        axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 0.95, 1])
         axis.set(xlabel="fraction of outliers accepted", ylabel="fraction of test images accepted")
         axis.legend(loc="lower right", fontsize=8)
     figure.suptitle(title, fontsize=12)
@@ -107,7 +115,8 @@ def animate_prototypes(
 ) -> None:
     """Write a GIF of prototypes during training, with a column for each class.
 
-    The grey levels of all frames are those of the last one.
+    Black is the largest number of the frame, which stands beside its caption: a network's random
+    start can be seen although its numbers are small.
 
     Parameters
     ----------
@@ -132,9 +141,9 @@ def animate_prototypes(
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    limit = float(np.abs(frames[-1][1]).max()) or 1.0
     drawn = []
     for caption, images in frames:
+        limit = float(images.max()) if images.max() > 0 else 1.0
         rows = images.reshape(classes, -1, *images.shape[1:])[:, :max_per_class]
         columns = rows.swapaxes(0, 1).reshape(-1, *images.shape[1:])
         picture, _ = image_grid(columns, rows.shape[1], classes)
@@ -143,7 +152,9 @@ def animate_prototypes(
         grey = grey.resize((2 * grey.width, 2 * grey.height), Image.Resampling.NEAREST)
         canvas = Image.new("L", (grey.width, grey.height + 24), 255)
         canvas.paste(grey, (0, 24))
-        ImageDraw.Draw(canvas).text((6, 5), caption, fill=0, font=ImageFont.load_default(14))
+        ImageDraw.Draw(canvas).text(
+            (6, 5), f"{caption} (black: {limit:.2g})", fill=0, font=ImageFont.load_default(14)
+        )
         drawn.append(canvas)
     durations = [milliseconds] * (len(drawn) - 1) + [2000]
     with atomic_write(path) as temporary:

@@ -15,6 +15,7 @@ from ..state import atomic_write
 UNBOUNDED = ", no bound"
 """The end of the name of an attack that may go anywhere in the box, whatever eps is."""
 
+NORMS = {"linf": "L∞", "l2": "L2"}
 ARRAY_FIELDS = ("attacked", "robust", "robust_8bit", "distance")
 COST_FIELDS = ("seconds", "forward_passes", "backward_passes", "flat_gradients")
 
@@ -84,6 +85,8 @@ class Report:
         Reasons to doubt the figures, one line each (see `tinyproto.evaluation.masking`).
     fingerprint : array (n, C)
         Scores of the first n examples, which identify the victim.
+    verdict : str
+        What the attacks of "masking" show about masked gradients, in words; "" for others.
 
     Examples
     --------
@@ -105,6 +108,7 @@ class Report:
     settings: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     fingerprint: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    verdict: str = ""
 
     @property
     def robust(self) -> np.ndarray:
@@ -144,20 +148,21 @@ class Report:
         return [*rows, _row("worst case", all_robust, all_8bit, nearest[self.correct])]
 
     def text(self) -> str:
-        """The table with headings of two lines, the settings, and the warnings."""
+        """The table with headings of two lines, the settings, the warnings, and the verdict."""
         names, rows = self._columns()
         headings = [
             list(line) for line in zip(*(n.partition(" ")[::2] for n in names), strict=True)
         ]
         cells = [[format_value(row.get(name, "")) for name in names] for row in rows]
         settings = (
-            f"{self.settings['norm']}, eps {self.settings['eps']:.4g}, seed "
+            f"{NORMS[self.settings['norm']]}, eps {self.settings['eps']:.4g}, seed "
             f"{self.settings['seed']}, {len(self.correct)} examples; success: a misclassified "
             "point was found,\nwithin eps or not; distance: to that point; passes: counted in "
             "examples"
         )
         warnings = (f"warning: {line}" for line in self.warnings)
-        return "\n".join([align_columns([*headings, *cells]), settings, *warnings])
+        verdict = [f"verdict: {self.verdict}"] if self.verdict else []
+        return "\n".join([align_columns([*headings, *cells]), settings, *warnings, *verdict])
 
     def csv(self) -> str:
         """The rows as CSV with a line of headings."""
@@ -169,8 +174,9 @@ class Report:
         return out.getvalue()
 
     def json(self) -> str:
-        """The rows, warnings and settings as JSON."""
+        """The rows, warnings, settings and, if there is one, the verdict as JSON."""
         content = {"rows": self.rows(), "warnings": self.warnings, "settings": self.settings}
+        content |= {"verdict": self.verdict} if self.verdict else {}
         return json.dumps(content, indent=2) + "\n"
 
     def write(self, path: str | Path) -> None:

@@ -8,7 +8,7 @@ The result of an example depends on its index in the data set and on the seed, n
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from ..training.description import describe
 from . import masking
+from .extension import extend, extensible_settings
 from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
 from .report_state import read_report
 from .suites import Attack, choose, current_names
@@ -101,7 +102,8 @@ def evaluate(
         Indices of the examples in their data set, which determine the random numbers; 0 … N − 1 if
         not given.
     state_path : str or Path, optional
-        File that is written after each batch; if it exists, the evaluation continues from it.
+        File that is written after each batch; if it exists, the evaluation continues from it. It
+        may be of some of these attacks or of the first of these examples: then it is extended.
     verbose : bool
         Whether to show progress and the accuracy so far on stderr.
 
@@ -145,14 +147,19 @@ def evaluate(
     }  # fmt: skip
     fingerprint = to_host(Victim(victim.model)(x[:FINGERPRINT_SIZE])[0])
     validate_labels(fingerprint, y)
-    report = _load(state_path, settings, fingerprint)
+    report = _load(state_path, settings, fingerprint, lambda n: _checksum(x[:n], y[:n], index[:n]))
     if report is None:
         correct = _correct(victim, x, y, batch_size)
         warnings = masking.check_scores(victim, x[:batch_size])
         report = Report(correct, {}, settings, warnings, fingerprint)
+    else:
+        n = len(report.correct)
+        report = extend(report, settings, _correct(victim, x[n:], y[n:], batch_size))
+        report.fingerprint = fingerprint
     _run(evaluation, chosen, report, batch_size=batch_size, state_path=state_path, verbose=verbose)
     found = masking.check_results(report)
     report.warnings += [line for line in found if line not in report.warnings]
+    report.verdict = masking.verdict(report)
     return report
 
 
@@ -271,10 +278,13 @@ def _save(path: str | Path, report: Report) -> None:
 
 
 def _load(
-    path: str | Path | None, settings: dict[str, Any], fingerprint: np.ndarray
+    path: str | Path | None,
+    settings: dict[str, Any],
+    fingerprint: np.ndarray,
+    checksum: Callable[[int], str],
 ) -> Report | None:
     """The report in a state file; None where there is no file. Raises ValueError for a file that
-    is not the state of this evaluation."""
+    is not the state of this evaluation or of a part of it."""
     if path is None or not Path(path).exists():
         return None
     arrays, metadata = state.load_arrays(path)
@@ -288,7 +298,9 @@ def _load(
     if not isinstance(described, dict):
         raise ValueError(f"{path} is not the state of an evaluation: it lists no attacks")
     saved["attacks"] = {name: current_names(str(text)) for name, text in described.items()}
-    for name, value in settings.items():
+    needed = extensible_settings(saved, settings, checksum)
+    fingerprint = fingerprint[: needed["examples"]]
+    for name, value in needed.items():
         if saved.get(name) != value:
             difference = _difference(name, saved.get(name), value)
             raise ValueError(f"{path} belongs to another evaluation: {difference}")
@@ -312,7 +324,10 @@ def _difference(name: str, saved: Any, expected: Any) -> str:
     """What to say of a setting that is not the one in the state file."""
     if name == "images":
         return "its examples or labels differ"
+    if name == "examples":
+        return f"it has {saved} examples, more than {expected}"
     if name == "attacks" and saved is not None:
         old, new = ", ".join(saved), ", ".join(expected)
-        return f"its attacks are {old}, not {new}" if old != new else "its attacks differ"
+        both = f"its attacks are {old}, not {new}; ask for the first, too, to extend it"
+        return both if old != new else "its attacks differ"
     return f"its {name} is {saved}, not {expected}"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .figures import new_figure, save_figure
-from .geometry import class_indices, pairwise_angles, project_to_plane, simplex_angle
+from .geometry import class_indices
+from .latent_picture import plot_latent_space
 
 __all__ = ["plot_attacks", "plot_history", "plot_latent_space"]
 
@@ -18,6 +19,11 @@ ACCURACIES = {  # key in a row of the history: label and colour of its curve
     "train": ("training images, in training", "0.6"),
     "clean": ("held out, clean", "tab:blue"),
     "robust": ("held out, attacked", "tab:red"),
+}
+RIGHT_AT_THE_END = {  # the title of the accuracies: the last of these that there is
+    "train": "{:.1%} of the training images are right at the end.",
+    "clean": "{:.1%} of the held-out images are right at the end.",
+    "robust": "Attacked, {:.1%} of the held-out images are right at the end.",
 }
 
 
@@ -32,7 +38,7 @@ def plot_history(
         A row for each epoch, as `fit` returns them: epoch, loss and train (accuracy), and clean and
         robust where images were held out. Accuracies are in [0, 1].
     path : str or Path
-        PNG file to write.
+        File to write: PNG, SVG or PDF, as its name ends.
     title : str
         Title of the picture.
 
@@ -55,14 +61,16 @@ def plot_history(
         style["marker"] = "o"
     epochs = [row["epoch"] for row in history]
     left.plot(epochs, [row["loss"] for row in history], color="0.25", **style)
-    left.set(title="training loss", xlabel="epoch")
+    left.set(xlabel="epoch", ylabel="mean loss on the training images")
+    left.set_title(f"The training loss ends at {history[-1]['loss']:.3g}.", fontsize=11)
     for key, (label, colour) in ACCURACIES.items():
         rows = [row for row in history if key in row]
         if rows:
+            right.set_title(RIGHT_AT_THE_END[key].format(rows[-1][key]), fontsize=11)
             label = f"{label}: {rows[-1][key]:.1%} at the end"
             values = [100 * row[key] for row in rows]
             right.plot([row["epoch"] for row in rows], values, color=colour, label=label, **style)
-    right.set(title="accuracy in %", xlabel="epoch")
+    right.set(xlabel="epoch", ylabel="accuracy in %")
     right.set_ylim(0, 1.35 * right.get_ylim()[1])  # leaves room for the legend above the curves
     right.set_yticks([tick for tick in right.get_yticks() if tick <= 100])
     right.legend(loc="upper left", fontsize=9, frameon=False)
@@ -81,35 +89,37 @@ def plot_attacks(
     path: str | Path,
     *,
     labels: np.ndarray,
-    clean_predictions: np.ndarray,
-    attacked_predictions: np.ndarray,
+    clean_probabilities: np.ndarray,
+    attacked_probabilities: np.ndarray,
     class_names: Sequence[str],
     eps: float,
     title: str = "",
 ) -> None:
-    """Draw images before and after an attack, and the difference between them.
+    """Draw correctly classified images before and after an attack, and by how much they changed.
 
     Parameters
     ----------
     images, attacked : array (n, H, W, 3)
         Images in [0, 1] before and after the attack, a column each; 6 to 8 fill a page.
     path : str or Path
-        PNG file to write.
+        File to write: PNG, SVG or PDF, as its name ends.
     labels : array (n,)
         True classes, as indices of `class_names`.
-    clean_predictions, attacked_predictions : array (n,)
-        Classes predicted before and after the attack; a wrong one is written in red.
+    clean_probabilities, attacked_probabilities : array (n, C)
+        The classifier's probabilities before and after the attack. Below each image stands the
+        most probable class, in red if it is wrong, and then that of the true class, too.
     class_names : list of str
         Names of the classes.
     eps : float
-        Radius of the attack, in the units of the images.
+        Radius of the attack in L∞, in the units of the images.
     title : str
-        Title of the picture.
+        A second line of the title.
 
     Raises
     ------
     ValueError
-        For arrays whose shapes or labels do not match.
+        For arrays whose shapes or labels do not match, and for images that are misclassified before
+        the attack, whose attack would show nothing.
 
     Notes
     -----
@@ -120,9 +130,10 @@ def plot_attacks(
     >>> import numpy as np
     >>> from tinyproto.evaluation.training_pictures import plot_attacks
     >>> images = np.random.default_rng(0).random((1, 4, 4, 3))
+    >>> before, after = np.array([[0.9, 0.1]]), np.array([[0.2, 0.8]])
     >>> plot_attacks(
-    ...     images, 1 - images, "attacks.png", labels=[0], clean_predictions=[0],
-    ...     attacked_predictions=[1], class_names=["cat", "dog"], eps=1.0,
+    ...     images, 1 - images, "attacks.png", labels=[0], clean_probabilities=before,
+    ...     attacked_probabilities=after, class_names=["cat", "dog"], eps=1.0,
     ... )
     """
     x, moved = np.asarray(images, dtype=np.float64), np.asarray(attacked, dtype=np.float64)
@@ -130,193 +141,63 @@ def plot_attacks(
         raise ValueError(
             f"images and attacked must both be (n, H, W, 3), not {x.shape} and {moved.shape}"
         )
-    classes = {
-        "labels": labels,
-        "clean_predictions": clean_predictions,
-        "attacked_predictions": attacked_predictions,
-    }
-    for name, indices in classes.items():
-        class_indices(indices, len(x), len(class_names), name)
+    y = class_indices(labels, len(x), len(class_names))
+    before, after = np.asarray(clean_probabilities), np.asarray(attacked_probabilities)
+    for name, p in (("clean_probabilities", before), ("attacked_probabilities", after)):
+        if p.shape != (len(x), len(class_names)):
+            raise ValueError(f"{name} must be {(len(x), len(class_names))}, not {p.shape}")
+    if (before.argmax(axis=1) != y).any():
+        wrong = np.flatnonzero(before.argmax(axis=1) != y)
+        raise ValueError(f"image {wrong[0]} is misclassified before the attack: leave it out")
+    changed = int((after.argmax(axis=1) != y).sum())
     difference = moved - x
     largest = float(np.abs(difference).max()) or eps
     rows = {
-        "clean": x,
+        "image": x,
         f"difference\n× {0.5 / largest:.3g}\n(grey is 0)": 0.5 + 0.5 * difference / largest,
         f"attacked\nε = {_radius(eps)}": moved,
     }
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.3 * max(len(x), 4) + 1.3, 5.1), layout="constrained")
+    figure = Figure(figsize=(1.2 * max(len(x), 5) + 1.2, 5.0), layout="constrained")
     axes = figure.subplots(len(rows), len(x), squeeze=False)
     for line, (name, pictures) in zip(axes, rows.items(), strict=True):
         for axis, picture in zip(line, pictures, strict=True):
-            axis.imshow(np.clip(picture, 0, 1))
+            axis.imshow(np.clip(picture, 0, 1), interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-            for spine in axis.spines.values():
-                spine.set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11, labelpad=8)
-    for line, predictions in ((axes[0], clean_predictions), (axes[2], attacked_predictions)):
-        _label_row(line[0], "predicted", 0.0, "top")
-        for axis, predicted, true in zip(line, predictions, labels, strict=True):
-            colour, weight = ("black", "normal") if predicted == true else ("tab:red", "bold")
-            axis.set_xlabel(class_names[int(predicted)], color=colour, weight=weight, fontsize=11)
-    _label_row(axes[0][0], "true class", 1.0, "bottom")
-    for axis, true in zip(axes[0], labels, strict=True):
-        axis.set_title(class_names[int(true)], fontsize=11)
-    figure.suptitle(title, fontsize=12)
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10, labelpad=8)
+    _label_row(axes[0][0], "answer")
+    _label_row(axes[2][0], "answer\ntrue class" if changed else "answer")
+    for line, p in ((axes[0], before), (axes[2], after)):
+        for axis, row, true in zip(line, p, y, strict=True):
+            _name_answer(axis, row, int(true), class_names)
+    sentence = f"The attack changes {changed} of {len(x)} right answers into wrong ones."
+    figure.suptitle("\n".join(filter(None, [sentence, title])), fontsize=11)
     save_figure(figure, path)
 
 
-def plot_latent_space(
-    features: np.ndarray,
-    labels: np.ndarray,
-    prototypes: np.ndarray,
-    path: str | Path,
-    *,
-    class_names: Sequence[str],
-    title: str = "",
-) -> None:
-    """Draw features and prototypes in a plane (left), and the angles between prototypes (right).
-
-    Parameters
-    ----------
-    features : array (N, d)
-        Features, drawn as dots.
-    labels : array (N,)
-        Classes of the features, as indices of `class_names`.
-    prototypes : array (M, d)
-        A vector for each class, drawn as a star: prototypes, class means, or the weights of a
-        linear head; M ≥ 2.
-    path : str or Path
-        PNG file to write.
-    class_names : list of str
-        Names of the M classes.
-    title : str
-        Title of the picture.
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not match.
-
-    Notes
-    -----
-    The plane is that of `geometry.project_to_plane`: points that are close in it need not be close
-    in the whole space. The angles are those in the whole space: white for the angle of a regular
-    simplex, red for smaller, blue for larger angles.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.evaluation.training_pictures import plot_latent_space
-    >>> features = np.random.default_rng(0).normal(size=(20, 4))
-    >>> labels = np.arange(20) % 3
-    >>> plot_latent_space(features, labels, np.eye(3, 4), "latent.png", class_names=["a", "b", "c"])
-    """
-    if len(prototypes) < 2 or len(class_names) != len(prototypes):
-        raise ValueError(
-            "there must be a prototype for each class, and two or more, not "
-            f"{len(prototypes)} for {len(class_names)} classes"
-        )
-    y = class_indices(labels, len(features), len(prototypes))
-    dots, stars, explained = project_to_plane(features, prototypes)
-    angles = pairwise_angles(prototypes)
-    colours = _colours(len(stars))
-    few = len(stars) <= 20
-    figure, (left, right) = new_figure(2, width=6.0, height=5.8)
-
-    left.scatter(*dots.T, s=11, c=colours[y], alpha=0.65, linewidths=0)
-    left.scatter(
-        *stars.T, s=230 if few else 60, c=colours, marker="*", edgecolors="black",
-        linewidths=0.9 if few else 0.3, zorder=3,
-    )  # fmt: skip
-    if few:
-        _name_stars(left, stars, class_names)
-    drawn = np.concatenate([dots, stars])
-    low, high = drawn.min(axis=0), drawn.max(axis=0)
-    half = 0.66 * float((high - low).max())  # a square, with room for names at its edge
-    middle = (low + high) / 2
-    left.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], aspect="equal")
-    left.tick_params(labelsize=8, colors="0.5")
-    for spine in left.spines.values():
-        spine.set_color("0.8")
-    left.set_title(f"{len(dots):,} test images (dots) and the prototypes (stars)", fontsize=11)
-    left.set_xlabel(
-        f"this plane shows {explained:.0%} of the features' variance;\n"
-        "points close in it need not be close: see the angles",
-        fontsize=10,
-    )
-
-    _draw_angles(right, angles, class_names)
-    if few:
-        for label, colour in zip(right.get_yticklabels(), colours, strict=True):
-            label.set_bbox({"facecolor": (*colour[:3], 0.45), "edgecolor": "none", "pad": 1.5})
-    figure.suptitle(title, fontsize=12)
-    save_figure(figure, path)
-
-
-def _draw_angles(axis: Any, angles: np.ndarray, class_names: Sequence[str]) -> None:
-    """The matrix of angles, with numbers for up to 12 classes."""
-    from matplotlib.colors import TwoSlopeNorm
-
-    count, regular = len(angles), simplex_angle(len(angles))
-    between = angles[~np.eye(count, dtype=bool)]
-    scale = max(5.0, float(np.abs(between - regular).max()))  # rounding errors stay white
-    without_diagonal = np.where(np.eye(count, dtype=bool), np.nan, angles)
-    picture = axis.imshow(
-        without_diagonal, cmap="RdBu", norm=TwoSlopeNorm(regular, regular - scale, regular + scale)
-    )
-    axis.set_facecolor("0.9")  # the diagonal
-    axis.figure.colorbar(picture, ax=axis, shrink=0.75, label="angle in degrees")
-    axis.set_title("angles between prototypes", fontsize=11)
-    axis.tick_params(length=0)
-    if count <= 20:
-        axis.set_xticks(np.arange(count), class_names, rotation=45, ha="right", fontsize=9)
-        axis.set_yticks(np.arange(count), class_names, fontsize=9)
-    if count <= 12:
-        for row, column in zip(*np.nonzero(~np.eye(count, dtype=bool)), strict=True):
-            angle = angles[row, column]
-            colour = "white" if abs(angle - regular) > 0.65 * scale else "black"
-            axis.text(
-                column, row, f"{angle:.0f}", ha="center", va="center", fontsize=9, color=colour
-            )
+def _name_answer(axis: Any, p: np.ndarray, true: int, class_names: Sequence[str]) -> None:
+    """The most probable class below an image and, where it is wrong, the true one."""
+    predicted = int(p.argmax())
+    right = predicted == true
     axis.set_xlabel(
-        f"here {between.min():.1f}° to {between.max():.1f}°;  "
-        f"in a regular simplex of {count} (white)\nall are arccos(−1/{count - 1}) = {regular:.1f}°",
-        fontsize=10,
-    )
-
-
-def _name_stars(axis: Any, stars: np.ndarray, class_names: Sequence[str]) -> None:
-    """Names beside the stars, on the side away from their centre."""
-    from matplotlib.patheffects import withStroke
-
-    out = stars - stars.mean(axis=0)
-    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-    for star, (right, up), name in zip(stars, out, class_names, strict=True):
+        f"{class_names[predicted]} {p[predicted]:.0%}", fontsize=9,
+        color="black" if right else "tab:red", weight="normal" if right else "bold",
+    )  # fmt: skip
+    if not right:
         axis.annotate(
-            name, star, (12 * right, 14 * up), textcoords="offset points", fontsize=10, zorder=4,
-            ha="left" if right > 0.3 else "right" if right < -0.3 else "center",
-            va="bottom" if up > 0.3 else "top" if up < -0.3 else "center",
-            path_effects=[withStroke(linewidth=3, foreground="white")],
+            f"{class_names[true]} {p[true]:.0%}", (0.5, 0), (0, -16), ha="center", va="top",
+            xycoords="axes fraction", textcoords="offset points", fontsize=9,
         )  # fmt: skip
 
 
-def _label_row(axis: Any, text: str, height: float, side: str) -> None:
-    """A grey label to the left of an axis, level with the text above or below it."""
+def _label_row(axis: Any, text: str) -> None:
+    """A grey label to the left of an axis, level with the text below it."""
     axis.annotate(
-        text, (0, height), (-8, 6 if side == "bottom" else -5), textcoords="offset points",
-        xycoords="axes fraction", ha="right", va=side, fontsize=10, color="0.45",
+        text, (0, 0), (-8, -4), textcoords="offset points", xycoords="axes fraction",
+        ha="right", va="top", fontsize=9, color="0.45",
     )  # fmt: skip
-
-
-def _colours(classes: int) -> np.ndarray:
-    """RGBA for each class: Matplotlib's ten or twenty distinct colours, or hues for more."""
-    from matplotlib import colormaps
-
-    if classes <= 20:
-        return np.asarray(colormaps["tab10" if classes <= 10 else "tab20"](np.arange(classes)))
-    return np.asarray(colormaps["hsv"](np.arange(classes) / classes))
 
 
 def _radius(eps: float) -> str:

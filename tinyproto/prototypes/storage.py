@@ -17,7 +17,7 @@ RENAMED = {"spread": "init_spread", "epsilon": "negative_init_fraction"}
 """Parameters in files that an earlier version saved, and their names now."""
 
 
-def save(network: WinnerTakeAll, path: str | Path) -> None:
+def save(network: WinnerTakeAll, path: str | Path, **metadata: Any) -> None:
     """Write a fitted network: its parameters, prototypes and classes.
 
     The file replaces an older one only when it is complete.
@@ -28,6 +28,8 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
         A fitted network.
     path : str or Path
         The file, with its suffix .npz.
+    **metadata
+        Anything that JSON can hold, to be stored with it, such as dataset="fashion".
 
     Raises
     ------
@@ -49,7 +51,7 @@ def save(network: WinnerTakeAll, path: str | Path) -> None:
         check_values(name, array, array.dtype, "the network")
     # Strings in an object array are Python objects; as NumPy's own strings they can be stored.
     arrays["classes_"] = np.asarray(network.classes_.tolist())
-    metadata = {
+    metadata |= {
         "kind": type(network).__name__,
         "parameters": {
             name: value.item() if isinstance(value, np.generic) else value  # for JSON

@@ -35,6 +35,8 @@ PARAMETERS, OPTIMIZER, AVERAGE, BEST = "parameters", "optimizer", "average", "be
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop, and has written its checkpoint."""
 
+    signal_number = signal.SIGINT
+
 
 class NotFinite(FloatingPointError):
     """The loss or a weight is infinite or NaN; the last checkpoint is unchanged."""
@@ -259,7 +261,7 @@ class Checkpointer:
     path: str | Path | None
     settings: Mapping[str, Any]
     every: int
-    stop_requested: Callable[[], bool]
+    stop_requested: Callable[[], int]
 
     def save(self) -> None:
         if self.path:
@@ -281,22 +283,26 @@ class Checkpointer:
 
     def _stop(self) -> None:
         state = self.run.state
-        raise Stopped(f"stopped after epoch {state.epoch}, step {state.step}")
+        step = f"{state.epoch + 1}, step {state.step}" if state.step else f"{state.epoch}"
+        stop = Stopped(f"stopped after epoch {step}")
+        stop.signal_number = signal.Signals(self.stop_requested())
+        raise stop
 
 
 @contextmanager
-def catch_stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM or Ctrl-C has come; a second one interrupts at once."""
+def catch_stop_signals() -> Iterator[Callable[[], int]]:
+    """A function that returns the number of SIGTERM or Ctrl-C once it has come, and 0 before; a
+    second one interrupts at once."""
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
-    requested = False
+    requested = 0
 
     def handle(number: int, frame: Any) -> None:
         nonlocal requested
         if requested:
             raise KeyboardInterrupt
-        requested = True
+        requested = number
 
     before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

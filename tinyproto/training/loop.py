@@ -187,7 +187,7 @@ def fit(
                 advance(len(index), _describe(state))
                 checkpointer.after_step(last=state.step == steps)
             rate = learning_rate((state.epoch + 1) * steps - 1)
-            _end_epoch(run, validation, validation_attack, monitor, rate)
+            _end_epoch(run, validation, validation_attack, monitor, rate, verbose)
             checkpointer.after_epoch()
             if callback is not None:
                 callback(network, state.history[-1])
@@ -229,6 +229,7 @@ def _end_epoch(
     validation_attack: PGDConfig | None,
     monitor: str,
     learning_rate: float,
+    verbose: bool,
 ) -> None:
     """Validate, store the weights if they are the best so far, and write the epoch's row."""
     state = run.state
@@ -240,7 +241,7 @@ def _end_epoch(
     }
     with _averaged_weights(run):
         if validation is not None:
-            row |= validate(run.network, *validation, validation_attack)
+            row |= validate(run.network, *validation, validation_attack, verbose)
         if validation is None or row[monitor] > state.best_score:
             state.best_score = row.get(monitor, 0.0)
             state.best_epoch = state.epoch + 1
@@ -252,7 +253,7 @@ def _end_epoch(
 
 def _describe(state: TrainingState) -> str:
     """The text beside the progress bar."""
-    text = f"epoch {state.epoch + 1}, loss {state.loss / state.seen:.3f}"
+    text = f"epoch {state.epoch + 1}, step {state.step}, loss {state.loss / state.seen:.3f}"
     if state.history:
         last = state.history[-1]
         text += "".join(f", {key} {last[key]:.1%}" for key in ("clean", "robust") if key in last)

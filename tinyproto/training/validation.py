@@ -9,6 +9,7 @@ import numpy as np
 from ..attacks import Victim, pgd
 from ..backend.device import Array
 from ..layers import Layer
+from ..progress import Advance, progress
 from ..validation import check_count, check_shape
 from .batch import PGDConfig, load_batch
 from .inputs import check_examples
@@ -21,6 +22,7 @@ def accuracy(
     attack: Callable[..., Array] | None = None,
     *,
     batch_size: int = 250,
+    advance: Advance | None = None,
 ) -> float:
     """The fraction of images that are classified correctly, after an attack if one is given.
 
@@ -38,6 +40,8 @@ def accuracy(
         attack(victim, x, y, index=…) returns attacked images; `index` are their positions in x.
     batch_size : int
         Images in one pass.
+    advance : callable, optional
+        advance(count, text) is called after each pass, as `progress` gives it.
 
     Returns
     -------
@@ -78,14 +82,22 @@ def accuracy(
             check_shape("what the attack returns", images, batch.x.shape)
         z, _ = network(images)
         correct += int((z.argmax(axis=1) == batch.y).sum())
+        if advance is not None:
+            advance(len(index), f"accuracy {correct / (index[-1] + 1):.1%}")
     return correct / max(len(x), 1)
 
 
 def validate(
-    network: Layer, x: np.ndarray, y: np.ndarray, attack: PGDConfig | None
+    network: Layer,
+    x: np.ndarray,
+    y: np.ndarray,
+    attack: PGDConfig | None,
+    verbose: bool = False,
 ) -> dict[str, float]:
     """The accuracy on clean images and, with an attack, on attacked ones ("robust")."""
-    found = {"clean": accuracy(network, x, y)}
-    if attack is not None:
-        found["robust"] = accuracy(network, x, y, partial(pgd, **asdict(attack)))
-    return found
+    attacks = {"clean": None} | ({"robust": partial(pgd, **asdict(attack))} if attack else {})
+    total = len(attacks) * len(x)
+    with progress(
+        total, "image", title="validating", verbose=verbose, max_lines=1, leave=False
+    ) as advance:
+        return {name: accuracy(network, x, y, a, advance=advance) for name, a in attacks.items()}

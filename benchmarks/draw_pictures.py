@@ -1,0 +1,44 @@
+"""Draw the pictures of README and docs: examples/pictures/*.png.
+
+    python benchmarks/draw_pictures.py [--data DIR]
+
+prototypes.png is that of examples/mnist_ed_wta.py with its default settings; attacks.png and
+latent.png are those of examples/cifar10_adv_dpnp.py for benchmarks/models/cifar10_adv_dpnp.npz.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tinyproto import networks
+from tinyproto.data import load
+from tinyproto.evaluation.command import run_command
+from tinyproto.training import accuracy
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+
+import cifar10_adv_dpnp as cifar10  # noqa: E402
+import mnist_ed_wta as mnist  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", metavar="DIR", help="folder with the data sets")
+    data = parser.parse_args().data
+    given = ["--data", data] if data else []
+    with tempfile.TemporaryDirectory() as folder:
+        mnist.run(mnist.parse(["--out", f"{folder}/mnist", *given]))
+        options = cifar10.parse(["--out", folder, *given])
+        network = networks.load(ROOT / "benchmarks" / "models" / "cifar10_adv_dpnp.npz")
+        images = load("cifar10", data)
+        right = accuracy(network, images.x_test, images.y_test)
+        cifar10.draw(options, network, images, [], cifar10.sentence(options, images, right))
+        for name in ("mnist/prototypes.png", "attacks.png", "latent.png"):
+            shutil.copy(Path(folder) / name, ROOT / "examples" / "pictures")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,84 @@
+"""What the commands share: options, and how they end.
+
+An error or an interruption is one line on standard error. The exit status is 1 for an error, 130
+after Ctrl-C and 143 after SIGTERM; argparse ends with 2 for options that it does not know.
+"""
+
+import argparse
+import importlib.util
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..backend.device import DeviceError
+from ..training import NotFinite
+from .figures import FORMATS
+
+ERRORS = (ValueError, OSError, ImportError, MemoryError, DeviceError, NotFinite)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: files that are being written are cleaned up, as after Ctrl-C."""
+
+    signal_number = signal.SIGTERM
+
+
+def add_run_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """The options of every program that trains; `out` is its folder of results."""
+    add = parser.add_argument
+    add("--seed", type=int, default=0, metavar="N", help="seed of all random numbers (0)")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="where to compute (cpu)")
+    add(
+        "--out", type=Path, default=Path(out), metavar="DIR", help=f"folder for the results ({out})"
+    )
+    add("--overwrite", action="store_true", help="replace the results of another run in --out")
+    add("--format", choices=FORMATS, default="png", help="file format of the pictures (png)")
+
+
+def can_draw(packages: Mapping[str, str], *files: str) -> bool:
+    """Whether these packages are installed (module: name on PyPI); if not, a line says which files
+    are left out."""
+    missing = [name for module, name in packages.items() if not importlib.util.find_spec(module)]
+    if missing:
+        install = f"pip install {' '.join(missing)}"
+        print(f"left out: {', '.join(files)}; to draw them: {install}", file=sys.stderr)
+    return not missing
+
+
+def run_command(run: Callable[[], Any], advice: Callable[[], str] = lambda: "") -> None:
+    """Run a command; end the process with one line and an exit status where it fails.
+
+    Parameters
+    ----------
+    run : callable
+        The command, without arguments.
+    advice : callable
+        Returns what a user can do after an interruption, to be said after it; "" for nothing.
+    """
+    main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _terminate) if main_thread else None
+    try:
+        run()
+    except ERRORS as error:
+        sys.exit(f"error: {describe_error(error)}")
+    except KeyboardInterrupt as stop:
+        print("; ".join(filter(None, [str(stop) or "stopped", advice()])), file=sys.stderr)
+        sys.exit(128 + getattr(stop, "signal_number", signal.SIGINT))
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def describe_error(error: BaseException) -> str:
+    """The error in one line; one of the operating system names the file and not a number."""
+    file = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if isinstance(error, OSError) and error.strerror and file is not None:
+        return f"{file}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise Terminated

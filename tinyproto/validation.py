@@ -1,16 +1,24 @@
-"""Checks of what comes from outside: shapes, labels, positions, images.
+"""Checks of what comes from outside: shapes, labels, positions, images, counts, norms.
 
 Every public function calls the one for each of its arguments, before anything is computed or
 changed. None of them copies an array that is right already.
 """
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from .backend.device import Array, array_module, to_host
 
-__all__ = ["check_images", "check_index", "check_labels", "check_shape"]
+__all__ = [
+    "check_count",
+    "check_images",
+    "check_index",
+    "check_labels",
+    "check_shape",
+    "resolve_norm",
+]
 
 
 def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
@@ -92,7 +100,10 @@ def check_labels(y: Any, count: int, classes: int | None = None, name: str = "y"
     xp = array_module(y)
     y = xp.asarray(y)
     if y.shape != (count,):
-        advice = f"; use {name}.ravel()" if y.shape == (count, 1) else ""
+        many = y.ndim == 2 and len(y) == count
+        advice = (
+            f"; use {name}.{'ravel()' if y.shape[1] == 1 else 'argmax(axis=1)'}" if many else ""
+        )
         raise ValueError(
             f"{name} must hold one label for each of {count} examples, shape ({count},), "
             f"not {y.shape}{advice}"
@@ -153,6 +164,82 @@ def check_index(index: Any, count: int, like: Array) -> Array:
         found = index.dtype if index.dtype.kind not in "iu" else int(index.min())
         raise ValueError(f"index must hold integers of 0 or more, not {found}")
     return index
+
+
+def check_count(name: str, value: Any, least: int = 1, most: float = float("inf")) -> int:
+    """Refuse what is not a whole number in a range.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the number.
+    value : int
+        An integer of Python or NumPy; neither 2.0 nor True is one.
+    least, most : int
+        The range.
+
+    Returns
+    -------
+    int
+        The number, as Python's.
+
+    Raises
+    ------
+    ValueError
+        For a number outside the range, and for what is no whole number.
+
+    Examples
+    --------
+    >>> from tinyproto.validation import check_count
+    >>> check_count("steps", 20)
+    20
+    >>> check_count("steps", 2.5)
+    Traceback (most recent call last):
+    ValueError: steps must be a whole number, 1 or more, not 2.5
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        kind = "" if whole else "a whole number, "
+        allowed = f"{least} or more" if most == float("inf") else f"{least} … {most}"
+        raise ValueError(f"{name} must be {kind}{allowed}, not {value!r}")
+    return int(value)
+
+
+def resolve_norm(norm: Any, allowed: tuple[str, ...] = ("linf", "l2")) -> str:
+    """The name of a norm that may be written in several ways.
+
+    Parameters
+    ----------
+    norm : str or float
+        "linf", "Linf", "l_inf", "inf" or `np.inf`; "l2", "L2", "l_2", "2", 2 or 2.0; the same of 1.
+    allowed : tuple of str
+        Those of "linf", "l2" and "l1" that are understood here.
+
+    Returns
+    -------
+    str
+        "linf", "l2" or "l1".
+
+    Raises
+    ------
+    ValueError
+        For any other norm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.validation import resolve_norm
+    >>> resolve_norm("L2"), resolve_norm(np.inf)
+    ('l2', 'linf')
+    >>> resolve_norm(1)
+    Traceback (most recent call last):
+    ValueError: norm must be 'linf' or 'l2', not 1
+    """
+    number = isinstance(norm, Real) and not isinstance(norm, bool)
+    text = f"{norm:g}" if number else str(norm).lower().replace("_", "").removeprefix("l")
+    if f"l{text}" not in allowed:
+        raise ValueError(f"norm must be {' or '.join(map(repr, allowed))}, not {norm!r}")
+    return f"l{text}"
 
 
 def check_images(x: Any, name: str = "x") -> np.ndarray:

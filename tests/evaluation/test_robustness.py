@@ -254,7 +254,7 @@ def test_rounding_to_8_bits_does_not_look_like_a_defense(norm):
 
 def test_labels_without_a_score_are_refused():
     victim, x, y = problem(5)
-    with pytest.raises(ValueError, match="y must hold columns of z, 0 … 4, not 7"):
+    with pytest.raises(ValueError, match="y must hold classes, 0 … 4, not 7"):
         evaluate(victim, x, y * 0 + 7, {"pgd": pgd}, eps=0.1)
 
 
@@ -360,7 +360,10 @@ def test_invalid_input_gives_one_line():
         ({"batch_size": -1}, "batch_size must be 1 or more, not -1"),
         ({"x": x.tolist()}, "x must be an array, not list"),
         ({"y": y.tolist()}, "y must be an array, not list"),
-        ({"y": np.eye(5)[y].astype(int)}, r"one label for each of the 6 examples, not \(6, 5\)"),
+        (
+            {"y": np.eye(5)[y].astype(int)},
+            r"each of 6 examples, shape \(6,\), not \(6, 5\); use y.argmax",
+        ),
         ({"x": x * 255}, r"x must lie in \[0.0, 1.0\]"),
         ({"victim": victim.model}, r"the victim must be a Victim: write Victim\(model\)"),
         ({"attacks": {"first": lambda v, x, y, **_: x[:1]}}, r"points of shape \(6, 6\)"),

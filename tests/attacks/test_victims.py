@@ -229,6 +229,8 @@ def test_a_module_of_another_library_is_refused_with_what_to_write(library):
     with pytest.raises(TypeError, match=message) as error:
         Victim(fake_module(library))
     assert "\n" not in str(error.value)
+    with pytest.raises(TypeError, match=message):
+        Victim(fake_module(library).__call__)
 
 
 class Tensor:

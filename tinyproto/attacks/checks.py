@@ -30,13 +30,13 @@ def check_model(model: Any) -> None:
     TypeError
         For a module of PyTorch or Keras, an estimator of scikit-learn, and what cannot be called.
     """
-    name = type(model).__name__
-    libraries = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    owner = type(getattr(model, "__self__", model))  # of a method, such as module.forward
+    libraries = {base.__module__.partition(".")[0] for base in owner.__mro__}
     for library, wrap in WRAP.items():
         if library in libraries:
             raise TypeError(
-                f"the model must be a function z, backward = model(x) of arrays, not {name} of "
-                f"{library}; write {wrap}"
+                f"the model must be a function z, backward = model(x) of arrays, not "
+                f"{owner.__name__} of {library}; write {wrap}"
             )
     if callable(model):
         return
@@ -47,7 +47,7 @@ def check_model(model: Any) -> None:
         f"; write Victim(lambda x: {scores}), scores without gradients, and attack it by square"
     )
     raise TypeError(
-        f"the model must be a function z, backward = model(x), not {name}"
+        f"the model must be a function z, backward = model(x), not {owner.__name__}"
         f"{advice if hasattr(model, 'predict') else ''}"
     )
 

@@ -16,6 +16,7 @@ PUBLIC = [
     "tinyproto.evaluation.geometry",
     "tinyproto.evaluation.pictures",
     "tinyproto.evaluation.training_pictures",
+    "tinyproto.gradients",
     "tinyproto.layers",
     "tinyproto.losses",
     "tinyproto.networks",

@@ -14,7 +14,7 @@ ORDER = [
     "progress npz",
     "backend",
     "cpu parameters",
-    "validation",
+    "gradients validation",
     "kernels",
     "random",
     "state data optimizers schedules",
@@ -27,7 +27,7 @@ ORDER = [
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
-BASE = {"backend", "npz", "parameters", "kernels", "random", "state", "validation"}
+BASE = {"backend", "npz", "parameters", "kernels", "random", "state", "validation", "gradients"}
 
 OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
 

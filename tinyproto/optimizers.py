@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from .backend.device import Array, array_module, to_device
+from .gradients import check_gradients
 from .parameters import Tree, assign, check, check_values, flatten, is_running
-from .validation import check_gradients
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
 

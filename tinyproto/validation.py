@@ -1,29 +1,25 @@
-"""Checks of what comes from outside: shapes, labels, positions, images, counts, gradients.
+"""Checks of what comes from outside: shapes, labels, positions, images, counts, norms.
 
 Every public function calls the one for each of its arguments, before anything is computed or
 changed. None of them copies an array that is right already.
 """
 
 import math
-from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from .backend.device import Array, array_module, to_host
-from .parameters import RUNNING, is_running, leaves
 
 __all__ = [
     "check_count",
-    "check_gradients",
     "check_images",
     "check_index",
     "check_labels",
     "check_shape",
+    "resolve_norm",
 ]
-
-FLOAT32 = np.dtype(np.float32)
 
 
 def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
@@ -110,7 +106,10 @@ def check_labels(
     xp = array_module(y)
     y = xp.asarray(y)
     if y.shape != (count,):
-        advice = f"; use {name}.ravel()" if y.shape == (count, 1) else ""
+        many = y.ndim == 2 and len(y) == count
+        advice = (
+            f"; use {name}.{'ravel()' if y.shape[1] == 1 else 'argmax(axis=1)'}" if many else ""
+        )
         raise ValueError(
             f"{name} must hold one label for each of {count} examples, shape ({count},), "
             f"not {y.shape}{advice}"
@@ -212,6 +211,43 @@ def check_count(name: str, value: Any, least: int = 1, most: float = float("inf"
     return int(value)
 
 
+def resolve_norm(norm: Any, allowed: tuple[str, ...] = ("linf", "l2")) -> str:
+    """The name of a norm that may be written in several ways.
+
+    Parameters
+    ----------
+    norm : str or float
+        "linf", "Linf", "l_inf", "inf" or `np.inf`; "l2", "L2", "l_2", "2", 2 or 2.0; the same of 1.
+    allowed : tuple of str
+        Those of "linf", "l2" and "l1" that are understood here.
+
+    Returns
+    -------
+    str
+        "linf", "l2" or "l1".
+
+    Raises
+    ------
+    ValueError
+        For any other norm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.validation import resolve_norm
+    >>> resolve_norm("L2"), resolve_norm(np.inf)
+    ('l2', 'linf')
+    >>> resolve_norm(1)
+    Traceback (most recent call last):
+    ValueError: norm must be 'linf' or 'l2', not 1
+    """
+    number = isinstance(norm, Real) and not isinstance(norm, bool)
+    text = f"{norm:g}" if number else str(norm).lower().replace("_", "").removeprefix("l")
+    if f"l{text}" not in allowed:
+        raise ValueError(f"norm must be {' or '.join(map(repr, allowed))}, not {norm!r}")
+    return f"l{text}"
+
+
 def check_images(x: Any, name: str = "x") -> np.ndarray:
     """Images on the host: whole numbers 0 … 255, or floating-point numbers in [0, 1].
 
@@ -278,66 +314,3 @@ def check_number(name: str, value: Any, *, zero: bool = True, infinity: bool = F
         finite, least = "" if infinity else "finite ", "of 0 or more" if zero else "above 0"
         raise ValueError(f"{name} must be a {finite}number {least}, not {value!r}")
     return float(value)
-
-
-def check_gradients(params: Mapping[str, Any], grads: Mapping[str, Any], path: str = "") -> None:
-    """Refuse a tree of gradients that does not fit the parameters.
-
-    Parameters
-    ----------
-    params : Tree
-        Parameters.
-    grads : Tree
-        Gradients, of all parameters or of some. The slot of a running average is a list of arrays.
-    path : str
-        The path of both trees, for the error message.
-
-    Raises
-    ------
-    ValueError
-        For a slot that has no leaf, or is not an array of its shape, of floating-point numbers; for
-        a leaf of another dtype than float32 and float64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.layers import Linear
-    >>> from tinyproto.validation import check_gradients
-    >>> check_gradients(Linear(3, 2).params, {"bias": np.zeros(3)})
-    Traceback (most recent call last):
-    ValueError: grads: bias has shape (3,), expected (2,)
-    """
-    for name, slot in grads.items():
-        leaf, kind = params.get(name), type(slot)
-        if kind is dict is type(leaf):
-            check_gradients(leaf, slot, f"{path}/{name}" if path else name)
-        elif not (
-            (kind is type(leaf) is np.ndarray and not name.startswith(RUNNING))
-            and (slot.shape == leaf.shape and slot.dtype == leaf.dtype == FLOAT32)
-        ):  # not the usual case, which takes a tenth of the time
-            _check_slot(params, name, slot, path)
-
-
-def _check_slot(params: Mapping[str, Any], name: str, slot: Any, path: str) -> None:
-    """Raise ValueError if the slot does not fit, for `check_gradients`."""
-    full = f"{path}/{name}" if path else name
-    if name not in params:
-        for missing, _ in leaves({name: slot}, path):
-            raise ValueError(f"grads has a slot {missing!r} and params no such leaf")
-        return
-    leaf = params[name]
-    expected: type = Mapping if isinstance(leaf, Mapping) else list
-    if not isinstance(slot, expected) and (expected is Mapping or is_running(name)):
-        wanted = "a tree" if expected is Mapping else "a list of arrays"
-        raise ValueError(f"grads: {full} must be {wanted}, not of type {type(slot).__name__}")
-    if expected is Mapping:
-        check_gradients(leaf, slot, full)
-        return
-    if leaf.dtype not in (np.float32, np.float64):  # in float16 an epsilon or a step may be 0
-        raise ValueError(f"params: {full} must hold float32 or float64, not {leaf.dtype}")
-    for array in slot if is_running(name) else [slot]:
-        found = getattr(array, "shape", None)
-        if found != leaf.shape:
-            raise ValueError(f"grads: {full} has shape {found}, expected {leaf.shape}")
-        if array.dtype.kind != "f":
-            raise ValueError(f"grads: {full} must hold floats, not {array.dtype}")

@@ -37,6 +37,7 @@ def images(count, shape, seed, dtype=np.float32):
 shapes = st.tuples(st.integers(2, 6), st.integers(2, 6), st.integers(1, 4))
 
 
+@pytest.mark.filterwarnings("ignore:eps .* is more than")
 @pytest.mark.parametrize("norm", NORMS)
 @given(
     shape=shapes, count=st.integers(1, 4), eps=st.floats(1e-3, 1.5), seed=st.integers(0, 99),

@@ -423,12 +423,12 @@ def test_gradients_that_are_not_finite_are_refused():
     ("changed", "message"),
     [
         ({"x": np.full((2, 6), 1.5)}, r"x must lie in \[0.0, 1.0\], not \[1.5, 1.5\]"),
-        ({"x": np.full((2, 6), np.nan)}, r"x must lie in \[0.0, 1.0\], not \[nan, nan\]"),
+        ({"x": np.full((2, 6), np.nan)}, r"x holds NaN \(float64 of shape \(2, 6\)\)"),
         ({"x": np.ones((2, 6), np.uint8)}, "x must hold floating-point numbers, not uint8"),
-        ({"y": np.array([0, 5])}, "y must hold columns of z, 0 … 4, not 5"),
-        ({"y": np.array([-1, 0])}, "y must hold columns of z, 0 … 4, not -1"),
-        ({"y": np.zeros(2)}, "y must hold integers, columns of z, not float64"),
-        ({"y": np.zeros(3, int)}, "one label for each of the 2 examples, not 3"),
+        ({"y": np.array([0, 5])}, "y must hold classes, 0 … 4, not 5"),
+        ({"y": np.array([-1, 0])}, "y must hold classes, 0 or more, not -1"),
+        ({"y": np.zeros(2)}, "y must hold integers, the classes from 0, not float64"),
+        ({"y": np.zeros(3, int)}, r"one label for each of 2 examples, shape \(2,\), not \(3,\)"),
         ({"steps": 0}, "must be 1 or more, not 0"),
         ({"steps": 2.5}, "must be an integer of 1 or more, not 2.5"),
         ({"steps": "10"}, "must be an integer of 1 or more, not '10'"),
@@ -447,7 +447,9 @@ def test_invalid_examples_and_labels_are_refused(name, changed, message):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda x: x, "the victim must return a pair: scores, and a function for gradients"),
+        (lambda x: x, "the victim returns scores without a function for gradients, which this"),
+        (lambda x: (x, None), "the victim returns scores without a function for gradients"),
+        (lambda x: (x, x, x), r"or scores alone, not \(numpy.ndarray, numpy.ndarray, numpy.nd"),
         (lambda x: (x, x), "the victim must return a pair: scores, and a function for gradients"),
         (lambda x: (x[:, 0], None.__eq__), r"scores must be an array \(2, C\), not \(2,\)"),
         (lambda x: (x[:1], None.__eq__), r"scores must be an array \(2, C\), not \(1, 6\)"),

@@ -38,7 +38,7 @@ def test_a_radius_is_a_fraction_or_a_decimal(text, value):
 
 
 def test_a_radius_above_1_is_refused_in_linf_only():
-    message = r"--eps 8 is more than from black to white; did you mean 8/255\?"
+    message = r"--eps 8 is more than the size of the box, 1 in linf; did you mean 8/255\?"
     with pytest.raises(ValueError, match=message):
         parse_radius("8", "linf")
     assert parse_radius("8", "l2") == 8

@@ -254,7 +254,7 @@ def test_rounding_to_8_bits_does_not_look_like_a_defense(norm):
 
 def test_labels_without_a_score_are_refused():
     victim, x, y = problem(5)
-    with pytest.raises(ValueError, match="y must hold columns of z, 0 … 4, not 7"):
+    with pytest.raises(ValueError, match="y must hold classes, 0 … 4, not 7"):
         evaluate(victim, x, y * 0 + 7, {"pgd": pgd}, eps=0.1)
 
 
@@ -360,7 +360,10 @@ def test_invalid_input_gives_one_line():
         ({"batch_size": -1}, "batch_size must be 1 or more, not -1"),
         ({"x": x.tolist()}, "x must be an array, not list"),
         ({"y": y.tolist()}, "y must be an array, not list"),
-        ({"y": np.eye(5)[y].astype(int)}, r"one label for each of the 6 examples, not \(6, 5\)"),
+        (
+            {"y": np.eye(5)[y].astype(int)},
+            r"each of 6 examples, shape \(6,\), not \(6, 5\); use y.argmax",
+        ),
         ({"x": x * 255}, r"x must lie in \[0.0, 1.0\]"),
         ({"victim": victim.model}, r"the victim must be a Victim: write Victim\(model\)"),
         ({"attacks": {"first": lambda v, x, y, **_: x[:1]}}, r"points of shape \(6, 6\)"),
@@ -370,6 +373,75 @@ def test_invalid_input_gives_one_line():
         with pytest.raises(ValueError, match=message) as error:
             evaluate(**(given | changed))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 2.5}, "batch_size must be a whole number, 1 or more, not 2.5"),
+        ({"seed": 1.5}, "seed must be a whole number, 0 … 4294967295, not 1.5"),
+        ({"seed": 1 << 32}, "seed must be 0 … 4294967295, not 4294967296"),
+        ({"eps": np.full(6, 0.1)}, r"eps must be one number for all examples, not an array \(6,\)"),
+        ({"attacks": pgd}, "attacks must be names, or functions by name, .*, not <function pgd"),
+        ({"attacks": [pgd]}, "attacks must be names, or functions by name, .*, not <function pgd"),
+        ({"attacks": {"pgd": "pgd"}}, "attacks must be names, .*, not 'pgd': 'pgd'"),
+        ({"attacks": {3: pgd}}, "attacks must be names, .*, not 3: <function pgd"),
+        ({"attacks": {}}, r"attacks must be names, or functions by name, .*, not \{\}"),
+        ({"attacks": []}, r"attacks must be names, or functions by name, .*, not \[\]"),
+        ({"attacks": None}, "attacks must be names, or functions by name, .*, not None"),
+        ({"attacks": {"nan": lambda v, x, y, **_: x * np.nan}}, "an attack returned NaN"),
+        ({"attacks": {"far": lambda v, x, y, **_: x + 1}}, r"an attack left the box \[0.0, 1.0\]"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_a_file_is_written(changed, message, tmp_path):
+    victim, x, y = problem(5, count=6)
+    given = {"attacks": "fgsm", "eps": 0.1, "verbose": False, "state_path": tmp_path / "state.npz"}
+    with pytest.raises(ValueError, match=message) as error:
+        evaluate(victim, x, y, **(given | changed))
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_attack_that_writes_to_its_examples_does_not_look_nearer_than_it_goes():
+    victim, x, y = problem(5, count=20)
+    far = fab(victim, x, y)  # at any distance
+
+    def in_place(victim, x, y, *, index, **_):
+        x[...] = far[index]
+        return x
+
+    report, expected = (
+        evaluate(victim, x, y, {"fab": attack}, eps=0.02, verbose=False)
+        for attack in (in_place, lambda victim, x, y, *, index, **_: far[index])
+    )
+    assert_equal(report, expected)
+    assert 0 < expected.robust.sum() < 20
+
+
+def test_an_infinite_radius_is_the_box_in_the_report_as_well(tmp_path):
+    victim, x, y = problem(5, count=12)
+    path, options = tmp_path / "state.npz", {"state_path": tmp_path / "state.npz", "verbose": False}
+    report = evaluate(victim, x, y, {"pgd": pgd}, eps=np.inf, **options)
+    assert report.settings["eps"] == 1.0
+    assert "Infinity" not in report.json()
+    before = path.read_bytes()
+    again = Victim(victim.model)
+    with pytest.warns(UserWarning, match="eps 1 is more than half the size of the box, 1 in linf"):
+        assert_equal(evaluate(again, x, y, {"pgd": pgd}, eps=1.0, **options), report)
+    assert again.forward_passes == 0
+    assert path.read_bytes() == before
+
+
+def test_reprs_are_short_and_say_what_was_found():
+    victim, x, y = problem(5, count=8)
+    y[0] = (y[0] + 1) % 5
+    report = evaluate(victim, x, y, {"pgd": pgd}, eps=0.5, verbose=False)
+    assert repr(report) == (
+        "Report(8 examples, linf, eps 0.5; accuracy: none 87.5 %, pgd 0 %, worst case 0 %)"
+    )
+    assert repr(report.results["pgd"]).startswith(
+        "Result(attacked=7, robust=0, examples=8, seconds="
+    )
 
 
 def test_no_images():

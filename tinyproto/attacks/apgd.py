@@ -35,7 +35,7 @@ def apgd(
     *,
     eps: Radius,
     steps: int = 100,
-    norm: str = "linf",
+    norm: str | float = "linf",
     restarts: int = 1,
     loss: str | Loss = "ce",
     eot_iter: int = 1,
@@ -50,15 +50,15 @@ def apgd(
     victim : Victim
         The model under attack.
     x : array (N, …)
-        Examples in [victim.lo, victim.hi].
+        Examples in [victim.lo, victim.hi], float32 or float64.
     y : array (N,)
         Labels: columns of the scores z.
     eps : float or array (N,)
-        The radius of the ball, in the units of x.
+        The radius of the ball, in the units of x; ∞ is the box.
     steps : int
         The number of steps.
     norm : {"linf", "l2"}
-        The norm of the ball.
+        The norm of the ball. "L2", 2 and `np.inf` are understood too.
     restarts : int
         The number of runs; a run attacks the examples that are still classified correctly.
     loss : {"ce", "dlr", "margin"} or callable
@@ -98,9 +98,10 @@ def apgd(
     array([1, 0])
     """
     loss = resolve_loss(loss)
-    y, index = validate_inputs(
-        victim, x, y, index, eps, norm, steps=steps, restarts=restarts, eot_iter=eot_iter
-    )
+    x, y, index, eps, norm = validate_inputs(
+        victim, x, y, index, eps, norm,
+        seed=seed, steps=steps, restarts=restarts, eot_iter=eot_iter,
+    )  # fmt: skip
     adversarial, remaining, z = initially_correct(victim, x, y)
     if loss is dlr and z.shape[1] < 3:
         loss = margin
@@ -118,7 +119,7 @@ def apgd_targeted(
     *,
     eps: Radius,
     steps: int = 100,
-    norm: str = "linf",
+    norm: str | float = "linf",
     restarts: int = 1,
     targets: int = 9,
     eot_iter: int = 1,
@@ -159,8 +160,8 @@ def apgd_targeted(
     >>> bool(victim(attacked)[0].argmax() != 0)
     True
     """
-    y, index = validate_inputs(
-        victim, x, y, index, eps, norm,
+    x, y, index, eps, norm = validate_inputs(
+        victim, x, y, index, eps, norm, seed=seed,
         steps=steps, restarts=restarts, targets=targets, eot_iter=eot_iter,
     )  # fmt: skip
     adversarial, remaining, z = initially_correct(victim, x, y)

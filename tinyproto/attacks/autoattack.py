@@ -11,7 +11,7 @@ For fewer than ten classes all wrong ones are targets; what replaces DLR where i
 explained in `apgd`. Source: Croce and Hein, arXiv 2003.01690.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ def autoattack(
     y: Array,
     *,
     eps: Radius,
-    norm: str = "linf",
+    norm: str | float = "linf",
     version: str | Sequence[str] = "standard",
     seed: int = 0,
     index: Array | None = None,
@@ -59,9 +59,9 @@ def autoattack(
     y : array (N,)
         Labels: columns of the scores z.
     eps : float or array (N,)
-        The radius of the ball, in the units of x.
+        The radius of the ball, in the units of x; ∞ is the box.
     norm : {"linf", "l2"}
-        The norm of the ball.
+        The norm of the ball. "L2", 2 and `np.inf` are understood too.
     version : {"standard", "plus", "rand"} or sequence of str
         A version, or names of attacks of these versions.
     seed : int
@@ -91,8 +91,10 @@ def autoattack(
     >>> victim(attacked)[0].argmax(axis=1)
     array([1, 0])
     """
-    y, index = validate_inputs(victim, x, y, index, eps, norm)
-    attacks, radii = attacks_to_run(version), per_example(eps, x)
+    x, y, index, radii, norm = validate_inputs(
+        victim, x, y, index, eps, norm, seed=seed, no_radius=True
+    )
+    attacks = attacks_to_run(version)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     for attack in attacks.values():
         if len(remaining) == 0 or not radii.any():
@@ -129,8 +131,12 @@ def attacks_to_run(version: str | Sequence[str] = "standard") -> dict[str, Attac
     >>> list(attacks_to_run("standard"))
     ['apgd-ce', 'apgd-t', 'fab-t', 'square']
     """
-    names = VERSIONS.get(version) if isinstance(version, str) else tuple(version)
-    if names is None:
+    names: tuple[str, ...] = ()
+    if isinstance(version, str):
+        names = VERSIONS.get(version, ())
+    elif isinstance(version, Iterable):
+        names = tuple(version)
+    if not names:
         raise ValueError(f"version must be one of {', '.join(VERSIONS)}, not {version!r}")
     restarts = 5 if version == "plus" else 1
     eot_iter = 20 if version == "rand" else 1
@@ -149,7 +155,7 @@ def attacks_to_run(version: str | Sequence[str] = "standard") -> dict[str, Attac
 
 
 def fab_in_ball(
-    victim: Victim, x: Array, y: Array, *, eps: Radius, norm: str = "linf", **options: Any
+    victim: Victim, x: Array, y: Array, *, eps: Radius, norm: str | float = "linf", **options: Any
 ) -> Array:
     """The points that FAB finds where they lie within eps of x, else x itself.
 

@@ -18,7 +18,7 @@ import math
 
 from ..backend.device import Array, array_module
 from ..losses import margin
-from .inputs import initially_correct, validate_inputs, validate_numbers
+from .inputs import check_number, initially_correct, require_finite_box, validate_inputs
 from .pgd import pgd
 from .region import Radius, clip_to_box, expand_like, norms
 from .victim import Victim
@@ -82,29 +82,33 @@ def carlini_wagner(
     >>> float(np.linalg.norm(found - x).round(2))  # the exact distance is 0.1 / √2
     0.07
     """
-    validate_numbers(
-        learning_rate=learning_rate, initial_const=initial_const, confidence=confidence
-    )
-    y, _ = validate_inputs(
+    x, y, *_ = validate_inputs(
         victim, x, y, None, 0.0, "l2", steps=steps, binary_search_steps=binary_search_steps
     )
+    for name, value in (
+        ("learning_rate", learning_rate), ("initial_const", initial_const),
+        ("confidence", confidence),
+    ):  # fmt: skip
+        check_number(name, value)
+    require_finite_box(victim, "the tanh of Carlini and Wagner")
     xp = array_module(x)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     if len(remaining) == 0:
         return adversarial
-    clean, labels = x[remaining].astype(xp.float64), y[remaining]
+    examples, labels = x[remaining], y[remaining]
+    clean = examples.astype(xp.float64)
     half, middle = (victim.hi - victim.lo) / 2, (victim.hi + victim.lo) / 2
     w_start = xp.arctanh(xp.clip((clean - middle) / half, -1, 1) * (1 - 1e-6))
     lower, upper = xp.zeros(len(remaining)), xp.full(len(remaining), math.inf)
     c = xp.full(len(remaining), float(initial_const))
-    best, best_distance = x[remaining], xp.full(len(remaining), math.inf)
+    best, best_distance = examples.copy(), xp.full(len(remaining), math.inf)
     for _ in range(binary_search_steps):
         w, first_moment, second_moment = w_start, 0.0, 0.0
         succeeded = xp.zeros(len(remaining), dtype=bool)
         for step in range(1, steps + 1):
             tanh = xp.tanh(w)
             exact = middle + half * tanh
-            point = clip_to_box(exact, best, victim.lo, victim.hi)
+            point = clip_to_box(exact, examples, victim.lo, victim.hi)
             z, backward = victim(point)
             value, dz = margin(z, labels)
             wrong = (z.argmax(axis=1) != labels) & (value >= confidence)

@@ -23,9 +23,10 @@ from typing import Any
 from .. import losses
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
+from ..validation import check_count
 from .hyperplane import projection_step
-from .inputs import initially_correct, validate_count, validate_inputs
-from .region import Radius, clip_to_box, expand_like, flatten, norms, per_example
+from .inputs import initially_correct, require_finite_box, validate_inputs
+from .region import NORMS, Radius, clip_to_box, expand_like, flatten, norms
 from .victim import Victim
 
 ALPHA_MAX, ETA, BETA = 0.1, 1.05, 0.9
@@ -40,7 +41,7 @@ def fab(
     x: Array,
     y: Array,
     *,
-    norm: str = "linf",
+    norm: str | float = "linf",
     steps: int = 100,
     restarts: int = 1,
     targets: int = 0,
@@ -56,11 +57,11 @@ def fab(
     victim : Victim
         The model under attack.
     x : array (N, …)
-        Examples in [victim.lo, victim.hi].
+        Examples in [victim.lo, victim.hi], float32 or float64.
     y : array (N,)
         Labels: columns of the scores z.
     norm : {"linf", "l2", "l1"}
-        The norm in which the distance is measured.
+        The norm in which the distance is measured. "L2", 2 and `np.inf` are understood too.
     steps : int
         The number of steps of a run.
     restarts : int
@@ -103,15 +104,18 @@ def fab(
     >>> victim(found)[0].argmax(axis=1)
     array([1])
     """
-    validate_count("targets", targets, 0)
-    validate_count("bisections", bisections, 0)
-    y, index = validate_inputs(
-        victim, x, y, index, eps, norm, tuple(DUAL_NORM), steps=steps, restarts=restarts
-    )
+    check_count("targets", targets, 0)
+    check_count("bisections", bisections, 0)
+    x, y, index, radii, norm = validate_inputs(
+        victim, x, y, index, eps, norm, NORMS,
+        seed=seed, no_radius=True, steps=steps, restarts=restarts,
+    )  # fmt: skip
+    if restarts > 1:
+        require_finite_box(victim, "a random start of FAB")
     xp = array_module(x)
     adversarial, correct, z = initially_correct(victim, x, y)
     order = xp.argsort(-z, axis=1, kind="stable")  # column 0 is the label where that is correct
-    best, radii = xp.full(len(x), math.inf), per_example(eps, x)
+    best = xp.full(len(x), math.inf)
     start_eps = xp.where(radii < math.inf, radii, DEFAULT_EPS[norm] * (victim.hi - victim.lo))
     for rank in range(1, min(targets + 1, z.shape[1])) if targets else [0]:
         for restart in range(restarts):

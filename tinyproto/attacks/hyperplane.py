@@ -17,10 +17,11 @@ point of the box that is closest to the hyperplane.
 
 from ..backend.device import Array, array_module
 from ..kernels.hyperplane import project_onto_hyperplane
+from ..validation import resolve_norm
 
 
 def projection_step(
-    x: Array, w: Array, b: Array, *, norm: str, lo: float = 0.0, hi: float = 1.0
+    x: Array, w: Array, b: Array, *, norm: str | float, lo: float = 0.0, hi: float = 1.0
 ) -> Array:
     """The step δ from each point to its projection onto the hyperplane w·p = b inside the box.
 
@@ -55,12 +56,10 @@ def projection_step(
     >>> projection_step(x, w, b, norm="linf")
     array([[0.25 , 0.125]])
     """
-    xp = array_module(x)
+    xp, norm = array_module(x), resolve_norm(norm, ("linf", "l2", "l1"))
     x, w, b = (xp.ascontiguousarray(a, dtype=xp.float64) for a in (x, w, b))
     if norm == "l1":
         return _projection_step_l1(x, w, b, lo, hi)
-    if norm not in ("linf", "l2"):
-        raise ValueError(f"norm must be 'linf', 'l2' or 'l1', not {norm!r}")
     delta = xp.empty_like(x)
     project_onto_hyperplane(len(x), x, w, b, float(lo), float(hi), norm == "l2", delta)
     return delta

@@ -1,14 +1,19 @@
 """What every attack does first: check its arguments, and find the examples it has to attack."""
 
 import math
+import reprlib
+import sys
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend.device import Array, array_module, to_host
+from ..backend.device import Array, array_module, to_device
 from ..losses import cross_entropy, dlr, margin
-from .region import Radius
+from ..validation import check_count, check_index, check_labels, check_shape, resolve_norm
+from .checks import is_array, require_array
+from .region import Radius, outside_box, per_example
 from .victim import Victim
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
@@ -17,20 +22,40 @@ Loss = Callable[[Array, Array], tuple[Array, Array]]
 LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dlr": dlr, "margin": margin}
 """The losses that an attack knows by name."""
 
+HIGHEST_SEED = 2**32 - 1
+
 
 def resolve_loss(loss: str | Loss) -> Loss:
-    """The loss function of a name in LOSSES; a function is returned as it is.
+    """The loss function of a name in LOSSES; a function is returned with a check of its values.
 
     Raises
     ------
     ValueError
         For an unknown name.
     """
-    if not isinstance(loss, str):
-        return loss
-    if loss not in LOSSES:
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]
+    if not callable(loss):
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function, not {loss!r}")
-    return LOSSES[loss]
+    if loss in LOSSES.values():
+        return loss
+
+    def checked(z: Array, y: Array) -> tuple[Array, Array]:
+        value, dz = loss(z, y)
+        check_shape("the value of the loss", value, (len(z),))
+        return value, dz
+
+    return checked
+
+
+class Inputs(NamedTuple):
+    """The arguments of an attack, checked: what each is called, and its one form."""
+
+    x: Array
+    y: Array
+    index: Array
+    eps: Array
+    norm: str
 
 
 def validate_inputs(
@@ -39,33 +64,42 @@ def validate_inputs(
     y: Array,
     index: Array | None,
     eps: Radius,
-    norm: str,
+    norm: str | float,
     allowed_norms: tuple[str, ...] = ("linf", "l2"),
+    *,
+    seed: int = 0,
+    no_radius: bool = False,
     **counts: int,
-) -> tuple[Array, Array]:
-    """The labels and the positions in the data set, after a check of an attack's arguments.
+) -> Inputs:
+    """Check the arguments of an attack.
 
     Parameters
     ----------
     victim : Victim
         The model under attack.
     x : array (N, …)
-        Examples in the victim's box, floating point.
+        Examples in the victim's box, float32 or float64.
     y : array (N,)
         Labels, integers. Whether they are columns of the scores is checked in `initially_correct`.
     index : array (N,) or None
         The examples' positions in the data set; 0 … N − 1 for None.
     eps : float or array (N,)
-        The radius, 0 or more.
-    norm : str
-        One of `allowed_norms`.
+        The radius, 0 or more; ∞ is the box. More than half of the box is warned of, once for each
+        victim.
+    norm : str or float
+        One of `allowed_norms`, in any of the ways of `validation.resolve_norm`.
+    seed : int
+        From 0 to 2³² − 1.
+    no_radius : bool
+        Whether eps = ∞ stays ∞: no radius at all.
     **counts : int
         Arguments that must be integers of 1 or more, by name: steps=, restarts=, …
 
     Returns
     -------
-    y, index : arrays (N,)
-        The labels as int64, and the positions.
+    Inputs
+        x in this machine's byte order; labels and positions as integers on the device of x; the
+        radius of each example, float64 and no larger than the box; the name of the norm.
 
     Raises
     ------
@@ -74,52 +108,123 @@ def validate_inputs(
     """
     if not hasattr(victim, "lo"):
         raise ValueError("the victim must be a Victim: write Victim(model)")
-    for name, array in (("x", x), ("y", y)):
-        if not hasattr(array, "dtype"):
-            raise ValueError(f"{name} must be an array, not {type(array).__name__}")
-    if norm not in allowed_norms:
-        raise ValueError(f"norm must be {' or '.join(map(repr, allowed_norms))}, not {norm!r}")
-    _validate_radius(eps, len(x))
-    for name, count in counts.items():
-        validate_count(name, count, 1)
-    if x.dtype.kind != "f":
-        raise ValueError(f"x must hold floating-point numbers, not {x.dtype}")
-    if y.dtype.kind not in "iu":
-        raise ValueError(f"y must hold integers, columns of z, not {y.dtype}")
-    if y.shape != (len(x),):
-        found = len(y) if y.ndim == 1 else y.shape
-        raise ValueError(f"y must hold one label for each of the {len(x)} examples, not {found}")
-    if len(x) and not (float(x.min()) >= victim.lo and float(x.max()) <= victim.hi):
+    name = resolve_norm(norm, allowed_norms)
+    for count_name, count in counts.items():
+        check_count(count_name, count)
+    check_count("seed", seed, 0, HIGHEST_SEED)
+    require_array("x", x)
+    require_array("y", y)
+    x = _check_examples(x, victim)
+    y = check_labels(to_device(y, array_module(x)), len(x))
+    index = check_index(index, len(x), like=x)
+    radii = resolve_radius("eps", eps, x, name, victim, no_radius)
+    return Inputs(x, y, index, radii, name)
+
+
+def _check_examples(x: Array, victim: Victim) -> Array:
+    """x in this machine's byte order, if it is in the box and float32 or float64."""
+    xp, lo, hi = array_module(x), victim.lo, victim.hi
+    found = f"{x.dtype} of shape {x.shape}"
+    if x.ndim == 0 or (len(x) and not x.size):
+        raise ValueError(f"x must hold examples (N, …), not {found}")
+    x = xp.asarray(x).astype(x.dtype.newbyteorder("="), copy=False)
+    if x.dtype not in (np.float32, np.float64):
+        wanted = "float32 or float64" if x.dtype.kind == "f" else "floating-point numbers"
+        levels = " / 255" if x.dtype.kind in "iu" and (lo, hi) == (0, 1) else ""
+        raise ValueError(f"x must hold {wanted}, not {found}; use x.astype(np.float32){levels}")
+    if not len(x):
+        return x
+    least, greatest = float(x.min()), float(x.max())
+    if math.isnan(least):
+        raise ValueError(f"x holds NaN ({found})")
+    if max(lo - least, greatest - hi) > outside_box(lo, hi):
+        levels = "; divide by 255" if (lo, hi) == (0, 1) and least >= 0 and greatest <= 255 else ""
         raise ValueError(
-            f"x must lie in [{victim.lo}, {victim.hi}], not [{float(x.min())}, {float(x.max())}]"
+            f"x must lie in [{lo}, {hi}], not [{least}, {greatest}] ({found})"
+            f"{levels if greatest > 2 else ''}"
         )
-    xp = array_module(x)
-    index = xp.arange(len(x)) if index is None else xp.asarray(index)
-    return y.astype(xp.int64), index
+    return x
 
 
-def validate_count(name: str, count: int, least: int) -> None:
-    """Raises ValueError unless the argument is an integer of `least` or more."""
-    if not isinstance(count, Integral) or isinstance(count, bool):
-        raise ValueError(f"{name} must be an integer of {least} or more, not {count!r}")
-    if count < least:
-        raise ValueError(f"{name} must be {least} or more, not {count!r}")
+def resolve_radius(
+    name: str, value: Radius, x: Array, norm: str, victim: Victim, no_radius: bool = False
+) -> Array:
+    """A radius, or another length, for each example: float64 (N,), no larger than the box except
+    for ∞ where that is no radius.
+
+    Raises
+    ------
+    ValueError
+        For what is no number, or not one for each example; for negative ones and NaN; for ∞ where
+        the box is unbounded.
+    """
+    xp, count = array_module(x), len(x)
+    right, found = isinstance(value, Real) and not isinstance(value, bool), reprlib.repr(value)
+    if is_array(value):
+        array: Any = value
+        right = array.shape in ((), (count,)) and array.dtype.kind in "iuf"
+        found = f"{array.dtype} {array.shape}"
+    if not right:
+        raise ValueError(
+            f"{name} must be a number, or one for each of {count} examples, not {found}"
+        )
+    lengths = xp.atleast_1d(to_device(value, xp) if is_array(value) else xp.asarray(float(value)))
+    if lengths.size and not bool((lengths >= 0).all()):
+        raise ValueError(f"{name} must be 0 or more, not {float(lengths.min()):g}")
+    size, finite = box_size(x.shape, norm, victim), lengths[lengths < math.inf]
+    if size == math.inf and len(finite) < len(lengths) and not no_radius:
+        raise ValueError(f"{name} must be finite where lo or hi is not")
+    if name == "eps" and len(finite):
+        question = question_radius(float(finite.max()), norm, size, victim.hi - victim.lo)
+        if question:
+            victim.warn_once("eps", question)
+    bounded = xp.minimum(lengths, size)
+    return per_example(
+        xp.where(lengths == math.inf, math.inf, bounded) if no_radius else bounded, x
+    )
 
 
-def validate_numbers(**numbers: float) -> None:
-    """Raises ValueError unless the arguments are finite numbers of 0 or more."""
-    for name, value in numbers.items():
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} must be a finite number of 0 or more, not {value!r}")
+def check_number(name: str, value: Any, most: float = sys.float_info.max) -> None:
+    """Refuse what is not a finite number of 0 or more.
+
+    Raises
+    ------
+    ValueError
+        For another number, and for what is none.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= most:
+        allowed = f"in [0, {most}]" if most < sys.float_info.max else "a finite number, 0 or more"
+        raise ValueError(f"{name} must be {allowed}, not {value!r}")
 
 
-def _validate_radius(eps: Radius, count: int) -> None:
-    if not isinstance(eps, int | float) and getattr(eps, "shape", None) not in ((), (count,)):
-        found = eps.shape if hasattr(eps, "shape") else repr(eps)
-        raise ValueError(f"eps must be a number, or one for each of {count} examples, not {found}")
-    radii = np.asarray(to_host(eps) if hasattr(eps, "shape") else eps)
-    if not bool(np.all(radii >= 0)):
-        raise ValueError(f"eps must be 0 or more, not {eps!r}")
+def box_size(shape: tuple[int, ...], norm: str, victim: Victim) -> float:
+    """The distance between opposite corners of the box of examples (N, …)."""
+    size, elements = victim.hi - victim.lo, float(math.prod(shape[1:]))
+    return size * {"linf": 1.0, "l2": elements**0.5, "l1": elements}[norm]
+
+
+def require_finite_box(victim: Victim, what: str) -> None:
+    """Refuse a victim without bounds.
+
+    Raises
+    ------
+    ValueError
+        Where lo or hi is infinite.
+    """
+    if not math.isfinite(victim.hi - victim.lo):
+        raise ValueError(f"{what} needs finite bounds, not lo={victim.lo}, hi={victim.hi}")
+
+
+def question_radius(eps: float, norm: str, size: float, width: float) -> str | None:
+    """What to ask of a radius that is finite, but more than half the size of the box; None where
+    there is nothing to ask. `size` is that of `box_size`, `width` is hi − lo."""
+    if not size / 2 < eps < math.inf:
+        return None
+    half = "" if eps > size else "half "
+    meant = f"{eps:g}/255" if width == 1 else f"{eps * width / 255:.4g}"
+    advice = f"; did you mean {meant}?" if width < 128 else ""
+    return f"eps {eps:g} is more than {half}the size of the box, {size:.4g} in {norm}{advice}"
 
 
 def initially_correct(victim: Victim, x: Array, y: Array) -> tuple[Array, Array, Array]:
@@ -163,6 +268,4 @@ def validate_labels(z: Array, y: Array) -> None:
     """
     if z.shape[1] < 2:
         raise ValueError(f"the scores must have two classes or more, not {z.shape[1]}")
-    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < z.shape[1]:
-        wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
-        raise ValueError(f"y must hold columns of z, 0 … {z.shape[1] - 1}, not {wrong}")
+    check_labels(y, len(y), z.shape[1])

@@ -9,14 +9,18 @@ import numpy as np
 
 from ..backend.device import Array, array_module
 from ..random import normal
+from ..validation import check_count
 from .inputs import (
+    HIGHEST_SEED,
     Loss,
+    check_number,
     initially_correct,
     resolve_loss,
+    resolve_radius,
     validate_inputs,
-    validate_numbers,
+    validate_labels,
 )
-from .region import Radius, Region, expand_like, norms, per_example
+from .region import Radius, Region, expand_like, norms
 from .victim import Victim
 
 
@@ -26,7 +30,7 @@ def fgsm(
     y: Array,
     *,
     eps: Radius,
-    norm: str = "linf",
+    norm: str | float = "linf",
     loss: str | Loss = "ce",
 ) -> Array:
     """Fast gradient sign method: one step of length eps that raises the loss.
@@ -36,13 +40,13 @@ def fgsm(
     victim : Victim
         The model under attack.
     x : array (N, …)
-        Examples in [victim.lo, victim.hi].
+        Examples in [victim.lo, victim.hi], float32 or float64.
     y : array (N,)
         Labels: columns of the scores z.
     eps : float or array (N,)
         The length of the step, in the units of x.
     norm : {"linf", "l2"}
-        The norm of the step.
+        The norm of the step. "L2", 2 and `np.inf` are understood too.
     loss : {"ce", "dlr", "margin"} or callable
         The loss to raise; a function is one like those of `tinyproto.losses`.
 
@@ -78,7 +82,7 @@ def pgd(
     eps: Radius,
     steps: int = 20,
     step_size: Radius | None = None,
-    norm: str = "linf",
+    norm: str | float = "linf",
     restarts: int = 1,
     random_start: bool = True,
     momentum: float = 0.0,
@@ -94,18 +98,18 @@ def pgd(
     victim : Victim
         The model under attack.
     x : array (N, …)
-        Examples in [victim.lo, victim.hi].
+        Examples in [victim.lo, victim.hi], float32 or float64.
     y : array (N,)
         Labels: columns of the scores z, 0 … C − 1. For the labels of a fitted network they are
         `np.searchsorted(network.classes_, labels)`.
     eps : float or array (N,)
-        The radius of the ball, in the units of x.
+        The radius of the ball, in the units of x; ∞ is the box.
     steps : int
         The number of steps.
     step_size : float or array (N,), optional
         The length of a step in the units of x; 2.5 eps / steps by default.
     norm : {"linf", "l2"}
-        The norm of the ball.
+        The norm of the ball. "L2", 2 and `np.inf` are understood too.
     restarts : int
         The number of runs; a run attacks the examples that are still classified correctly.
     random_start : bool
@@ -151,10 +155,14 @@ def pgd(
     True
     """
     loss = resolve_loss(loss)
-    validate_numbers(momentum=momentum)
-    y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
+    x, y, index, eps, norm = validate_inputs(
+        victim, x, y, index, eps, norm, seed=seed, steps=steps, restarts=restarts
+    )
+    check_number("momentum", momentum)
     region = Region(x, eps, norm, victim)
-    step_sizes = 2.5 * region.eps / steps if step_size is None else per_example(step_size, x)
+    step_sizes = 2.5 * eps / steps
+    if step_size is not None:
+        step_sizes = resolve_radius("step_size", step_size, x, norm, victim)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     for restart in range(restarts):
         if len(remaining) == 0 or not region.eps.any():
@@ -212,7 +220,7 @@ def pgd_inner(
     eps: float,
     steps: int,
     step_size: float,
-    norm: str = "linf",
+    norm: str | float = "linf",
     loss: str | Loss = "ce",
     initial_noise: float | None = None,
     seed: int = 0,
@@ -229,7 +237,7 @@ def pgd_inner(
     victim : Victim
         The model under attack.
     x : array (N, …)
-        Examples in [victim.lo, victim.hi].
+        Examples in [victim.lo, victim.hi], float32 or float64.
     y : array (N,)
         Labels: columns of the scores z.
     eps : float
@@ -239,7 +247,7 @@ def pgd_inner(
     step_size : float
         The length of a step, in the units of x.
     norm : {"linf", "l2"}
-        The norm of the ball.
+        The norm of the ball. "L2", 2 and `np.inf` are understood too.
     loss : {"ce", "dlr", "margin"} or callable
         The loss to raise; a function is one like those of `tinyproto.losses`.
     initial_noise : float, optional
@@ -274,18 +282,22 @@ def pgd_inner(
     (20, 20)
     """
     loss = resolve_loss(loss)
-    y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps)
-    xp, step_sizes = array_module(x), per_example(step_size, x)
+    x, y, index, eps, norm = validate_inputs(victim, x, y, index, eps, norm, seed=seed, steps=steps)
+    check_count("epoch", epoch, 0, HIGHEST_SEED)
+    xp, step_sizes = array_module(x), resolve_radius("step_size", step_size, x, norm, victim)
     region = Region(x, eps, norm, victim)
     if initial_noise is None:
         points = region.random_point(index, seed=seed, epoch=epoch)
     else:
+        check_number("initial_noise", initial_noise)
         size = int(np.prod(x.shape[1:]))
         # The name of the stream decides the numbers, so it stays that of 0.1.0.
         drawn = normal(size, index, stream="craft jitter", seed=seed, epoch=epoch, xp=xp)
         moved = x + (initial_noise * drawn).reshape(x.shape).astype(x.dtype)
         points = region.project(slice(None), moved)
-    for _ in range(steps):
+    for step in range(steps):
         z, backward = victim(points)
+        if step == 0:
+            validate_labels(z, y)
         points = region.step(slice(None), points, backward(loss(z, y)[1]), step_sizes)
     return points

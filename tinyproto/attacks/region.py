@@ -6,7 +6,14 @@
 
 for a gradient g, a step size s and the projection P back into the ball and the box. Every bound is
 computed in float64 and rounded inward: a float32 point is never outside, not even by one unit in
-the last place. All functions work for arrays of NumPy and of CuPy.
+the last place.
+
+Bounds written as a formula, (0 − mean)/std, seldom are float32 numbers, and normalized pixels may
+miss them by a few units in the last place. Such an x is accepted (`outside_box`), and the box is
+widened around each of its elements that lies outside: to min(lo, x) … max(hi, x). So x itself is
+always feasible, no element goes farther outside than it was, and |x′ − x| ≤ eps holds as ever.
+
+All functions work for arrays of NumPy and of CuPy.
 """
 
 import math
@@ -16,10 +23,13 @@ import numpy as np
 
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
+from ..validation import resolve_norm
 from .victim import Victim
 
 Radius = float | Array
 """The radius of a ball: one for all examples, or one for each of them (N,)."""
+
+NORMS = ("linf", "l2", "l1")
 
 
 class Region:
@@ -47,10 +57,10 @@ class Region:
     array([[0.4, 1. ]])
     """
 
-    def __init__(self, x: Array, eps: Radius, norm: str, victim: Victim):
-        self.x, self.norm, self.eps = x, norm, per_example(eps, x)
+    def __init__(self, x: Array, eps: Radius, norm: str | float, victim: Victim):
+        self.x, self.norm, self.eps = x, resolve_norm(norm), per_example(eps, x)
         self.victim, self.lo, self.hi = victim, victim.lo, victim.hi
-        if norm == "linf":
+        if self.norm == "linf":
             self.low, self.high = linf_bounds(x, self.eps, self.lo, self.hi)
 
     def take(self, examples: Array) -> "Region":
@@ -121,10 +131,11 @@ def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Arr
     xp = array_module(x)
     eps = expand_like(per_example(eps, x), x)
     exact = x.astype(xp.float64)
-    low = xp.clip(exact - eps, lo, hi).astype(x.dtype)
-    high = xp.clip(exact + eps, lo, hi).astype(x.dtype)
-    below = (low.astype(xp.float64) < lo) | (exact - low > eps)
-    above = (high.astype(xp.float64) > hi) | (high - exact > eps)
+    least, greatest = xp.minimum(exact, lo), xp.maximum(exact, hi)
+    low = xp.clip(exact - eps, least, greatest).astype(x.dtype)
+    high = xp.clip(exact + eps, least, greatest).astype(x.dtype)
+    below = (low.astype(xp.float64) < least) | (exact - low > eps)
+    above = (high.astype(xp.float64) > greatest) | (high - exact > eps)
     return xp.where(below, xp.nextafter(low, x), low), xp.where(above, xp.nextafter(high, x), high)
 
 
@@ -134,7 +145,7 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
     Parameters
     ----------
     x : array (N, …)
-        The centres of the balls, in the box.
+        The centres of the balls.
     moved : array (N, …)
         The points to project.
     eps : float or array (N,)
@@ -154,7 +165,9 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
     where it does, each element that was rounded away from x takes the next number towards x.
     """
     xp = array_module(x)
-    delta = xp.subtract(xp.clip(moved, lo, hi), x, dtype=xp.float64)
+    wide = moved.dtype.type
+    boxed = xp.clip(moved, xp.minimum(x, wide(lo)), xp.maximum(x, wide(hi)))
+    delta = xp.subtract(boxed, x, dtype=xp.float64)
     length = norms(delta)
     target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
     scale = target / xp.maximum(length, np.finfo(np.float64).tiny)
@@ -175,8 +188,8 @@ def clip_to_box(moved: Array, x: Array, lo: float, hi: float) -> Array:
     ----------
     moved : array (N, …)
         The points to clip.
-    x : array
-        Its dtype is that of the result.
+    x : array (N, …)
+        The examples: an element outside the box widens it to itself.
     lo, hi : float
         The box.
 
@@ -189,10 +202,18 @@ def clip_to_box(moved: Array, x: Array, lo: float, hi: float) -> Array:
     least, greatest = dtype(lo), dtype(hi)
     least = np.nextafter(least, dtype(hi)) if float(least) < lo else least
     greatest = np.nextafter(greatest, dtype(lo)) if float(greatest) > hi else greatest
-    return xp.clip(moved.astype(x.dtype), least, greatest)
+    return xp.clip(moved.astype(x.dtype), xp.minimum(x, least), xp.maximum(x, greatest))
 
 
-def norms(delta: Array, norm: str = "l2") -> Array:
+def outside_box(lo: float, hi: float) -> float:
+    """How far outside the box an example may lie: 4 units in the last place of a float32, which is
+    how far bounds that are computed in float32 and in float64, by any order of a division and a
+    subtraction, may differ."""
+    finite = [abs(bound) for bound in (lo, hi) if math.isfinite(bound)]
+    return 4 * float(np.finfo(np.float32).eps) * max(finite, default=0.0)
+
+
+def norms(delta: Array, norm: str | float = "l2") -> Array:
     """The norm of each example of a perturbation, in float64.
 
     Parameters
@@ -207,6 +228,11 @@ def norms(delta: Array, norm: str = "l2") -> Array:
     array (N,)
         The norms.
 
+    Raises
+    ------
+    ValueError
+        For an unknown norm.
+
     Examples
     --------
     >>> import numpy as np
@@ -216,7 +242,7 @@ def norms(delta: Array, norm: str = "l2") -> Array:
     [5.0, 4.0, 7.0]
     """
     xp = array_module(delta)
-    rows = flatten(delta).astype(xp.float64, copy=False)
+    rows, norm = flatten(delta).astype(xp.float64, copy=False), resolve_norm(norm, NORMS)
     if norm == "linf":
         return xp.abs(rows).max(axis=1)
     return xp.sqrt((rows**2).sum(axis=1)) if norm == "l2" else xp.abs(rows).sum(axis=1)

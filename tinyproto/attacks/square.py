@@ -15,8 +15,8 @@ from typing import Any
 from ..backend.device import Array, array_module
 from ..losses import margin
 from ..random import uniform
-from .inputs import initially_correct, validate_inputs, validate_numbers
-from .region import Radius, Region, expand_like, flatten, normalize_l2, per_example
+from .inputs import check_number, initially_correct, validate_inputs
+from .region import Radius, Region, expand_like, flatten, normalize_l2
 from .victim import Victim
 
 P_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -30,7 +30,7 @@ def square(
     y: Array,
     *,
     eps: Radius,
-    norm: str = "linf",
+    norm: str | float = "linf",
     queries: int = 5000,
     p_init: float = 0.8,
     seed: int = 0,
@@ -49,9 +49,9 @@ def square(
     y : array (N,)
         Labels: columns of the scores z.
     eps : float or array (N,)
-        The radius of the ball, in the units of x.
+        The radius of the ball, in the units of x; ∞ is the box.
     norm : {"linf", "l2"}
-        The norm of the ball.
+        The norm of the ball. "L2", 2 and `np.inf` are understood too.
     queries : int
         The number of forward passes for each example.
     p_init : float
@@ -88,10 +88,11 @@ def square(
     >>> victim.backward_passes
     0
     """
-    validate_numbers(p_init=p_init)
-    y, index = validate_inputs(victim, x, y, index, eps, norm, queries=queries)
+    x, y, index, radii, norm = validate_inputs(
+        victim, x, y, index, eps, norm, seed=seed, queries=queries
+    )
+    check_number("p_init", p_init, most=1)
     adversarial, remaining, _ = initially_correct(victim, x, y)
-    radii = per_example(eps, x)
     if len(remaining) == 0 or not radii.any():
         return adversarial
     images, labels = _as_images(x[remaining]), y[remaining]

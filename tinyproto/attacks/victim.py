@@ -1,14 +1,18 @@
 """The victim: a model under attack, with the bounds of its inputs and counters of its passes."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 from ..backend.device import Array, array_module
+from ..validation import check_shape
+from .checks import check_bound, check_model, check_numbers, check_output
 
 SATURATION = 80.0
 """For scores that differ by more, e^(−difference) is subnormal in float32, or 0."""
+
+PROBABILITIES = "the scores look like probabilities, whose gradients vanish: return logits"
 
 Backward = Callable[[Array], Array]
 Model = Callable[[Array], tuple[Array, Backward]]
@@ -26,7 +30,8 @@ class Victim:
     model : callable
         A function `z, backward = model(x)` with class scores z (N, C) of x (N, …), where
         `dx = backward(dz)`, which may be called several times, is the gradient Σ_c dz_c ∂z_c/∂x of
-        each example, shaped like x. It must not change x. Every network of tinyproto is one.
+        each example, shaped like x. Every network of tinyproto is one. A model without gradients
+        returns z alone, and can be attacked by `square`.
     lo, hi : float
         The bounds of an input: no attack returns a value outside them.
 
@@ -43,6 +48,15 @@ class Victim:
     ValueError
         If lo is not below hi. Calling a victim raises ValueError for scores and gradients of the
         wrong shape, and for NaN or infinite ones, which an attack would mistake for a success.
+    TypeError
+        For a model of another library, which is no such function: the message says what to write.
+
+    Notes
+    -----
+    The model gets a copy of x, and the victim returns a copy of the scores: a model that writes to
+    its input, or that returns the same memory at each call, does not disturb an attack.
+
+    Scores that look like probabilities are warned of, once.
 
     Examples
     --------
@@ -59,32 +73,41 @@ class Victim:
     array([[ 0.5, -0.5]])
     >>> backward(np.array([[0.0, 1.0]]))
     array([[-1.,  1.]])
-    >>> victim.forward_passes, victim.backward_passes
-    (1, 1)
+    >>> victim
+    Victim(model, lo=0.0, hi=1.0, forward_passes=1, backward_passes=1)
     """
 
     def __init__(self, model: Model, *, lo: float = 0.0, hi: float = 1.0):
-        if not lo < hi:
+        check_model(model)
+        self.lo, self.hi = check_bound("lo", lo), check_bound("hi", hi)
+        if not self.lo < self.hi:
             raise ValueError(f"lo must be below hi, not lo={lo!r}, hi={hi!r}")
         self.model = model
-        self.lo, self.hi = lo, hi
         self.forward_passes = 0
         self.backward_passes = 0
         self.flat_gradients = 0
-        self._warned = False
+        self.warned: set[str] = set()  # what it has been warned of, or is not to be
+
+    def __repr__(self) -> str:
+        name = getattr(self.model, "__qualname__", type(self.model).__name__).rpartition(".")[2]
+        counters = ("forward_passes", "backward_passes", "flat_gradients")
+        counts = [f"{c}={getattr(self, c)}" for c in counters if getattr(self, c)]
+        return f"Victim({', '.join([name, f'lo={self.lo}', f'hi={self.hi}', *counts])})"
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         """The scores z (N, C) of x (N, …), and the function that returns gradients at x."""
         self.forward_passes += len(x)
-        output = self.model(x)
-        if not (isinstance(output, tuple) and len(output) == 2 and callable(output[1])):
-            raise ValueError("the victim must return a pair: scores, and a function for gradients")
-        z, backward = output
-        _check_array("scores", z, (len(x), "C"))
+        z, backward = check_output(self.model(x.copy()), len(x))
+        z = z.copy()
+        if len(z) and "scores" not in self.warned:
+            self.warned.add("scores")  # a look at the first ones is enough
+            if look_like_probabilities(z):
+                self.warn_once("probabilities", PROBABILITIES)
 
         def counted_backward(dz: Array) -> Array:
-            dx = backward(dz)
-            _check_array("gradients", dx, x.shape)
+            check_shape("dz, the gradient of the loss at the scores,", dz, z.shape)
+            dx = backward(dz.copy())
+            check_numbers("gradients", dx, x.shape)
             self.backward_passes += len(dz)
             self.flat_gradients += _count_flat_gradients(z, dz, dx)
             self._warn_if_flat()
@@ -92,12 +115,23 @@ class Victim:
 
         return z, counted_backward
 
+    def uncounted(self) -> "Victim":
+        """A victim of the same model and box with counters of its own; it repeats no warning."""
+        victim = Victim(self.model, lo=self.lo, hi=self.hi)
+        victim.warned = self.warned
+        return victim
+
+    def warn_once(self, about: str, message: str, category: type[Warning] = UserWarning) -> None:
+        """Give a warning, unless this victim has given one about the same."""
+        if about not in self.warned:
+            self.warned.add(about)
+            warnings.warn(message, category, stacklevel=_stack_level_of_the_caller())
+
     def _warn_if_flat(self) -> None:
         message = flat_gradient_message(self.flat_gradients, self.backward_passes)
-        if message and not self._warned:
-            self._warned = True
+        if message:
             advice = "gradient-based attacks cannot make progress there; Square needs no gradient"
-            warnings.warn(f"{message}: {advice}", FlatGradientWarning, stacklevel=4)
+            self.warn_once("flat", f"{message}: {advice}", FlatGradientWarning)
 
 
 def flat_gradient_message(flat_gradients: int, backward_passes: int) -> str | None:
@@ -119,17 +153,16 @@ def _count_flat_gradients(z: Array, dz: Array, dx: Array) -> int:
     return int((zero & (dz.any(axis=1) | saturated)).sum())
 
 
-def _check_array(what: str, array: Any, shape: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless this is an array of finite floating-point numbers of this shape;
-    "C" means any length."""
-    found = getattr(array, "shape", (None,))
-    if len(found) != len(shape) or any(
-        m not in ("C", n) for n, m in zip(found, shape, strict=True)
-    ):
-        expected = f"({', '.join(map(str, shape))})"
-        given = f"{array.shape}" if hasattr(array, "shape") else type(array).__name__
-        raise ValueError(f"the victim's {what} must be an array {expected}, not {given}")
-    if array.dtype.kind != "f":
-        raise ValueError(f"the victim's {what} must be floating-point numbers, not {array.dtype}")
-    if not bool(array_module(array).isfinite(array).all()):
-        raise ValueError(f"the victim's {what} must be finite, not NaN or infinite")
+def _stack_level_of_the_caller() -> int:
+    """Where a warning points to: the first line outside the package that led to it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("tinyproto."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def look_like_probabilities(z: Array) -> bool:
+    """Whether each row of the scores z (N, C), for two or more classes, is 0 or more and has the
+    sum 1."""
+    sums = z.sum(axis=1)
+    return z.shape[1] > 1 and bool((z >= 0).all()) and bool((abs(sums - 1) < 1e-5).all())

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import networks, state
 from ..attacks import Victim
+from ..attacks.inputs import question_radius
 from ..attacks.victim import Model
 from ..backend.device import select_device
 from ..data import load
@@ -71,7 +72,7 @@ def parse_radius(text: str, norm: str) -> float:
     if value < 0:
         raise ValueError(f"--eps must be 0 or more, not {text}")
     if value > 1 and norm == "linf":
-        raise ValueError(f"--eps {text} is more than from black to white; did you mean {text}/255?")
+        raise ValueError(f"--{question_radius(value, norm, size=1.0, width=1.0)}")
     return value
 
 

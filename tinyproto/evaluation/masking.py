@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import attacks
 from ..attacks import Victim, apgd_targeted, pgd, square
-from ..attacks.victim import flat_gradient_message
+from ..attacks.victim import PROBABILITIES, flat_gradient_message, look_like_probabilities
 from ..backend.device import Array, array_module
 from .report import UNBOUNDED, Report, Result, fraction
 
@@ -32,14 +32,13 @@ TOLERANCE = 0.01
 """Differences in accuracy up to this give no warning; for the attack without gradients, a fifth."""
 
 NOISY = "the scores differ from call to call"
+MIXED = "an example's scores depend on the others of its batch: is the model in train mode?"
 NO_START = ", no random start"
 
 
 def unbounded(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
     """PGD-100 in a ball that contains the whole box, whatever eps is."""
-    size = victim.hi - victim.lo
-    far = size * float(np.prod(x.shape[1:])) ** 0.5 if options.get("norm") == "l2" else size
-    return pgd(victim, x, y, eps=far, steps=100, **options)
+    return pgd(victim, x, y, eps=np.inf, steps=100, **options)
 
 
 ATTACKS: dict[str, Callable[..., Array]] = {
@@ -54,17 +53,20 @@ ATTACKS: dict[str, Callable[..., Array]] = {
 
 
 def check_scores(victim: Victim, x: Array) -> list[str]:
-    """Warnings about the victim's scores of x (N, …), before any attack; costs two passes."""
+    """Warnings about the victim's scores of x (N, …), before any attack; costs two
+    passes."""
     if len(x) == 0:
         return []
-    xp = array_module(x)
-    z, again = victim.model(x)[0], victim.model(x)[0]
+    xp, uncounted = array_module(x), victim.uncounted()
+    z, again, alone = (uncounted(part)[0] for part in (x, x, x[:1]))
+    tolerance = {"rtol": 1e-3, "atol": 1e-5 * float(xp.abs(z).max())}
     found = []
-    if not bool(xp.allclose(z, again, rtol=1e-3, atol=1e-5 * float(xp.abs(z).max()))):
+    if not bool(xp.allclose(z, again, **tolerance)):
         found.append(f"{NOISY}: autoattack-rand averages over passes")
-    normalized = bool((z >= 0).all()) and bool((xp.abs(z.sum(axis=1) - 1) < 1e-5).all())
-    if normalized and z.shape[1] > 1:
-        found.append("the scores look like probabilities, whose gradients vanish: return logits")
+    elif not bool(xp.allclose(z[:1], alone, **tolerance)):
+        found.append(MIXED)
+    if look_like_probabilities(z):
+        found.append(PROBABILITIES)
     return found
 
 

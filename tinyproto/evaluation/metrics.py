@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..data import Dataset
 from ..state import atomic_write
@@ -55,6 +57,11 @@ def write_metrics(
     dict
         The content of the file, with the version of tinyproto.
 
+    Raises
+    ------
+    ValueError
+        For an accuracy outside [0, 1].
+
     Examples
     --------
     >>> import numpy as np
@@ -70,8 +77,11 @@ def write_metrics(
     {'name': 'mnist', 'train': 3, 'test': 2, 'complete': False}
     """
     metrics = {
-        "clean_accuracy": clean_accuracy,
-        "robust_accuracy": dict(robust_accuracy),
+        "clean_accuracy": _fraction("clean_accuracy", clean_accuracy),
+        "robust_accuracy": {
+            name: _fraction(f"robust_accuracy[{name!r}]", value)
+            for name, value in robust_accuracy.items()
+        },
         "seconds": seconds,
         "images_per_second": images_per_second,
         "seed": seed,
@@ -87,8 +97,22 @@ def write_metrics(
         **more,
     }
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
+        temporary.write_text(json.dumps(metrics, indent=2, default=_of_python) + "\n")
     return metrics
+
+
+def _fraction(name: str, value: Any) -> float:
+    if not 0 <= value <= 1:
+        advice = "; divide by 100" if 1 < value <= 100 else ""
+        raise ValueError(f"{name} must be a fraction in [0, 1], not {value!r}{advice}")
+    return float(value)
+
+
+def _of_python(value: Any) -> Any:
+    """A number or an array of NumPy as JSON can hold it."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"metrics.json cannot hold {value!r}, of type {type(value).__name__}")
 
 
 def format_table(rows: Mapping[str, str]) -> str:
@@ -112,5 +136,5 @@ def format_table(rows: Mapping[str, str]) -> str:
       accuracy  97 %
       training  3.1 s
     """
-    width = max(map(len, rows))
+    width = max(map(len, rows), default=0)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items())

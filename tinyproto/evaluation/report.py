@@ -62,6 +62,12 @@ class Result:
     backward_passes: int = 0
     flat_gradients: int = 0
 
+    def __repr__(self) -> str:
+        return (
+            f"Result(attacked={self.attacked.sum()}, robust={self.robust.sum()}, "
+            f"examples={len(self.robust)}, seconds={self.seconds:.1f})"
+        )
+
     @classmethod
     def unattacked(cls, correct: np.ndarray) -> "Result":
         """The result before the attack starts; `correct` (N,) marks the examples to attack."""
@@ -109,6 +115,12 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     fingerprint: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     verdict: str = ""
+
+    def __repr__(self) -> str:
+        s, rows = self.settings, self.rows()
+        accuracies = ", ".join(f"{row['attack']} {row['accuracy %']:.4g} %" for row in rows)
+        ball = f"{s.get('norm')}, eps {format_value(s.get('eps'))}"
+        return f"Report({len(self.correct)} examples, {ball}; accuracy: {accuracies})"
 
     @property
     def robust(self) -> np.ndarray:

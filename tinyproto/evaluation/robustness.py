@@ -18,12 +18,13 @@ import numpy as np
 
 from .. import state
 from ..attacks import Victim
-from ..attacks.inputs import validate_inputs, validate_labels
+from ..attacks.inputs import validate_labels
 from ..attacks.region import clip_to_box, norms
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from ..training.description import describe
 from . import masking
+from .checks import check_attacked, validate_evaluation
 from .extension import extend, extensible_settings
 from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
 from .report_state import read_report
@@ -61,7 +62,7 @@ def evaluate(
     attacks: str | Sequence[str] | Mapping[str, Attack] = "autoattack",
     *,
     eps: float,
-    norm: str = "linf",
+    norm: str | float = "linf",
     sequential: bool | None = None,
     batch_size: int = 250,
     seed: int = 0,
@@ -88,9 +89,9 @@ def evaluate(
         shows masked gradients); or names from `tinyproto.attacks.ATTACKS`; or functions
         `attack(victim, x, y, eps=, norm=, seed=, index=)` that return attacked examples, by name.
     eps : float
-        Radius of the ball around each example, in the units of x.
+        Radius of the ball around each example, in the units of x; ∞ is the box.
     norm : {"linf", "l2"}
-        Norm of the ball and of the reported distances.
+        Norm of the ball and of the reported distances. "L2", 2 and `np.inf` are understood too.
     sequential : bool, optional
         Whether each attack gets only the examples that are robust against those before it, as in
         AutoAttack; the table then shows the accuracy that is left. Default: True for AutoAttack.
@@ -133,19 +134,19 @@ def evaluate(
     >>> report.robust.tolist()
     [True, False]
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, not {batch_size!r}")
-    y, index = validate_inputs(victim, x, y, index, eps, norm)
+    x, y, index, eps, norm = validate_evaluation(
+        victim, x, y, index, eps, norm, seed=seed, batch_size=batch_size
+    )
     chosen, sequential_by_default = choose(attacks, norm)
     evaluation = _Evaluation(victim, x, y, index, eps, norm, seed)
     settings = {
-        "eps": float(eps), "norm": norm, "seed": seed,
+        "eps": eps, "norm": norm, "seed": int(seed),
         "sequential": bool(sequential_by_default if sequential is None else sequential),
         "box": [float(victim.lo), float(victim.hi)], "examples": len(x),
         "attacks": {name: _describe(attack) for name, attack in chosen.items()},
         "images": _checksum(x, y, index),
     }  # fmt: skip
-    fingerprint = to_host(Victim(victim.model)(x[:FINGERPRINT_SIZE])[0])
+    fingerprint = to_host(victim.uncounted()(x[:FINGERPRINT_SIZE])[0])
     validate_labels(fingerprint, y)
     report = _load(state_path, settings, fingerprint, lambda n: _checksum(x[:n], y[:n], index[:n]))
     if report is None:
@@ -201,16 +202,13 @@ def _attack_batch(
     images, labels, index = evaluation.x[at], evaluation.y[at], evaluation.index[at]
     counters = COST_FIELDS[1:]
     before, begun = [getattr(victim, name) for name in counters], time.perf_counter()
-    attacked = attack(victim, images, labels, eps=eps, norm=norm, seed=evaluation.seed, index=index)
+    options = {"eps": eps, "norm": norm, "seed": evaluation.seed, "index": index}
+    attacked = attack(victim, images.copy(), labels, **options)  # one that writes to x does no harm
     result.seconds += time.perf_counter() - begun
     for name, count in zip(counters, before, strict=True):
         setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
-    if getattr(attacked, "shape", None) != images.shape:
-        raise ValueError(f"an attack must return points of shape {images.shape}")
     slack = ROUNDING * (victim.hi - victim.lo)
-    least, most = float(attacked.min()), float(attacked.max())
-    if not victim.lo - slack <= least <= most <= victim.hi + slack:
-        raise ValueError(f"an attack left the box [{victim.lo}, {victim.hi}]")
+    check_attacked(attacked, images, victim, slack)
     distance = to_host(norms(attacked.astype(xp.float64) - images, norm))
     distance[_correct(victim, attacked, labels, len(batch))] = np.inf
     robust = distance > eps + slack
@@ -234,7 +232,7 @@ def _round_to_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | Non
 
 def _correct(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
     """Which examples are classified correctly. These passes are not counted as an attack's."""
-    uncounted = Victim(victim.model, lo=victim.lo, hi=victim.hi)
+    uncounted = victim.uncounted()
     found = [np.zeros(0, dtype=bool)]
     for start in range(0, len(x), batch_size):
         z, _ = uncounted(x[start : start + batch_size])

@@ -1,6 +1,7 @@
 """Attacks by name; all are called as attack(victim, x, y, eps=, norm=, seed=, index=)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..attacks import ATTACKS, SINGLE_NORM
 from ..attacks.autoattack import Attack, attacks_to_run
@@ -10,16 +11,26 @@ LISTS = ("autoattack", "autoattack-plus", "autoattack-rand", "masking")
 RENAMED = {"'eot'": "'eot_iter'", "fab_inside": "fab_in_ball"}
 """Names in the descriptions of attacks in older state files, and the names now."""
 
+FORM = "attacks must be names, or functions by name, {'name': attack}"
+
 
 def choose(
     attacks: str | Sequence[str] | Mapping[str, Attack], norm: str
 ) -> tuple[dict[str, Attack], bool]:
     """The attacks by name; and whether they are sequential: whether each attacks only the examples
     that are robust against those before it. Raises ValueError for unknown names, and for attacks
-    that are not for this norm."""
+    that are not for this norm, and for anything but names and functions."""
     if isinstance(attacks, Mapping):
-        return dict(attacks), False
-    names = [attacks] if isinstance(attacks, str) else list(attacks)
+        for name, attack in attacks.items():
+            if not isinstance(name, str) or not callable(attack):
+                raise ValueError(f"{FORM}, not {name!r}: {attack!r}")
+        if attacks:
+            return dict(attacks), False
+    one = isinstance(attacks, str) or not isinstance(attacks, Iterable)
+    names: list[Any] = [attacks] if one else [*attacks]
+    for name in names or [attacks]:
+        if not isinstance(name, str):
+            raise ValueError(f"{FORM}, not {name!r}")
     if names == ["masking"]:
         return dict(masking.ATTACKS), False
     if len(names) == 1 and names[0].partition("-")[0] == "autoattack":

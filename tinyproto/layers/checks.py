@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..backend.device import Array, array_module
+from ..gradients import check_gradients
 from ..parameters import Tree
-from ..validation import check_gradients
 
 TINY = float(np.finfo(np.float32).tiny)
 """Above it, and below its inverse, a number is a normal one in float32, and so is its inverse."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from ..backend import memory
 from ..backend.device import Array, array_module
+from ..gradients import check_gradients
 from ..kernels.channels import add, relu_backward
 from ..parameters import Tree
-from ..validation import check_gradients
 from .base import Backward, Layer
 from .checks import check_backward, check_branches, refuse_branch
 from .elementwise import ReLU

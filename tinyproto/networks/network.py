@@ -8,11 +8,11 @@ import numpy as np
 
 from .. import layers, parameters
 from ..backend.device import Array
+from ..gradients import check_gradients
 from ..layers import Backward, Layer, Sequential
 from ..layers.checks import check_branches
 from ..parameters import Tree
 from ..prototypes.dpnp import PrototypeHead
-from ..validation import check_gradients
 from .summary import summarize
 
 

@@ -2,8 +2,8 @@
 
 As in `exact_bound.py` the multipliers λ ≥ 0 replace the rows of the polyhedron by the half-space
 a·δ ≥ c with a = Gᵀλ and c = λ·h. Here a and c carry errors: |aⱼ − exact aⱼ| ≤ eⱼ, with room for the
-rounding of aⱼ ± eⱼ, and c is a number below the exact one. With wⱼ = |aⱼ| + eⱼ every δ of the half-space satisfies w·|δ| ≥ c. So, without
-and with a box:
+rounding of aⱼ ± eⱼ, and c is a number below the exact one. With wⱼ = |aⱼ| + eⱼ every δ of the
+half-space satisfies w·|δ| ≥ c. So, without and with a box:
 
     L2   ‖δ‖ ≥ c/‖w‖               ½‖δ‖² ≥ c − Σⱼ max(φⱼ(aⱼ − eⱼ), φⱼ(aⱼ + eⱼ))
     L∞   the least r with Σⱼ wⱼ min(r, sⱼ) ≥ c, where sⱼ is the longer side of the box in the

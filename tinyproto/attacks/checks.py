@@ -1,0 +1,152 @@
+"""What a victim refuses: models that are no functions of arrays, and what they must not return.
+
+Each refusal is one sentence that says what to write instead.
+"""
+
+from numbers import Real
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..backend.device import Array, array_module
+
+WRAP = {
+    "torch": "def model(x): t = torch.from_numpy(x).requires_grad_(); z = module(t); return "
+    "z.detach().numpy(), lambda dz: torch.autograd.grad(z, t, torch.from_numpy(dz), "
+    "retain_graph=True)[0].numpy()",
+}
+WRAP["tensorflow"] = WRAP["keras"] = (
+    "def model(x): return np.asarray(module(x)), with a function for gradients beside it where "
+    "the attack needs one"
+)
+"""How a model of another library becomes a function of arrays."""
+
+
+def check_model(model: Any) -> None:
+    """Refuse a model that is no function of arrays.
+
+    Raises
+    ------
+    TypeError
+        For a module of PyTorch or Keras, an estimator of scikit-learn, and what cannot be called.
+    """
+    owner = type(getattr(model, "__self__", model))  # of a method, such as module.forward
+    libraries = {base.__module__.partition(".")[0] for base in owner.__mro__}
+    for library, wrap in WRAP.items():
+        if library in libraries:
+            raise TypeError(
+                f"the model must be a function z, backward = model(x) of arrays, not "
+                f"{owner.__name__} of {library}; write {wrap}"
+            )
+    if callable(model):
+        return
+    scores = "np.log(model.predict_proba(x) + 1e-12)"
+    if hasattr(model, "decision_function"):
+        scores = "model.decision_function(x)"
+    advice = (
+        f"; write Victim(lambda x: {scores}), scores without gradients, and attack it by square"
+    )
+    raise TypeError(
+        f"the model must be a function z, backward = model(x), not {owner.__name__}"
+        f"{advice if hasattr(model, 'predict') else ''}"
+    )
+
+
+def check_bound(name: str, value: Any) -> float:
+    """A bound of the box as a float.
+
+    Raises
+    ------
+    ValueError
+        For what is no number, such as one bound for each channel, or NaN.
+    """
+    if getattr(value, "shape", None):
+        raise ValueError(
+            f"{name} must be one number, not an array of shape {value.shape}; for channels that "
+            "are normalized differently, attack images in [0, 1] and normalize inside the model"
+        )
+    if not isinstance(value, Real) and not is_array(value):
+        raise ValueError(f"{name} must be a number, not {value!r}")
+    return float(value)
+
+
+def check_output(output: Any, count: int) -> tuple[Array, Any]:
+    """The scores (N, C), and the function for gradients, that a model returned for N examples.
+
+    Raises
+    ------
+    ValueError
+        For anything else. The function for gradients of a model that returned scores alone raises
+        ValueError where it is called.
+    """
+    z, backward = output if isinstance(output, tuple) and len(output) == 2 else (output, None)
+    if isinstance(z, tuple) or (backward is not None and not callable(backward)):
+        found = f"({', '.join(map(_type_name, output))})"
+        raise ValueError(
+            "the victim must return a pair: scores, and a function for gradients, or scores "
+            f"alone, not {found}"
+        )
+    check_numbers("scores", z, (count, "C"))
+    return z, backward or _no_gradient
+
+
+def _no_gradient(dz: Array) -> NoReturn:
+    raise ValueError(
+        "the victim returns scores without a function for gradients, which this attack needs: "
+        "attack it by square, or let the model return z, backward"
+    )
+
+
+def check_numbers(what: str, array: Any, shape: tuple[int | str, ...]) -> None:
+    """Refuse what is not an array of finite floating-point numbers of this shape; "C" means any
+    length."""
+    what = f"the victim's {what}"
+    found = array.shape if is_array(array) else (None,)
+    if len(found) != len(shape) or any(
+        m not in ("C", n) for n, m in zip(found, shape, strict=True)
+    ):
+        raise ValueError(f"{what} must be an array ({', '.join(map(str, shape))}), {_found(array)}")
+    if array.dtype.kind != "f":
+        raise ValueError(f"{what} must be floating-point numbers, not {array.dtype}")
+    if not bool(array_module(array).isfinite(array).all()):
+        raise ValueError(f"{what} must be finite, not NaN or infinite")
+
+
+def _found(array: Any) -> str:
+    if not is_array(array):
+        return f"not {_type_name(array)}{conversion('it', array)}"
+    one_score = "; of one score s make two, np.stack([-s, s], axis=1)" if array.ndim == 1 else ""
+    return f"not {array.shape}{one_score}"
+
+
+def is_array(value: Any) -> bool:
+    """Whether this is an array of NumPy or CuPy."""
+    return isinstance(value, np.ndarray) or array_module(value) is not np
+
+
+def require_array(name: str, value: Any) -> None:
+    """Refuse what is no array of NumPy or CuPy.
+
+    Raises
+    ------
+    ValueError
+        With what turns it into one.
+    """
+    if not is_array(value):
+        raise ValueError(
+            f"{name} must be an array, not {_type_name(value)}{conversion(name, value)}"
+        )
+
+
+def conversion(name: str, value: Any) -> str:
+    """How a tensor of PyTorch, or anything else like an array, becomes an array of NumPy."""
+    if _type_name(value).startswith("torch."):
+        return f"; use {name}.detach().cpu().numpy()"
+    return f"; use np.asarray({name})" if hasattr(value, "__len__") else ""
+
+
+def _type_name(value: Any) -> str:
+    """The name of a type, after that of its library."""
+    kind = type(value)
+    library = kind.__module__.partition(".")[0]
+    return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"

@@ -1,0 +1,46 @@
+"""What an evaluation refuses: arguments that cannot be right, and points that no attack returns."""
+
+import math
+from typing import Any
+
+from ..attacks import Victim
+from ..attacks.checks import is_array
+from ..attacks.inputs import Inputs, box_size, require_finite_box, validate_inputs
+from ..backend.device import Array
+
+
+def validate_evaluation(
+    victim: Victim, x: Array, y: Array, index: Array | None, eps: Any, norm: Any, **counts: Any
+) -> Inputs:
+    """The arguments of an evaluation, checked as those of an attack, with one radius for all
+    examples: that of the box for ∞ and anything larger.
+
+    Raises
+    ------
+    ValueError
+        For an argument that an evaluation cannot work with.
+    """
+    if getattr(eps, "shape", ()) != ():
+        raise ValueError(f"eps must be one number for all examples, not an array {eps.shape}")
+    inputs = validate_inputs(victim, x, y, index, eps, norm, **counts)
+    require_finite_box(victim, "an evaluation, which rounds images to 256 levels,")
+    victim.warned.add("eps")  # the attacks shall not ask again
+    radius = min(float(eps), box_size(inputs.x.shape, inputs.norm, victim))
+    return inputs._replace(eps=radius)
+
+
+def check_attacked(attacked: Any, x: Array, victim: Victim, slack: float) -> None:
+    """Refuse what an attack must not return; it may leave the box by `slack`, or where x does.
+
+    Raises
+    ------
+    ValueError
+        For another shape, for NaN, and for points outside the box.
+    """
+    if not is_array(attacked) or attacked.shape != x.shape:
+        raise ValueError(f"an attack must return points of shape {x.shape}")
+    least, most = float(attacked.min()), float(attacked.max())
+    lo, hi = min(victim.lo, float(x.min())), max(victim.hi, float(x.max()))
+    if not lo - slack <= least <= most <= hi + slack:
+        what = "returned NaN" if math.isnan(least) else f"left the box [{victim.lo}, {victim.hi}]"
+        raise ValueError(f"an attack {what}")

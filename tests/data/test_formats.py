@@ -241,6 +241,16 @@ def test_a_member_that_is_too_large_is_not_read(write, make_arrays, tmp_path, mo
     assert "expected a reasonable size" in error_of(read_pickled_cifar, tmp_path / "cifar")
 
 
+def test_an_archive_that_is_too_large_when_decompressed(write, make_arrays, tmp_path, monkeypatch):
+    """Here all files are in the part that may be read."""
+    archive = gzip.decompress(write.tar_gz_bytes(write.cifar_files(make_arrays((32, 32, 3)))))
+    (tmp_path / "cifar").write_bytes(gzip.compress(archive + bytes(100)))
+    monkeypatch.setattr("tinyproto.data.cifar.MAX_ARCHIVE_SIZE", len(archive) + 100)
+    read_pickled_cifar(tmp_path / "cifar")
+    monkeypatch.setattr("tinyproto.data.cifar.MAX_ARCHIVE_SIZE", len(archive))
+    assert "bytes when decompressed, found more" in error_of(read_pickled_cifar, tmp_path / "cifar")
+
+
 @pytest.fixture(scope="module")
 def cifar(write, make_arrays):
     arrays = make_arrays((32, 32, 3))

@@ -266,6 +266,11 @@ def test_states_that_do_not_fit():
         ({**good, name: good[name][:2]}, r"has shape \(2, 2\), expected \(4, 2\)"),
         ({**good, "steps/head/prototypes": np.ones(2)}, r"has shape \(2,\), expected \(\)"),
         ({n: a for n, a in good.items() if n != name}, "mean/head/prototypes is missing"),
+        ({**good, name: good[name] * np.nan}, "mean/head/prototypes holds values .* NaN"),
+        ({**good, name: good[name] > 0}, "mean/head/prototypes holds no real numbers, but bool"),
+        ({**good, "square/head/prototypes": -(good[name] ** 2)}, "holds negative values"),
+        ({**good, "steps/head/prototypes": np.array(-1)}, "holds negative values"),
+        ({**good, "steps/head/prototypes": np.array(1.5)}, "holds no integers, but float64"),
     ):
         with pytest.raises(ValueError, match=message) as raised:
             optimizer.load_state_dict(bad, params)

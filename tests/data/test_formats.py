@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 from tinyproto.data import cifar as cifar_module
 from tinyproto.data.cifar import read_pickled_cifar
 from tinyproto.data.formats import SPLITS, FormatError, read_idx, read_npz, read_svhn
+from tinyproto.data.pickles import read_pickle
 from tinyproto.data.sources import SOURCES
 
 
@@ -240,6 +241,16 @@ def test_a_member_that_is_too_large_is_not_read(write, make_arrays, tmp_path, mo
     assert "expected a reasonable size" in error_of(read_pickled_cifar, tmp_path / "cifar")
 
 
+def test_an_archive_that_is_too_large_when_decompressed(write, make_arrays, tmp_path, monkeypatch):
+    """Here all files are in the part that may be read."""
+    archive = gzip.decompress(write.tar_gz_bytes(write.cifar_files(make_arrays((32, 32, 3)))))
+    (tmp_path / "cifar").write_bytes(gzip.compress(archive + bytes(100)))
+    monkeypatch.setattr("tinyproto.data.cifar.MAX_ARCHIVE_SIZE", len(archive) + 100)
+    read_pickled_cifar(tmp_path / "cifar")
+    monkeypatch.setattr("tinyproto.data.cifar.MAX_ARCHIVE_SIZE", len(archive))
+    assert "bytes when decompressed, found more" in error_of(read_pickled_cifar, tmp_path / "cifar")
+
+
 @pytest.fixture(scope="module")
 def cifar(write, make_arrays):
     arrays = make_arrays((32, 32, 3))
@@ -278,6 +289,12 @@ OPCODES = [
     *(b"U\4data", b"U\x0bfine_labels", b"U\2u1", b"q\1", b"h\1", b"r\2\0\0\0", b"\x80\2"),
     *(b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\n_reconstruct\n"),
 ]
+
+
+@pytest.mark.parametrize("size", [-1, -5, 4, 2**31 - 1])
+def test_a_string_that_is_not_there(size):
+    with pytest.raises(ValueError, match="it ends after 8 bytes"):
+        read_pickle(b"T" + struct.pack("<i", size) + b"ab.")
 
 
 @settings(max_examples=300)

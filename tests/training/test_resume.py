@@ -359,4 +359,7 @@ def test_a_checksum_sees_every_bit_and_not_the_layout(size, bit):
 def test_a_schedule_is_described_by_its_rates():
     rates = [describe_schedule(one_cycle(peak, 100), 100) for peak in (0.1, 0.1, 0.1001)]
     assert rates[0] == rates[1] != rates[2]
+    later = describe_schedule(one_cycle(0.1, 100, warmup=0.5), 100)  # of the same ends and peak
+    assert rates[0] != later
+    assert rates[0].partition(" (")[0] == later.partition(" (")[0]
     assert describe_schedule(lambda step: 1 / 0, 10) == "<schedule not described>"

@@ -322,7 +322,7 @@ def _difference(name: str, saved: Any, expected: Any) -> str:
     """What to say of a setting that is not the one in the state file."""
     if name == "images":
         return "its examples or labels differ"
-    if name == "examples":
+    if name == "examples" and isinstance(saved, int) and saved > expected:
         return f"it has {saved} examples, more than {expected}"
     if name == "attacks" and saved is not None:
         old, new = ", ".join(saved), ", ".join(expected)

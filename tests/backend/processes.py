@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from tinyproto.backend import cpu, empty, memory, one_blas_thread, worker_count
+from tinyproto.backend.blas import numpy_blas
 from tinyproto.backend.cpu import cpu_kernel
 
 TIMEOUT = 20
@@ -134,9 +135,7 @@ def forked_while_compiling():
 
 def forked_inside():
     """Forked while other threads hold the memory's lock, or are in a block of one BLAS thread."""
-    from threadpoolctl import ThreadpoolController
-
-    (library, *_) = ThreadpoolController().select(user_api="blas").lib_controllers
+    library = numpy_blas()[0]
     entered, leave = threading.Event(), threading.Event()
     before = library.get_num_threads()
 

@@ -71,20 +71,24 @@ def _restore(libraries: list[SetThreads], counts: list[int]) -> None:
 
 @functools.cache
 def blas_libraries() -> tuple[list[SetThreads], list[SetThreads]]:
-    """The BLAS that NumPy uses: libraries whose number of threads is one for the whole process,
-    and those in which each thread has its own. Warns where there are none."""
+    """Libraries whose number of threads is one for the whole process, and those in which each
+    thread has its own. Warns where NumPy's BLAS is neither."""
+    shared: list[SetThreads] = []
+    per_thread: list[SetThreads] = []
+    for controller in numpy_blas():
+        (per_thread if _is_per_thread(controller) else shared).append(_setter(controller))
+    if not shared + per_thread:
+        _warn_of_blas()
+    return shared, per_thread
+
+
+def numpy_blas() -> list[Any]:
+    """threadpoolctl's controllers of the BLAS that NumPy brings, or else, as in conda, of all."""
     controllers = importlib.import_module("threadpoolctl").ThreadpoolController().lib_controllers
     found = [each for each in controllers if each.user_api == "blas"]
     package = Path(np.__file__).resolve().parent
     folders = {package, package.with_name("numpy.libs")}
-    brought = [each for each in found if folders & set(Path(each.filepath).resolve().parents)]
-    shared: list[SetThreads] = []
-    per_thread: list[SetThreads] = []
-    for controller in brought or found:  # else, as in conda, it lies elsewhere
-        (per_thread if _is_per_thread(controller) else shared).append(_setter(controller))
-    if not found:
-        _warn_of_blas()
-    return shared, per_thread
+    return [each for each in found if folders & set(Path(each.filepath).parents)] or found
 
 
 def _setter(controller: Any) -> SetThreads:

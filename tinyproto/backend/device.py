@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .fork import was_forked
+
 Array = Any
 """An array of NumPy or of CuPy."""
 
@@ -74,7 +76,10 @@ def cuda_unavailable_reason() -> str | None:
             return None
         return "CuPy is installed but finds no CUDA device"
     except Exception as error:
-        return f"CuPy is installed but no CUDA device is usable: {_one_line(error)}"
+        reason = _one_line(error)
+        if "initialization error" in reason and was_forked():
+            reason += "; CUDA that the parent used is lost in a forked process: start it by spawn"
+        return f"CuPy is installed but no CUDA device is usable: {reason}"
 
 
 def select_device(name: str) -> ModuleType:

@@ -2,8 +2,8 @@
 
 As in `exact_bound.py` the multipliers λ ≥ 0 replace the rows of the polyhedron by the half-space
 a·δ ≥ c with a = Gᵀλ and c = λ·h. Here a and c carry errors: |aⱼ − exact aⱼ| ≤ eⱼ, with room for the
-rounding of aⱼ ± eⱼ, and c is a number below the exact one. With wⱼ = |aⱼ| + eⱼ every δ of the half-space satisfies w·|δ| ≥ c. So, without
-and with a box:
+rounding of aⱼ ± eⱼ, and c is a number below the exact one. With wⱼ = |aⱼ| + eⱼ every δ of the half-
+space satisfies w·|δ| ≥ c. So, without and with a box:
 
     L2   ‖δ‖ ≥ c/‖w‖               ½‖δ‖² ≥ c − Σⱼ max(φⱼ(aⱼ − eⱼ), φⱼ(aⱼ + eⱼ))
     L∞   the least r with Σⱼ wⱼ min(r, sⱼ) ≥ c, where sⱼ is the longer side of the box in the
@@ -11,8 +11,9 @@ and with a box:
 
 φⱼ(a) = max over lowⱼ ≤ δ ≤ highⱼ of aδ − ½δ² is convex, so its maximum over an interval is at an
 end, and φⱼ(a) = δ(a − ½δ) at δ = clip(a, lowⱼ, highⱼ). The terms of each sum are not negative, so
-adding d of them has a relative error of γ_d at most; the few roundings around it are counted in
-the constants below. Whatever is not a number (an overflow) proves nothing and becomes 0.
+adding d of them has a relative error of γ_d at most. The few roundings around it are counted in the
+constants below, among them up to three of each side of the box, lo − x and hi − x. Whatever is not
+a number (an overflow) proves nothing and becomes 0.
 """
 
 from typing import NamedTuple

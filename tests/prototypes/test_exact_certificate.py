@@ -278,6 +278,21 @@ def test_a_row_that_float64_cannot_see_counts(norm, box, centre, bits, x):
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
+@settings(max_examples=100)
+@given(st.floats(-6, 0.69), st.floats(0.675, 0.69))
+def test_x_plus_delta_rounded_stays_in_the_box(norm, x, beyond):
+    """The first coordinate has to go to its bound, and the second a little."""
+    lo, hi = -1000.3, 0.7
+    network = inner_product([[0.0, 0.0], [10.0, 1.0]], [0.0, -10 * hi - beyond])
+    (radius,), (delta,) = exact_radius(network, np.array([[x, 0.0]]), norm=norm, lo=lo, hi=hi)
+    reached = np.array([x, 0.0]) + delta
+    assert reached.max() <= hi
+    assert radius > 0
+    if norm == "l2":
+        np.testing.assert_allclose(reached, [hi, beyond], atol=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
 @settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.booleans())
 def test_an_empty_polyhedron_is_proved_empty(norm, seed, d, boxed):

@@ -11,8 +11,9 @@ half-space satisfies w·|δ| ≥ c. So, without and with a box:
 
 φⱼ(a) = max over lowⱼ ≤ δ ≤ highⱼ of aδ − ½δ² is convex, so its maximum over an interval is at an
 end, and φⱼ(a) = δ(a − ½δ) at δ = clip(a, lowⱼ, highⱼ). The terms of each sum are not negative, so
-adding d of them has a relative error of γ_d at most; the few roundings around it are counted in
-the constants below. Whatever is not a number (an overflow) proves nothing and becomes 0.
+adding d of them has a relative error of γ_d at most. The few roundings around it are counted in the
+constants below, among them up to three of each side of the box, lo − x and hi − x. Whatever is not
+a number (an overflow) proves nothing and becomes 0.
 """
 
 from typing import NamedTuple

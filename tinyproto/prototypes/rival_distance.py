@@ -89,13 +89,10 @@ class Neighbourhood:
         self.task, self.rows, self.x, self.score, self.error = task, rows, x, score, error
         self.solve = solve_l2 if task.norm == "l2" else solve_linf
         low, high = task.box[0] - x, task.box[1] - x
-        # Rounded outwards for the proof: a larger box has no larger distance.
-        self.outer_low = np.where(low == 0, 0.0, np.nextafter(low, -np.inf))
-        self.outer_high = np.where(high == 0, 0.0, np.nextafter(high, np.inf))
-        # And such that x + δ, rounded, stays in the box.
+        # Such that x + δ, rounded, stays in the box.
         self.low = np.where(x + low < task.box[0], np.nextafter(low, np.inf), low)
         self.high = np.where(x + high > task.box[1], np.nextafter(high, -np.inf), high)
-        side = np.maximum(-self.outer_low, self.outer_high)
+        side = np.maximum(-self.low, self.high)
         with np.errstate(over="ignore"):
             farthest = np.sqrt((side**2).sum()) if task.norm == "l2" else side.max(initial=0.0)
         self.farthest = float(farthest) * (1 + gamma(len(x) + 16))
@@ -161,7 +158,7 @@ class Neighbourhood:
         gain = weights * (h - error)
         c = float(gain.sum() - gamma(len(own) + 16) * np.abs(gain).sum() - 2.0**-1040)
         row = HalfSpace(a, loss, float(in_units(c, scale)))
-        low, high = in_units(self.outer_low, scale), in_units(self.outer_high, scale)
+        low, high = in_units(self.low, scale), in_units(self.high, scale)
         bound = halfspace_lower_bound(row, low, high, self.task.norm, self.task.has_box)
         lower = float(np.nextafter(in_units(bound, -scale), 0.0))
         return np.inf if lower > self.farthest else lower

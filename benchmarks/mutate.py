@@ -61,6 +61,7 @@ TESTS = {
     "attacks/apgd.py": ATTACKS,
     "attacks/autoattack.py": ATTACKS,
     "attacks/carlini_wagner.py": ATTACKS,
+    "attacks/checks.py": ATTACKS,
     "attacks/fab.py": ATTACKS,
     "attacks/pgd.py": ATTACKS,
     "attacks/hyperplane.py": ATTACKS,

@@ -241,6 +241,8 @@ def resolve_norm(norm: Any, allowed: tuple[str, ...] = ("linf", "l2")) -> str:
     Traceback (most recent call last):
     ValueError: norm must be 'linf' or 'l2', not 1
     """
+    if isinstance(norm, str) and norm in allowed:
+        return norm
     number = isinstance(norm, Real) and not isinstance(norm, bool)
     text = f"{norm:g}" if number else str(norm).lower().replace("_", "").removeprefix("l")
     if f"l{text}" not in allowed:

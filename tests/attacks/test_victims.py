@@ -133,6 +133,14 @@ def test_the_scores_of_an_earlier_call_stay():
     np.testing.assert_array_equal(z, before)
 
 
+def test_the_gradient_that_is_passed_to_backward_stays():
+    _, backward = Victim(writes_to_dz)(np.full((2, 6), 0.5))
+    dz = np.ones((2, 4))
+    first = backward(dz)
+    np.testing.assert_array_equal(dz, 1)
+    np.testing.assert_array_equal(backward(dz), first)
+
+
 def test_a_model_that_returns_its_input():
     victim = Victim(lambda x: (x, lambda dz: dz))
     x = np.random.default_rng(0).random((5, 4))

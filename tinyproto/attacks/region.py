@@ -131,7 +131,7 @@ def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Arr
     xp = array_module(x)
     eps = expand_like(per_example(eps, x), x)
     exact = x.astype(xp.float64)
-    least, greatest = xp.minimum(exact, lo), xp.maximum(exact, hi)
+    least, greatest = _widened(exact, lo, hi)
     low = xp.clip(exact - eps, least, greatest).astype(x.dtype)
     high = xp.clip(exact + eps, least, greatest).astype(x.dtype)
     below = (low.astype(xp.float64) < least) | (exact - low > eps)
@@ -166,8 +166,7 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
     """
     xp = array_module(x)
     wide = moved.dtype.type
-    boxed = xp.clip(moved, xp.minimum(x, wide(lo)), xp.maximum(x, wide(hi)))
-    delta = xp.subtract(boxed, x, dtype=xp.float64)
+    delta = xp.subtract(xp.clip(moved, *_widened(x, wide(lo), wide(hi))), x, dtype=xp.float64)
     length = norms(delta)
     target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
     scale = target / xp.maximum(length, np.finfo(np.float64).tiny)
@@ -202,7 +201,15 @@ def clip_to_box(moved: Array, x: Array, lo: float, hi: float) -> Array:
     least, greatest = dtype(lo), dtype(hi)
     least = np.nextafter(least, dtype(hi)) if float(least) < lo else least
     greatest = np.nextafter(greatest, dtype(lo)) if float(greatest) > hi else greatest
-    return xp.clip(moved.astype(x.dtype), xp.minimum(x, least), xp.maximum(x, greatest))
+    return xp.clip(moved.astype(x.dtype), *_widened(x, least, greatest))
+
+
+def _widened(x: Array, lo: Any, hi: Any) -> tuple[Any, Any]:
+    """The bounds; where an element of x lies outside, arrays like x with bounds that hold it."""
+    if not x.size or (bool(x.min() >= lo) and bool(x.max() <= hi)):
+        return lo, hi  # as nearly always: no array is made
+    xp = array_module(x)
+    return xp.minimum(x, lo), xp.maximum(x, hi)
 
 
 def outside_box(lo: float, hi: float) -> float:

@@ -53,8 +53,8 @@ class Victim:
 
     Notes
     -----
-    The model gets a copy of x, and the victim returns a copy of the scores: a model that writes to
-    its input, or that returns the same memory at each call, does not disturb an attack.
+    A model of your own gets a copy of x, and the victim returns a copy of the scores: one that
+    writes to its input, or returns the same memory at each call, does not disturb an attack.
 
     Scores that look like probabilities are warned of, once.
 
@@ -86,6 +86,8 @@ class Victim:
         self.forward_passes = 0
         self.backward_passes = 0
         self.flat_gradients = 0
+        # A network of tinyproto does not write to x.
+        self._copies = not type(model).__module__.startswith("tinyproto.")
         self.warned: set[str] = set()  # what it has been warned of, or is not to be
 
     def __repr__(self) -> str:
@@ -97,7 +99,7 @@ class Victim:
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         """The scores z (N, C) of x (N, …), and the function that returns gradients at x."""
         self.forward_passes += len(x)
-        z, backward = check_output(self.model(x.copy()), len(x))
+        z, backward = check_output(self.model(x.copy() if self._copies else x), len(x))
         z = z.copy()
         if len(z) and "scores" not in self.warned:
             self.warned.add("scores")  # a look at the first ones is enough

@@ -102,9 +102,10 @@ def exact_radius(
     Notes
     -----
     The derivation is in the docstring of `tinyproto.prototypes.certificate`. The two bounds agree
-    to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are polyhedra that rounding the parameters could
-    open or close, such as a rival that wins in a single point: the lower bound may then be smaller
-    than it could be, and δ, the point found, is not proved to reach the other class.
+    to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are inputs whose radius changes much if planes
+    move by 1e-10 of the radius, such as a rival that wins in a corner of the box only: the lower
+    bound may then be smaller than it could be, and where no float reaches the other class, δ is the
+    nearest point found.
 
     The radius is that of the real numbers that the parameters stand for. The network rounds its own
     scores. With n = d + 6 and the unit roundoff u of its dtype (2⁻²⁴ in float32), they are wrong by

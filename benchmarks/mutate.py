@@ -38,7 +38,12 @@ DEFENSES = "tests/training/test_defenses.py"
 CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
 LAYERS = ["tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py"]
 LOSSES = ["tests/test_losses.py", DEFENSES]
-CERTIFICATE = ["tests/prototypes/test_certificate.py", "tests/attacks/test_exact_radius.py"]
+CERTIFICATE = [
+    "tests/prototypes/test_certificate.py",
+    "tests/prototypes/test_exact_certificate.py",
+    "tests/prototypes/test_proof_arithmetic.py",
+    "tests/attacks/test_exact_radius.py",
+]
 FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
 ATTACKS = ["tests/attacks"]
 TESTS = {
@@ -73,8 +78,14 @@ TESTS = {
     "kernels/hyperplane.py": ["tests/attacks/test_hyperplane.py"],
     "kernels/pooling.py": [*LAYERS, "-k", "Pool"],
     "kernels/channels.py": ["tests/kernels/test_channels.py", "tests/layers", "-k", CHANNELS],
-    "prototypes/certificate.py": CERTIFICATE,
-    "prototypes/convex.py": CERTIFICATE,
+    "prototypes/certificate/convex.py": CERTIFICATE,
+    "prototypes/certificate/dyadic.py": CERTIFICATE,
+    "prototypes/certificate/exact_bound.py": CERTIFICATE,
+    "prototypes/certificate/lower_bound.py": CERTIFICATE,
+    "prototypes/certificate/projection.py": CERTIFICATE,
+    "prototypes/certificate/radius.py": CERTIFICATE,
+    "prototypes/certificate/real_network.py": CERTIFICATE,
+    "prototypes/certificate/rival_distance.py": CERTIFICATE,
     "prototypes/detection.py": ["tests/prototypes/test_detection.py"],
     "prototypes/roc.py": ["tests/prototypes/test_detection.py"],
     "cpu/channels.py": [*FAST_PATH, *LAYERS, "-k", CHANNELS],

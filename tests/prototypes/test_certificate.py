@@ -9,8 +9,8 @@ from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
 from tinyproto.prototypes import IPWTA, PlusMinusEDWTA, exact_radius
-from tinyproto.prototypes.convex import linear_program, nonnegative_quadratic_program
-from tinyproto.prototypes.projection import Problem, halfspace_distance, solve_l2
+from tinyproto.prototypes.certificate.convex import linear_program, nonnegative_quadratic_program
+from tinyproto.prototypes.certificate.projection import Problem, halfspace_distance, solve_l2
 
 BOXES = [None, (-2.0, 2.0)]
 
@@ -200,7 +200,7 @@ def test_an_unreachable_class_is_at_distance_infinity():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"norm": "l1"}, "norm must be 'l2' or 'linf', not 'l1'"),
+        ({"norm": "l1"}, "norm must be 'linf' or 'l2', not 'l1'"),
         ({"lo": 0.0}, "the box needs both lo and hi"),
         ({"lo": 0.0, "hi": 0.5}, r"x must lie in \[0.0, 0.5\]"),
     ],

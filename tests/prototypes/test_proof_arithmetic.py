@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.prototypes.exact_reference import exact_linear, fractions
 from tests.strategies import problems
-from tinyproto.prototypes import IPWTA, exact_bound, exact_radius
-from tinyproto.prototypes.dyadic import Dyadic, root_down, round_down
-from tinyproto.prototypes.lower_bound import HalfSpace, halfspace_lower_bound
-from tinyproto.prototypes.real_network import RealNetwork
+from tinyproto.prototypes import IPWTA, exact_radius
+from tinyproto.prototypes.certificate import exact_bound
+from tinyproto.prototypes.certificate.dyadic import Dyadic, root_down, round_down
+from tinyproto.prototypes.certificate.lower_bound import HalfSpace, halfspace_lower_bound
+from tinyproto.prototypes.certificate.real_network import RealNetwork
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 ARRAYS = st.lists(FLOATS, min_size=1, max_size=5)

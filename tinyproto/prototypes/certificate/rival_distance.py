@@ -1,6 +1,6 @@
 """The distance from one input to the polyhedron in which one rival neuron wins, and its proof.
 
-`certificate.py` derives the problem and says why the distance is a lower bound in real arithmetic.
+`radius.py` derives the problem and says why the distance is a lower bound in real arithmetic.
 Here its rows are scaled and solved: first the few that bind most, then with those that the solution
 violates. The multipliers are evaluated in float64 with error bounds, and in integers where these
 are too wide.

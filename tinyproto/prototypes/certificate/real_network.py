@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..backend.device import to_host
-from .base import WinnerTakeAll
+from ...backend.device import to_host
+from ..base import WinnerTakeAll
 from .dyadic import Dyadic
 
 

@@ -1,6 +1,6 @@
 """The nearest point of a polyhedron in a box, in float64: multipliers, and the point.
 
-`certificate.py` derives the dual problems. What is found here is only a proposal: `lower_bound.py`
+`radius.py` derives the dual problems. What is found here is only a proposal: `lower_bound.py`
 and `exact_bound.py` prove what the multipliers are worth. Rows G and distances are to be scaled to
 about 1 beforehand.
 """

@@ -41,11 +41,12 @@ import math
 
 import numpy as np
 
-from ..backend.device import Array, to_host
-from .base import WinnerTakeAll
+from ...backend.device import Array, to_host
+from ...validation import resolve_norm
+from ..base import WinnerTakeAll
+from ..validation import check_targets
 from .real_network import RealNetwork
 from .rival_distance import Found, Neighbourhood, Rows, Task
-from .validation import check_targets
 
 
 def exact_radius(
@@ -53,7 +54,7 @@ def exact_radius(
     x: Array,
     y: Array | None = None,
     *,
-    norm: str = "l2",
+    norm: str | float = "l2",
     lo: float | None = None,
     hi: float | None = None,
     overshoot: float = 0.0,
@@ -72,8 +73,9 @@ def exact_radius(
         The inputs.
     y : array (N,), optional
         The true labels; an input that is classified wrongly then has radius 0.
-    norm : {"l2", "linf"}
-        "linf" needs SciPy, except where a single neuron decides.
+    norm : str or float
+        "l2" or "linf", in any of the ways of `validation.resolve_norm`. "linf" needs SciPy, except
+        where a single neuron decides.
     lo, hi : float, optional
         The range of valid inputs, both or neither: x + δ stays inside.
     overshoot : float, default 0.0
@@ -101,8 +103,8 @@ def exact_radius(
 
     Notes
     -----
-    The derivation is in the docstring of `tinyproto.prototypes.certificate`. The two bounds agree
-    to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are inputs whose radius changes much if planes
+    The derivation is in the docstring of `tinyproto.prototypes.certificate.radius`. The two bounds
+    agree to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are inputs whose radius changes much if planes
     move by 1e-10 of the radius, such as a rival that wins in a corner of the box only: the lower
     bound may then be smaller than it could be, and where no float reaches the other class, δ is the
     nearest point found.
@@ -129,8 +131,7 @@ def exact_radius(
     >>> network.predict(np.array([[0.5, 0.0]]) + 1.01 * delta)
     array([1])
     """
-    if norm not in ("l2", "linf"):
-        raise ValueError(f"norm must be 'l2' or 'linf', not {norm!r}")
+    norm = resolve_norm(norm)
     if (lo is None) != (hi is None):
         raise ValueError(f"the box needs both lo and hi, not lo={lo!r}, hi={hi!r}")
     if not math.isfinite(overshoot):

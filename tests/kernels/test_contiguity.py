@@ -18,7 +18,7 @@ FUNCTIONS = {
     "k-means": (lambda x: kmeans(x, 3)[0], (20, 4)),
     "crop_and_flip": (lambda x: crop_and_flip(x, seed=0, epoch=1), (3, 8, 7, 3)),
     "elastic": (lambda x: elastic(x, seed=0, epoch=1), (3, 8, 7)),
-    "words": (lambda x: words(5, 100 * x, seed=0, stream="test"), (6,)),
+    "words": (lambda x: words(5, x.view(np.uint32), seed=0, stream="test"), (6,)),
 }
 
 

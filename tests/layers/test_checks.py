@@ -327,22 +327,26 @@ def test_a_backend_refuses_arrays_of_another_shape(backend, data):
         "weight": np.ones((3, 3, 16, 20), np.float32),
     }
     geometry = Geometry(3, 1, 1, arrays["x"].shape, arrays["dy"].shape)
-
-    def run(x, dy, relu_mask, bias, weight):
-        made, transposed = (backend.prepare_weights(weight, geometry, t) for t in (False, True))
-        backend.forward(x, made, bias, geometry, True)
-        return lambda: (
-            backend.input_gradient(dy, transposed, geometry, relu_mask),
-            backend.weight_gradient(x, dy, geometry, relu_mask),
-        )
-
-    run(**arrays)()
-    name = data.draw(st.sampled_from(list(arrays)))
+    made, transposed = (
+        backend.prepare_weights(arrays["weight"], geometry, t) for t in (False, True)
+    )
+    passes = {
+        "weight": lambda weight, **_: backend.prepare_weights(weight, geometry, False),
+        "x bias": lambda x, bias, **_: backend.forward(x, made, bias, geometry, True),
+        "dy relu_mask": lambda dy, relu_mask, **_: backend.input_gradient(
+            dy, transposed, geometry, relu_mask
+        ),
+        "x dy relu_mask": lambda x, dy, relu_mask, **_: backend.weight_gradient(
+            x, dy, geometry, relu_mask
+        ),
+    }
+    names, run = data.draw(st.sampled_from(list(passes.items())))
+    run(**arrays)
+    name = data.draw(st.sampled_from(names.split()))
     shape = data.draw(st.sampled_from(other_shapes(arrays[name].shape)))
     for wrong in (np.ones(shape, np.float32), arrays[name].astype(np.float64)):
-        assert f"convolution: {name} must be float32 of shape" in refused(
-            lambda wrong=wrong: run(**{**arrays, name: wrong})()
-        )
+        says = refused(lambda wrong=wrong: run(**{**arrays, name: wrong}))
+        assert f"convolution: {name} must be float32 of shape" in says
 
 
 # ---------------------------------------------------------------- reprs

@@ -34,7 +34,7 @@ class ReLU(Layer):
         if x.ndim == 0:
             raise ValueError("ReLU expects x of shape (N, …), not ()")
         xp, shape = array_module(x), x.shape
-        flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(shape[1:]))
+        flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
         y = memory.empty_like(flat)
         relu(len(flat), flat, y)
 

@@ -213,7 +213,7 @@ def _logits_ratio(
     """
     xp = array_module(z)
     if z.dtype == np.float16:  # in which MIN_DENOMINATOR is 0, and its inverse infinite
-        largest = np.finfo(z.dtype).max
+        largest = float(np.finfo(z.dtype).max)
         both = _logits_ratio(z.astype(np.float32), y, target, terms)
         value, dz = (xp.clip(array, -largest, largest).astype(z.dtype) for array in both)
         return value, dz

@@ -18,7 +18,7 @@ import math
 
 from ..backend.device import Array, array_module
 from ..losses import margin
-from .inputs import initially_correct, validate_inputs, validate_numbers
+from .inputs import initially_correct, validate_inputs
 from .pgd import pgd
 from .region import Radius, clip_to_box, expand_like, norms
 from .victim import Victim
@@ -82,9 +82,6 @@ def carlini_wagner(
     >>> float(np.linalg.norm(found - x).round(2))  # the exact distance is 0.1 / √2
     0.07
     """
-    validate_numbers(
-        learning_rate=learning_rate, initial_const=initial_const, confidence=confidence
-    )
     y, _ = validate_inputs(
         victim, x, y, None, 0.0, "l2", steps=steps, binary_search_steps=binary_search_steps
     )

@@ -24,7 +24,7 @@ from .. import losses
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
 from .hyperplane import projection_step
-from .inputs import initially_correct, validate_count, validate_inputs
+from .inputs import initially_correct, validate_inputs
 from .region import Radius, clip_to_box, expand_like, flatten, norms, per_example
 from .victim import Victim
 
@@ -103,8 +103,8 @@ def fab(
     >>> victim(found)[0].argmax(axis=1)
     array([1])
     """
-    validate_count("targets", targets, 0)
-    validate_count("bisections", bisections, 0)
+    if targets < 0:
+        raise ValueError(f"targets must be 0 or more, not {targets!r}")
     y, index = validate_inputs(
         victim, x, y, index, eps, norm, tuple(DUAL_NORM), steps=steps, restarts=restarts
     )

@@ -1,8 +1,6 @@
 """What every attack does first: check its arguments, and find the examples it has to attack."""
 
-import math
 from collections.abc import Callable
-from numbers import Integral, Real
 
 import numpy as np
 
@@ -60,7 +58,7 @@ def validate_inputs(
     norm : str
         One of `allowed_norms`.
     **counts : int
-        Arguments that must be integers of 1 or more, by name: steps=, restarts=, …
+        Arguments that must be 1 or more, by name: steps=, restarts=, …
 
     Returns
     -------
@@ -81,7 +79,8 @@ def validate_inputs(
         raise ValueError(f"norm must be {' or '.join(map(repr, allowed_norms))}, not {norm!r}")
     _validate_radius(eps, len(x))
     for name, count in counts.items():
-        validate_count(name, count, 1)
+        if count < 1:
+            raise ValueError(f"{name} must be 1 or more, not {count!r}")
     if x.dtype.kind != "f":
         raise ValueError(f"x must hold floating-point numbers, not {x.dtype}")
     if y.dtype.kind not in "iu":
@@ -96,21 +95,6 @@ def validate_inputs(
     xp = array_module(x)
     index = xp.arange(len(x)) if index is None else xp.asarray(index)
     return y.astype(xp.int64), index
-
-
-def validate_count(name: str, count: int, least: int) -> None:
-    """Raises ValueError unless the argument is an integer of `least` or more."""
-    if not isinstance(count, Integral) or isinstance(count, bool):
-        raise ValueError(f"{name} must be an integer of {least} or more, not {count!r}")
-    if count < least:
-        raise ValueError(f"{name} must be {least} or more, not {count!r}")
-
-
-def validate_numbers(**numbers: float) -> None:
-    """Raises ValueError unless the arguments are finite numbers of 0 or more."""
-    for name, value in numbers.items():
-        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} must be a finite number of 0 or more, not {value!r}")
 
 
 def _validate_radius(eps: Radius, count: int) -> None:

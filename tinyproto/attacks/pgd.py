@@ -9,13 +9,7 @@ import numpy as np
 
 from ..backend.device import Array, array_module
 from ..random import normal
-from .inputs import (
-    Loss,
-    initially_correct,
-    resolve_loss,
-    validate_inputs,
-    validate_numbers,
-)
+from .inputs import Loss, initially_correct, resolve_loss, validate_inputs
 from .region import Radius, Region, expand_like, norms, per_example
 from .victim import Victim
 
@@ -151,7 +145,6 @@ def pgd(
     True
     """
     loss = resolve_loss(loss)
-    validate_numbers(momentum=momentum)
     y, index = validate_inputs(victim, x, y, index, eps, norm, steps=steps, restarts=restarts)
     region = Region(x, eps, norm, victim)
     step_sizes = 2.5 * region.eps / steps if step_size is None else per_example(step_size, x)

@@ -15,7 +15,7 @@ from typing import Any
 from ..backend.device import Array, array_module
 from ..losses import margin
 from ..random import uniform
-from .inputs import initially_correct, validate_inputs, validate_numbers
+from .inputs import initially_correct, validate_inputs
 from .region import Radius, Region, expand_like, flatten, normalize_l2, per_example
 from .victim import Victim
 
@@ -88,7 +88,6 @@ def square(
     >>> victim.backward_passes
     0
     """
-    validate_numbers(p_init=p_init)
     y, index = validate_inputs(victim, x, y, index, eps, norm, queries=queries)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     radii = per_example(eps, x)

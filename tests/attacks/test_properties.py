@@ -3,8 +3,6 @@
 A new attack gets a line in IN_BALL, or in NEAREST if it has no radius.
 """
 
-from functools import partial
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -430,10 +428,6 @@ def test_gradients_that_are_not_finite_are_refused():
         ({"y": np.zeros(2)}, "y must hold integers, the classes from 0, not float64"),
         ({"y": np.zeros(3, int)}, r"one label for each of 2 examples, shape \(2,\), not \(3,\)"),
         ({"steps": 0}, "must be 1 or more, not 0"),
-        ({"steps": 2.5}, "must be an integer of 1 or more, not 2.5"),
-        ({"steps": "10"}, "must be an integer of 1 or more, not '10'"),
-        ({"steps": None}, "must be an integer of 1 or more, not None"),
-        ({"steps": True}, "must be an integer of 1 or more, not True"),
     ],
 )
 def test_invalid_examples_and_labels_are_refused(name, changed, message):
@@ -498,18 +492,6 @@ def test_unknown_norms_and_losses_and_negative_radii_are_refused():
         fab(victim, x, y, norm="l0")
     with pytest.raises(ValueError, match="targets must be 0 or more, not -1"):
         fab(victim, x, y, targets=-1)
-    for option in ("targets", "bisections"):
-        with pytest.raises(ValueError, match=f"{option} must be an integer of 0 or more, not 2.5"):
-            fab(victim, x, y, **{option: 2.5})
-    for attack, option in (
-        (carlini_wagner, "learning_rate"), (carlini_wagner, "initial_const"),
-        (carlini_wagner, "confidence"), (partial(pgd, eps=0.1), "momentum"),
-        (partial(square, eps=0.1), "p_init"),
-    ):  # fmt: skip
-        for value in (-1, np.nan, np.inf, "1", None):
-            message = f"{option} must be a finite number of 0 or more, not {value!r}"
-            with pytest.raises(ValueError, match=message):
-                attack(victim, x, y, **{option: value})
     with pytest.raises(ValueError, match="targets must be 1 or more, not 0"):
         apgd_targeted(victim, x, y, eps=0.1, targets=0)
     with pytest.raises(

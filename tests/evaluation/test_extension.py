@@ -30,7 +30,7 @@ def run(victim, x, y, names, count, path, **options):
 
 @settings(max_examples=20)
 @given(
-    stages=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 4)), min_size=2, max_size=4).map(
+    stages=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 4)), min_size=2, max_size=4).map(
         lambda stages: list(zip(*map(sorted, zip(*stages, strict=True)), strict=True))
     ),
     sequential=st.booleans(),

@@ -104,10 +104,10 @@ def exact_radius(
     Notes
     -----
     The derivation is in the docstring of `tinyproto.prototypes.certificate.radius`. The two bounds
-    agree to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are inputs whose radius changes much if planes
-    move by 1e-10 of the radius, such as a rival that wins in a corner of the box only: the lower
-    bound may then be smaller than it could be, and where no float reaches the other class, δ is the
-    nearest point found.
+    agree to about 1e-9 in L2 and 1e-6 in L∞. Exceptions are inputs whose radius changes much if
+    planes move by 1e-10 of the radius, such as a rival that wins in a corner of the box only:
+    the lower bound may then be smaller than it could be, and where no float reaches the other
+    class, δ is the nearest point found.
 
     The radius is that of the real numbers that the parameters stand for. The network rounds its own
     scores. With n = d + 6 and the unit roundoff u of its dtype (2⁻²⁴ in float32), they are wrong by
@@ -148,7 +148,7 @@ def exact_radius(
     if not ((x >= bounds[0]).all() and (x <= bounds[1]).all()):
         raise ValueError(f"x must lie in [{lo}, {hi}], not [{x.min()}, {x.max()}]")
     score, error = real.scores(x)
-    owner = np.arange(len(real.b)) // network.prototypes_per_class
+    owner = np.arange(len(real.b)) // network._per_class
     predicted = owner[score.argmax(axis=1)]
     wrong = np.zeros(len(x), dtype=bool)
     if y is not None:

@@ -15,8 +15,8 @@ import numpy as np
 
 from .fork import at_fork
 
-SetThreads = Callable[[int], int]
-"""Sets the number of threads of a BLAS library, and returns what it was."""
+Library = tuple[Callable[[], int], Callable[[int], Any]]
+"""The functions that get and set the number of threads of a BLAS library."""
 
 _lock = threading.RLock()
 _depths: dict[int, int] = {}  # in how many `one_blas_thread` blocks each thread is
@@ -49,9 +49,9 @@ def one_blas_thread() -> Iterator[None]:
     with _lock:
         shared, per_thread = blas_libraries()
         if not _depths:
-            _threads_before = [set_threads(1) for set_threads in shared]
+            _threads_before = _set_to_one(shared)
         _depths[thread] = _depths.get(thread, 0) + 1
-    own_before = [set_threads(1) for set_threads in per_thread]
+    own_before = _set_to_one(per_thread)
     try:
         yield
     finally:
@@ -64,19 +64,31 @@ def one_blas_thread() -> Iterator[None]:
                 _restore(shared, _threads_before)
 
 
-def _restore(libraries: list[SetThreads], counts: list[int]) -> None:
-    for set_threads, count in zip(libraries, counts, strict=True):
-        set_threads(count)
+def _set_to_one(libraries: list[Library]) -> list[int]:
+    """Returns what their numbers of threads were."""
+    before = []
+    for get_threads, set_threads in libraries:
+        before.append(get_threads())
+        if before[-1] != 1:
+            set_threads(1)
+    return before
+
+
+def _restore(libraries: list[Library], before: list[int]) -> None:
+    for (_, set_threads), count in zip(libraries, before, strict=True):
+        if count != 1:
+            set_threads(count)
 
 
 @functools.cache
-def blas_libraries() -> tuple[list[SetThreads], list[SetThreads]]:
+def blas_libraries() -> tuple[list[Library], list[Library]]:
     """Libraries whose number of threads is one for the whole process, and those in which each
     thread has its own. Warns where NumPy's BLAS is neither."""
-    shared: list[SetThreads] = []
-    per_thread: list[SetThreads] = []
+    shared: list[Library] = []
+    per_thread: list[Library] = []
     for controller in numpy_blas():
-        (per_thread if _is_per_thread(controller) else shared).append(_setter(controller))
+        library = controller.get_num_threads, _setter(controller)
+        (per_thread if _is_per_thread(*library) else shared).append(library)
     if not shared + per_thread:
         _warn_of_blas()
     return shared, per_thread
@@ -91,31 +103,30 @@ def numpy_blas() -> list[Any]:
     return [each for each in found if folders & set(Path(each.filepath).parents)] or found
 
 
-def _setter(controller: Any) -> SetThreads:
-    """A function that sets a library's number of threads from whichever thread."""
-    get_threads, set_threads = controller.get_num_threads, controller.set_num_threads
-    # From version 3.8 on, threadpoolctl ignores all threads but the first to set OpenBLAS.
-    let_others_set = getattr(controller, "clear_controlling_thread", lambda force: None)
+def _setter(controller: Any) -> Callable[[int], Any]:
+    """A function that sets a library's number of threads from whichever thread.
 
-    def set_and_return(count: int) -> int:
-        before: int = get_threads()
-        if before != count:
-            let_others_set(force=True)
-            set_threads(count)
-            let_others_set(force=True)
-        return before
+    From version 3.8 on, threadpoolctl ignores all threads but the first to set that of OpenBLAS.
+    """
+    let_others_set = getattr(controller, "clear_controlling_thread", None)
+    if let_others_set is None:
+        return controller.set_num_threads
 
-    return set_and_return
+    def set_threads(count: int) -> None:
+        let_others_set(force=True)
+        controller.set_num_threads(count)
+        let_others_set(force=True)
+
+    return getattr(controller, "_real_set_num_threads", set_threads)  # faster
 
 
-def _is_per_thread(controller: Any) -> bool:
+def _is_per_thread(get_threads: Callable[[], int], set_threads: Callable[[int], Any]) -> bool:
     """Whether a number of threads that is set in this thread is not that of another."""
-    set_threads, seen = _setter(controller), []
-    before = set_threads(1)
+    before, seen = get_threads(), []
     changed = 2 if before == 1 else 1
     set_threads(changed)
-    effective = controller.get_num_threads() == changed
-    thread = threading.Thread(target=lambda: seen.append(controller.get_num_threads()))
+    effective = get_threads() == changed
+    thread = threading.Thread(target=lambda: seen.append(get_threads()))
     thread.start()
     thread.join()
     set_threads(before)

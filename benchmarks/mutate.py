@@ -131,7 +131,11 @@ EQUIVALENT = {
 }
 """(file, function, change) → why the mutant does what the original does."""
 
-CHECKS = {"_require", "_check_arguments", "check_input", "positive_integers"}
+CHECKS = {
+    "_require", "require", "_check_arguments", "check_input", "positive_integers", "check_number",
+    "check_count", "check_shape", "check_parameters", "check_backward", "check_floats",
+    "check_scores", "check_gradients", "require_finite_box",
+}  # fmt: skip
 COMMUTATIVE = {"max", "min", "maximum", "minimum"}
 SYMBOLS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Pow: "**"

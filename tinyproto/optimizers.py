@@ -21,6 +21,7 @@ import numpy as np
 from .backend.device import Array, array_module, to_device
 from .gradients import check_gradients
 from .parameters import Tree, assign, check, check_values, flatten, is_running
+from .validation import require
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
 
@@ -61,8 +62,8 @@ class Optimizer:
     state_names: tuple[str, ...] = ()
 
     def __init__(self, weight_decay: float, decayed: tuple[str, ...]):
-        _require(0 <= weight_decay < math.inf, "weight_decay must be 0 or more", weight_decay)
-        _require(not isinstance(decayed, str), "decayed must be a tuple of names", decayed)
+        require(0 <= weight_decay < math.inf, "weight_decay must be 0 or more", weight_decay)
+        require(not isinstance(decayed, str), "decayed must be a tuple of names", decayed)
         self.weight_decay = weight_decay
         self.decayed = tuple(decayed)
         self.state: dict[str, dict[str, Array]] = {name: {} for name in self.state_names}
@@ -75,7 +76,7 @@ class Optimizer:
         learning rate below 0 or not finite.
         """
         rate = float(learning_rate)  # a float64 scalar of NumPy's would widen a float32 leaf
-        _require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
+        require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
         check_gradients(params, grads)
         own, slots = flatten(params), flatten(grads)
         for path in slots:
@@ -171,8 +172,8 @@ class SGD(Optimizer):
         weight_decay: float = 5e-4,
         decayed: tuple[str, ...] = ("weight",),
     ):
-        _require(0 <= momentum < 1, "momentum must be in [0, 1)", momentum)
-        _require(momentum > 0 or not nesterov, "nesterov needs a momentum above 0", momentum)
+        require(0 <= momentum < 1, "momentum must be in [0, 1)", momentum)
+        require(momentum > 0 or not nesterov, "nesterov needs a momentum above 0", momentum)
         self.state_names = ("velocity",) if momentum else ()
         super().__init__(weight_decay, decayed)
         self.momentum, self.nesterov = momentum, nesterov
@@ -240,9 +241,9 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         decayed: tuple[str, ...] = ("weight",),
     ):
-        _require(0 <= beta1 < 1, "beta1 must be in [0, 1)", beta1)
-        _require(0 <= beta2 < 1, "beta2 must be in [0, 1)", beta2)
-        _require(1e-37 < epsilon < math.inf, "epsilon must be above 0 in float32", epsilon)
+        require(0 <= beta1 < 1, "beta1 must be in [0, 1)", beta1)
+        require(0 <= beta2 < 1, "beta2 must be in [0, 1)", beta2)
+        require(1e-37 < epsilon < math.inf, "epsilon must be above 0 in float32", epsilon)
         super().__init__(weight_decay, decayed)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
@@ -306,7 +307,7 @@ class Average:
     """
 
     def __init__(self, params: Tree, decay: float = 0.999):
-        _require(0 <= decay < 1, "decay must be in [0, 1)", decay)
+        require(0 <= decay < 1, "decay must be in [0, 1)", decay)
         self.decay = decay
         self.updates = 0
         self.weights = {path: leaf.copy() for path, leaf in flatten(params).items()}
@@ -339,12 +340,6 @@ class Average:
         check(expected, arrays, "the saved average")
         for path, array in arrays.items():
             check_values(path, array, expected[path].dtype, "the saved average")
-        _require(int(arrays["updates"]) >= 0, "updates must be 0 or more", arrays["updates"])
+        require(int(arrays["updates"]) >= 0, "updates must be 0 or more", arrays["updates"])
         assign(expected, arrays, "the saved average")
         self.updates = int(expected["updates"])
-
-
-def _require(condition: bool, rule: str, value: Any) -> None:
-    """Raise ValueError with the rule and the value unless the condition holds (NaN never does)."""
-    if not condition:
-        raise ValueError(f"{rule}, not {value!r}")

@@ -8,7 +8,8 @@ A schedule has no state, so a run that is resumed needs nothing but the number o
 
 import math
 from collections.abc import Callable
-from typing import Any
+
+from .validation import require
 
 __all__ = ["Schedule", "cosine", "one_cycle", "step_decay"]
 
@@ -51,8 +52,8 @@ def step_decay(
     """
     _check_arguments(peak, steps)
     for milestone in milestones:
-        _require(0 <= milestone <= 1, "milestones must be in [0, 1]", milestone)
-    _require(0 < factor <= 1, "factor must be in (0, 1]", factor)
+        require(0 <= milestone <= 1, "milestones must be in [0, 1]", milestone)
+    require(0 < factor <= 1, "factor must be in (0, 1]", factor)
     starts = [round(milestone * steps) for milestone in milestones]
     return _within(steps, lambda step: peak * factor ** sum(step >= start for start in starts))
 
@@ -137,8 +138,8 @@ def one_cycle(
     [0.004, 0.036, 0.068, 0.1, 0.075, 0.025, 0.0]
     """
     _check_arguments(peak, steps, warmup)
-    _require(0 <= start <= 1, "start must be in [0, 1]", start)
-    _require(0 <= end <= 1, "end must be in [0, 1]", end)
+    require(0 <= start <= 1, "start must be in [0, 1]", start)
+    require(0 <= end <= 1, "end must be in [0, 1]", end)
     last = steps - 1
     top = min(round(warmup * last), max(last - 1, 0))
 
@@ -159,7 +160,7 @@ def _within(steps: int, rate: Schedule) -> Schedule:
     """The same schedule, which refuses a step outside 0 … steps − 1."""
 
     def checked(step: int) -> float:
-        _require(0 <= step < steps and step == int(step), f"step must be in 0 … {steps - 1}", step)
+        require(0 <= step < steps and step == int(step), f"step must be in 0 … {steps - 1}", step)
         return rate(int(step))
 
     return checked
@@ -167,12 +168,6 @@ def _within(steps: int, rate: Schedule) -> Schedule:
 
 def _check_arguments(peak: float, steps: int, warmup: float = 0.0) -> None:
     """Raise ValueError for what all schedules refuse."""
-    _require(0 <= peak < math.inf, "peak must be 0 or more", peak)
-    _require(steps >= 1 and hasattr(steps, "__index__"), "steps must be 1 or more", steps)
-    _require(0 <= warmup < 1, "warmup must be a fraction of the steps in [0, 1)", warmup)
-
-
-def _require(condition: bool, rule: str, value: Any) -> None:
-    """Raise ValueError with the rule and the value unless the condition holds (NaN never does)."""
-    if not condition:
-        raise ValueError(f"{rule}, not {value!r}")
+    require(0 <= peak < math.inf, "peak must be 0 or more", peak)
+    require(steps >= 1 and hasattr(steps, "__index__"), "steps must be 1 or more", steps)
+    require(0 <= warmup < 1, "warmup must be a fraction of the steps in [0, 1)", warmup)

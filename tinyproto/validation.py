@@ -5,6 +5,7 @@ changed. None of them copies an array that is right already.
 """
 
 import math
+import sys
 from numbers import Integral, Real
 from typing import Any
 
@@ -309,10 +310,22 @@ def check_images(x: Any, name: str = "x") -> np.ndarray:
     return x.astype(np.uint8)
 
 
-def check_number(name: str, value: Any, *, zero: bool = True, infinity: bool = False) -> float:
-    """`value` as a float. Raises ValueError unless it is a number above 0, or 0 if `zero`."""
-    valid = isinstance(value, Real) and not isinstance(value, bool)
-    if not (valid and (value > 0 or (zero and value == 0)) and (infinity or math.isfinite(value))):
-        finite, least = "" if infinity else "finite ", "of 0 or more" if zero else "above 0"
-        raise ValueError(f"{name} must be a {finite}number {least}, not {value!r}")
+def check_number(
+    name: str, value: Any, *, zero: bool = True, most: float = sys.float_info.max
+) -> float:
+    """`value` as a float. Raises ValueError unless it is a number above 0, or 0 if `zero`, and at
+    most `most`: finite, unless that is infinite."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and (value > 0 or (zero and value == 0)) and value <= most):
+        finite, least = "finite " if most < math.inf else "", "of 0 or more" if zero else "above 0"
+        wanted = f"a {finite}number {least}"
+        if zero and most < sys.float_info.max:
+            wanted = f"in [0, {most}]"
+        raise ValueError(f"{name} must be {wanted}, not {value!r}")
     return float(value)
+
+
+def require(condition: bool, rule: str, value: Any) -> None:
+    """Raise ValueError with the rule and the value unless the condition holds (NaN never does)."""
+    if not condition:
+        raise ValueError(f"{rule}, not {value!r}")

@@ -18,7 +18,8 @@ import math
 
 from ..backend.device import Array, array_module
 from ..losses import margin
-from .inputs import check_number, initially_correct, require_finite_box, validate_inputs
+from ..validation import check_number
+from .inputs import initially_correct, require_finite_box, validate_inputs
 from .pgd import pgd
 from .region import Radius, clip_to_box, expand_like, norms
 from .victim import Victim

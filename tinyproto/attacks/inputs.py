@@ -2,7 +2,6 @@
 
 import math
 import reprlib
-import sys
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple
@@ -182,20 +181,6 @@ def resolve_radius(
     return per_example(
         xp.where(lengths == math.inf, math.inf, bounded) if no_radius else bounded, x
     )
-
-
-def check_number(name: str, value: Any, most: float = sys.float_info.max) -> None:
-    """Refuse what is not a finite number of 0 or more.
-
-    Raises
-    ------
-    ValueError
-        For another number, and for what is none.
-    """
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= value <= most:
-        allowed = f"in [0, {most}]" if most < sys.float_info.max else "a finite number, 0 or more"
-        raise ValueError(f"{name} must be {allowed}, not {value!r}")
 
 
 def box_size(shape: tuple[int, ...], norm: str, victim: Victim) -> float:

@@ -9,11 +9,10 @@ import numpy as np
 
 from ..backend.device import Array, array_module
 from ..random import normal
-from ..validation import check_count
+from ..validation import check_count, check_number
 from .inputs import (
     HIGHEST_SEED,
     Loss,
-    check_number,
     initially_correct,
     resolve_loss,
     resolve_radius,

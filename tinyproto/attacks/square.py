@@ -15,7 +15,8 @@ from typing import Any
 from ..backend.device import Array, array_module
 from ..losses import margin
 from ..random import uniform
-from .inputs import check_number, initially_correct, validate_inputs
+from ..validation import check_number
+from .inputs import initially_correct, validate_inputs
 from .region import Radius, Region, expand_like, flatten, normalize_l2
 from .victim import Victim
 

@@ -1,5 +1,6 @@
 """What a training step gets: a batch of images, and how they are attacked."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,7 +112,7 @@ class PGDConfig:
     norm: str = "linf"
 
     def __post_init__(self) -> None:
-        check_number("eps", self.eps, infinity=True)
+        check_number("eps", self.eps, most=math.inf)
         check_count("steps", self.steps)
         check_number("step_size", self.step_size, zero=False)
 

@@ -248,3 +248,9 @@ def test_numbers_of_an_attack_that_cannot_be_right(name, value):
         return
     with pytest.raises(ValueError, match=f"{name} must be "):
         PGDConfig(**{name: value})
+
+
+def test_a_norm_is_stored_in_one_form():
+    assert PGDConfig(norm="L2") == PGDConfig(norm="l_2") == PGDConfig(norm="l2")
+    with pytest.raises(ValueError, match="norm must be"):
+        PGDConfig(norm="l3")

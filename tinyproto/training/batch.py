@@ -12,7 +12,14 @@ from ..backend.device import Array, array_module, to_device
 from ..layers import Layer
 from ..networks import Network, fold
 from ..parameters import flatten
-from ..validation import check_count, check_index, check_labels, check_number, check_shape
+from ..validation import (
+    check_count,
+    check_index,
+    check_labels,
+    check_number,
+    check_shape,
+    resolve_norm,
+)
 
 
 class Augment(Protocol):
@@ -115,6 +122,7 @@ class PGDConfig:
         check_number("eps", self.eps, most=math.inf)
         check_count("steps", self.steps)
         check_number("step_size", self.step_size, zero=False)
+        object.__setattr__(self, "norm", resolve_norm(self.norm))
 
     def __call__(
         self,

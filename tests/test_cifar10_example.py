@@ -14,6 +14,7 @@ import pytest
 
 from tests.test_examples import environment, without_optional_packages
 from tinyproto import networks
+from tinyproto.data.datasets import SAMPLES
 from tinyproto.training import DEFENSES
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
@@ -246,7 +247,7 @@ def test_wrong_options_get_one_line_and_write_nothing(
 
 
 def test_as_many_held_out_images_are_validated_on_as_are_asked_for(example):
-    data = example.load("cifar10", download=False)
+    data = example.load("cifar10", str(SAMPLES))
     every, _ = example.split(example.parse([]), data)
     for count, expected in ((5, 5), (80, 80), (81, 80), (1000, 80)):
         learned, held = example.split(example.parse(["--evaluate", str(count)]), data)

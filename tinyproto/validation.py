@@ -316,7 +316,7 @@ def check_number(
     """`value` as a float. Raises ValueError unless it is a number above 0, or 0 if `zero`, and at
     most `most`: finite, unless that is infinite."""
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and (value > 0 or (zero and value == 0)) and value <= most):
+    if not (number and (value > 0 or (zero and value == 0)) and float(value) <= most):
         finite, least = "finite " if most < math.inf else "", "of 0 or more" if zero else "above 0"
         wanted = f"a {finite}number {least}"
         if zero and most < sys.float_info.max:

@@ -374,6 +374,7 @@ def test_a_flat_gradient_warns_once():
     assert victim.flat_gradients == victim.backward_passes
 
 
+@pytest.mark.filterwarnings("ignore:the scores look like probabilities")
 @pytest.mark.parametrize(
     ("scores", "dz", "flat"),
     [

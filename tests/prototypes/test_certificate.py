@@ -73,6 +73,7 @@ def test_radius_agrees_with_general_solvers(problem, norm, box):
             np.testing.assert_allclose(length, radius[i], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:eps .* is more than half")
 @pytest.mark.parametrize("box", BOXES)
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 @given(problem=problems(samples=(1, 6)))

@@ -339,7 +339,7 @@ def test_rows_are_added_until_none_is_violated(norm, many):
     network = network_of(EDWTA, 2, many, 6)
     network.positive_prototypes_ = random.random((2 * many, 6))
     x = random.random((6, 6))
-    from tinyproto.prototypes import rival_distance
+    from tinyproto.prototypes.certificate import rival_distance
 
     for box in ({}, {"lo": 0.0, "hi": 1.0}):
         few, delta = exact_radius(network, x, norm=norm, **box)

@@ -36,7 +36,10 @@ from common import argument_parser, report
 ROOT = Path(__file__).parent.parent
 DEFENSES = "tests/training/test_defenses.py"
 CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
-LAYERS = ["tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py"]
+LAYERS = [
+    "tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py",
+    "tests/layers/test_checks.py",
+]  # fmt: skip
 LOSSES = ["tests/test_losses.py", DEFENSES]
 CERTIFICATE = [
     "tests/prototypes/test_certificate.py",

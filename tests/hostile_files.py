@@ -240,6 +240,26 @@ deep = b""
 for _ in range(300):
     deep = element(14, cell(deep))
 small, size = matrix((32, 32, 3, 1))
+
+
+def digits(shape=(32, 32, 3, 1), **options):
+    return matrix(shape, size=3072, **options)[0] + bytes(3072)
+
+
+def deflated(content, size=None, cut=0):
+    size = len(content) if size is None else size
+    content = zlib.compress(struct.pack("<II", 14, size) + content)
+    return struct.pack("<II", 15, len(content) - cut) + content[: len(content) - cut]
+
+
+def hidden(content):
+    "a compressed variable whose own size is such that its numbers are read as the next variable"
+    head, _ = matrix((len(content),), name=b"Z")
+    return deflated(head + content, size=len(head))
+
+
+y = element(14, matrix((1, 1), name=b"y")[0] + bytes(8))
+SVHN_FILE = mat(element(14, digits()), y)  # of one image, which is read
 FILES |= {
     "svhn: mat of 3 GB": (compressed_bomb()),
     "svhn: mat of 3 GB in a variable that is not read": (compressed_bomb(b"Z")),
@@ -253,11 +273,32 @@ FILES |= {
     "svhn: mat of too few numbers": (mat(element(14, small + bytes(100)))),
     "svhn: mat of many axes": (mat(element(14, matrix((1,) * 3000)[0] + bytes(8)))),
     "svhn: mat with a long name": (mat(element(14, matrix((1,), name=b"X" * 1000)[0] + bytes(8)))),
-    "svhn: mat of an unknown type": (mat(element(14, matrix((8, 1), stored=77)[0] + bytes(8)))),
+    **{
+        f"svhn: mat of the type {stored}": mat(y, element(14, digits(stored=stored)))
+        for stored in (0, 8, 10, 11, 14, 15, 16, 18, 19, 20, 77, 65_535, 2**32 - 1)
+    },
+    **{
+        f"svhn: mat of the class {kind}": mat(y, element(14, digits(kind=kind)))
+        for kind in (0, 1, 2, 3, 4, 5, 16, 17, 18, 255, 0x809)
+    },
     "svhn: mat of another element": (mat(element(9, bytes(8)))),
     "svhn: mat of no zlib": (mat(element(15, b"not zlib"))),
-    "svhn: mat of version 7.3": (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM\x89HDF"),
-    "svhn: mat twice": (mat(*[element(14, small + bytes(3072))] * 2)),
+    "svhn: mat of version 7.3": (
+        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM").ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n"
+    ),
+    "svhn: mat of version 4": (struct.pack("<5i", 0, 1, 1, 0, 2) + b"X\0" + bytes(8)),
+    "svhn: mat of version 4 under a header of 5": (
+        struct.pack("<5i", 50, 3072, 1, 0, 2).ljust(124, b"\0") + SVHN_FILE[124:]
+    ),
+    "svhn: mat without the checksum of a variable": (mat(y, deflated(digits(), cut=4))),
+    "svhn: mat of a variable in another": (mat(hidden(element(14, digits(stored=77))), y)),
+    "svhn: mat of a negative number of images": (mat(y, element(14, digits((32, 32, 3, -1))))),
+    "svhn: mat of a long compressed variable": (mat(y, deflated(digits() + bytes(8)))),
+    "svhn: mat of 6 GB in 96 variables": (mat(*[deflated(bytes(ZEROS))] * 96)),
+    "svhn: mat with a name of 4 GB": (
+        mat(element(14, matrix((1,))[0][:32] + struct.pack("<II", 1, 2**32 - 1) + bytes(3072)))
+    ),
+    "svhn: mat twice": (mat(y, *[element(14, digits())] * 2)),
 }
 
 FILES["mnist: 2.4 GB of images"] = zip_bytes(

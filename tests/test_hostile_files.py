@@ -66,10 +66,14 @@ def assert_all_refused(folder, count):
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it cannot limit memory")
 
 
-def test_files_of_arrays_and_data(tmp_path):
-    for name, content in FILES.items():
+@pytest.mark.parametrize("svhn", [False, True])
+def test_files_of_arrays_and_data(svhn, tmp_path):
+    if svhn:
+        pytest.importorskip("scipy.io")
+    files = {name: content for name, content in FILES.items() if name.startswith("svhn") == svhn}
+    for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    assert_all_refused(tmp_path, len(FILES))
+    assert_all_refused(tmp_path, len(files))
 
 
 NETWORK_SETTINGS = [

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib
 import io
 import math
 import os
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.hostile_files import FILES, SVHN_FILE
 from tinyproto.data import cifar as cifar_module
 from tinyproto.data.cifar import read_pickled_cifar
 from tinyproto.data.formats import SPLITS, FormatError, read_idx, read_npz, read_svhn
@@ -117,6 +119,8 @@ def test_files_that_are_not_idx(file, content, expected):
 
 def test_a_missing_file_is_an_os_error(tmp_path):
     for read in (read_idx, read_npz, read_pickled_cifar, read_svhn):
+        if read is read_svhn:
+            pytest.importorskip("scipy.io")
         with pytest.raises(FileNotFoundError, match="absent"):
             read(tmp_path / "absent")
 
@@ -367,6 +371,74 @@ def test_svhn_round_trip(tmp_path):
     for tenths in range(10):
         path.write_bytes(content[: len(content) * tenths // 10])
         assert "SVHN's .mat file" in error_of(read_svhn, path)
+
+
+def test_no_bit_of_the_header_of_a_variable_can_end_the_process(file):
+    pytest.importorskip("scipy.io")
+    file.write_bytes(SVHN_FILE)
+    images, labels = read_svhn(file)
+    assert (images.shape, labels.shape) == ((1, 32, 32, 3), (1,))
+    refused = 0
+    for place in [*range(124, 200), *range(len(SVHN_FILE) - 64, len(SVHN_FILE))]:
+        for bit in range(8):
+            file.write_bytes(flip_bit(SVHN_FILE, place, bit))
+            try:
+                found = read_svhn(file)
+            except FormatError:
+                refused += 1
+            else:  # in a pixel, a label, what is not used, or y's type, which may be any integer
+                assert [array.shape for array in found] == [images.shape, labels.shape]
+    assert refused > 600
+
+
+@pytest.mark.parametrize("kind", ["cells", "struct", "records", "char", "complex", "sparse"])
+def test_a_mat_file_with_a_variable_that_is_no_array_of_numbers(tmp_path, kind):
+    savemat = pytest.importorskip("scipy.io").savemat
+    images = np.zeros((32, 32, 3, 1), np.uint8)
+    array = {
+        "cells": lambda: images.astype(object),
+        "struct": lambda: {"X": images},
+        "records": lambda: images.view([("X", "u1")]),
+        "char": lambda: "images",
+        "complex": lambda: images * 1j,
+        "sparse": lambda: importlib.import_module("scipy.sparse").csc_array(np.eye(3)),
+    }[kind]()
+    for compress in (False, True):
+        content = {"X": array, "y": np.ones((1, 1), np.uint8)}
+        savemat(tmp_path / "file.mat", content, do_compression=compress)
+        assert "no array of real numbers" in error_of(read_svhn, tmp_path / "file.mat")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a large number of numbers", "4,294,967,295 bytes in a variable of 64"),
+        ("a large size", "ends 2,147,483,584 bytes before the end of a variable"),
+        ("version 4 under a header of 5", "no MATLAB file of level 5"),
+        ("version 7.3", "no MATLAB file of level 5"),
+        ("3 GB", "more than 268,435,456 bytes of variables"),
+        ("the type 77", "numbers of the unknown type 77"),
+    ],
+)
+def test_scipy_is_not_given_what_it_does_not_check(file, monkeypatch, name, expected):
+    pytest.importorskip("scipy.io")
+    for function in ("whosmat", "loadmat"):
+        monkeypatch.setattr(f"scipy.io.{function}", None)
+    file.write_bytes(FILES[f"svhn: mat of {name}"])
+    assert expected in error_of(read_svhn, file)
+
+
+def test_a_mat_file_of_version_4(tmp_path):
+    savemat = pytest.importorskip("scipy.io").savemat
+    savemat(tmp_path / "file.mat", {"X": np.zeros((3072, 1)), "y": np.ones((1, 1))}, format="4")
+    assert "no MATLAB file of level 5" in error_of(read_svhn, tmp_path / "file.mat")
+
+
+def test_svhn_names_scipy_where_it_is_missing(file, monkeypatch):
+    file.write_bytes(SVHN_FILE)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="need SciPy; install it with: pip install scipy"):
+        read_svhn(file)
 
 
 @pytest.mark.parametrize(

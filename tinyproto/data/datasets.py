@@ -103,6 +103,8 @@ def load(name: str, directory: AnyPath | None = None, *, download: bool = True) 
         If the name is unknown, or if files are damaged or contain another data set.
     FileNotFoundError
         If the data set is not found and the package has no sample of it.
+    ImportError
+        If SVHN's own files are read without SciPy; `svhn.npz` needs none.
 
     Notes
     -----

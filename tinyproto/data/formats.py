@@ -8,6 +8,7 @@ amount of memory. Where a format contains a checksum, the whole file is read, so
 is verified; idx and tar have one only if they are gzipped.
 """
 
+import importlib.util
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any
@@ -116,11 +117,15 @@ def read_svhn(path: AnyPath) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     ------
     FormatError
         If the file is damaged or contains other arrays.
+    ImportError
+        If SciPy is not installed.
 
     Notes
     -----
     Source: Netzer and others, "Reading digits in natural images", 2011.
     """
+    if importlib.util.find_spec("scipy") is None:
+        raise ImportError("SVHN's .mat files need SciPy; install it with: pip install scipy")
     with open(path, "rb") as file, reading(path, "SVHN's .mat file"):
         content = read_matrices(file, ("X", "y"))
         images, labels = content.get("X"), content.get("y")

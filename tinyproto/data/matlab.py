@@ -1,154 +1,106 @@
-"""Reader of numeric arrays in MATLAB's level 5 files (`save` from version 5 on, but not -v7.3).
+"""Numeric arrays of MATLAB's level 5 files (`save` from version 5 on, but not -v7.3), by SciPy.
 
-A file is a header of 128 bytes and then one element for each variable; an element has a tag, its
-type and its number of bytes. A variable is an element of the type matrix, whose elements are: flags
-with its class, its sizes, its name, and its numbers in column-major order. Or it is that element
-compressed by zlib, whose checksum is verified here. Source: MathWorks, "MAT-File Format".
+SciPy's reader is not made for hostile files: it allocates what a size says, decompresses without an
+end, and a type that it does not know ends the process. So it is given a copy in memory in which
+nothing is compressed, and only after every variable's class, type and sizes were checked. A file is
+a header of 128 bytes and then one element for each variable, which may be compressed by zlib; an
+element is a type, a number of bytes, and these bytes. Source: MathWorks, "MAT-File Format".
 """
 
-import math
+import io
 import struct
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 MATRIX, COMPRESSED = 14, 15
-TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-NUMERIC_CLASSES = range(6, 16)
+NUMERIC_CLASSES, NUMERIC_TYPES = range(6, 16), {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
 COMPLEX = 0x0800
-MAX_SIZE = 1 << 30  # bytes of an array; SVHN's largest has 225 million
+MAX_SIZE = 1 << 28  # bytes of all variables; SVHN's largest file has 225 million
 CHUNK_SIZE = 1 << 16  # bytes
 
 
 def read_matrices(file: IO[bytes], names: Collection[str]) -> dict[str, NDArray[Any]]:
     """The variables of these names that a file has, in the types in which they are stored.
 
-    Raises ValueError for damage, and for an array of theirs that is not numeric; also zlib.error
-    and struct.error.
+    Raises ValueError, or one of several other exceptions, for damage, and for a variable that is
+    not an array of real numbers.
     """
+    from scipy.io import loadmat, whosmat
+
+    content = _checked(file)
+    variables = whosmat(content)
+    if len({name for name, _, _ in variables}) < len(variables):
+        raise ValueError("it has two variables of one name")
+    if any(min(shape, default=-1) < 0 for _, shape, _ in variables):
+        raise ValueError("it has a negative size")
+    found = loadmat(content, variable_names=names)
+    return {name: found[name] for name in names if name in found}
+
+
+def _checked(file: IO[bytes]) -> io.BytesIO:
+    """A file in memory with the same variables, none of them compressed, and safe to be read."""
     header = file.read(128)
-    byte_order = {b"IM": "<", b"MI": ">"}.get(header[126:])
-    if byte_order is None or header[124:126] not in (b"\0\1", b"\1\0"):
+    byte_order = {b"\0\1IM": "<", b"\1\0MI": ">"}.get(header[124:])
+    if byte_order is None or 0 in header[:4]:  # as the files of version 4 have
         raise ValueError("it is no MATLAB file of level 5")
-    found: dict[str, NDArray[Any]] = {}
+    content = io.BytesIO()
+    content.write(header)
     while tag := file.read(8):
         kind, size = struct.unpack(f"{byte_order}II", tag)
-        start = file.tell()
+        start, chunks = content.tell(), _chunks(file, size)
         if kind == COMPRESSED:
-            inflated = _Inflated(file, size)
-            kind, inner = struct.unpack(f"{byte_order}II", inflated.read(8))
-            matrix = _Matrix(inflated, inner, byte_order)
+            chunks = _inflated(chunks)
         else:
-            inflated, matrix = None, _Matrix(file, size, byte_order)
-        if kind != MATRIX:
-            raise ValueError(f"it has an element of type {kind}, which is no variable")
-        name = matrix.read_header()
-        if name in found:
-            raise ValueError(f"it has two variables called {name}")
-        if name in names:
-            found[name] = matrix.read_numbers()
-            if inflated:
-                inflated.finish()
-        file.seek(0, 2)
-        if file.tell() < start + size:
-            raise ValueError(f"it ends before the {size:,} bytes of {name}")
-        file.seek(start + size)
-    return found
+            content.write(tag)
+        for chunk in chunks:
+            content.write(chunk)
+            if content.tell() > MAX_SIZE:
+                raise ValueError(f"it has more than {MAX_SIZE:,} bytes of variables")
+        head = bytes(content.getbuffer()[start : start + 1024])
+        _check_variable(head, content.tell() - start, byte_order)
+    return content
 
 
-class _Inflated:
-    """The decompressed bytes of `size` bytes of a file."""
-
-    def __init__(self, file: IO[bytes], size: int):
-        self.file, self.left, self.inflate = file, size, zlib.decompressobj()
-
-    def read(self, size: int) -> bytes:
-        data = b""
-        while not data and size and not self.inflate.eof:
-            compressed = self.inflate.unconsumed_tail
-            if not compressed:
-                compressed = self.file.read(min(self.left, CHUNK_SIZE))
-                self.left -= len(compressed)
-            data = self.inflate.decompress(compressed, size)
-            if not data and not compressed:
-                break
-        return data
-
-    def finish(self) -> None:
-        """Raises ValueError unless the stream ends here; zlib.error for a wrong checksum."""
-        if self.read(1) or not self.inflate.eof:
-            raise ValueError("a compressed variable is longer than its sizes say, or cut off")
+def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    while size:
+        chunk = file.read(min(size, CHUNK_SIZE))
+        if not chunk:
+            raise ValueError(f"it ends {size:,} bytes before the end of a variable")
+        size -= len(chunk)
+        yield chunk
 
 
-class _Matrix:
-    """One variable, whose elements are read one after the other."""
+def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Raises ValueError unless the stream ends; zlib.error for a wrong checksum."""
+    inflate = zlib.decompressobj()
+    for chunk in chunks:
+        while data := inflate.decompress(chunk, CHUNK_SIZE):
+            yield data
+            chunk = inflate.unconsumed_tail
+    if not inflate.eof:
+        raise ValueError("it has a compressed variable without an end")
 
-    def __init__(self, stream: Any, size: int, byte_order: str):
-        self.stream, self.left, self.byte_order = stream, size, byte_order
-        self.shape: tuple[int, ...] = ()
-        self.numeric = False
 
-    def read_header(self) -> str:
-        """The variable's name; its class and sizes are stored."""
-        _, data = self.read_element(8)
-        (flags,) = struct.unpack(f"{self.byte_order}I4x", data)
-        self.numeric = flags & 0xFF in NUMERIC_CLASSES and not flags & COMPLEX
-        _, data = self.read_element(128)
-        self.shape = struct.unpack(f"{self.byte_order}{len(data) // 4}i", data)
-        return self.read_element(64)[1].decode("ascii")
-
-    def read_numbers(self) -> NDArray[Any]:
-        """The array. Raises ValueError, before anything is allocated, where sizes do not agree."""
-        kind, size, small = self.read_tag()
-        if not self.numeric or kind not in TYPES or min(self.shape, default=-1) < 0:
-            raise ValueError("it has a variable that is no numeric array")
-        dtype = np.dtype(self.byte_order + TYPES[kind])
-        most = 4 if small else min(MAX_SIZE, self.left)
-        if math.prod(self.shape) * dtype.itemsize != size or size > most:
-            raise ValueError(f"it has {size:,} bytes for an array {self.shape} of {dtype.name}")
-        numbers = np.empty(size, np.uint8)
-        numbers[...] = np.frombuffer(small[:size], np.uint8) if small else 0
-        if not small:
-            self.read_into(numbers)
-            self.take(-size % 8)
-        array: NDArray[Any] = np.ndarray(self.shape, dtype, numbers.data, order="F")
-        return array.astype(dtype.newbyteorder("="), copy=False)
-
-    def read_element(self, most: int) -> tuple[int, bytes]:
-        """The type and the data of an element of no more than so many bytes."""
-        kind, size, small = self.read_tag()
-        if size > most:
-            raise ValueError(f"it has a header of {size:,} bytes, more than {most}")
-        data = small[:size] if small else self.take(size + -size % 8)[:size]
-        return kind, data
-
-    def read_tag(self) -> tuple[int, int, bytes]:
-        """The type and size of an element; and its data, if those are so few that the tag has
-        them."""
-        tag = self.take(8)
-        kind, size = struct.unpack(f"{self.byte_order}II", tag)
-        if not kind >> 16:
-            return kind, size, b""
-        if kind >> 16 > 4:
-            raise ValueError("it has a damaged tag")
-        return kind & 0xFFFF, kind >> 16, tag[4:]
-
-    def take(self, size: int) -> bytes:
-        taken = np.empty(size, np.uint8)
-        self.read_into(taken)
-        return taken.tobytes()
-
-    def read_into(self, array: NDArray[np.uint8]) -> None:
-        done = 0
-        self.left -= len(array)
-        if self.left < 0:
-            raise ValueError("it has an element that is longer than its variable")
-        while done < len(array):
-            data = self.stream.read(min(len(array) - done, CHUNK_SIZE))
-            if not data:
-                raise ValueError("it ends within a variable")
-            array[done : done + len(data)] = np.frombuffer(data, np.uint8)
-            done += len(data)
+def _check_variable(head: bytes, size: int, byte_order: str) -> None:
+    """Raise ValueError unless this is the beginning of an element of `size` bytes that is an array
+    of real numbers: its flags, its sizes, its name and its numbers, each no longer than itself."""
+    kind, inner, flags = struct.unpack_from(f"{byte_order}II8xI", head)
+    if kind != MATRIX or inner != size - 8:
+        raise ValueError(f"it has an element of type {kind}, {size:,} bytes, where a variable was")
+    if flags & 0xFF not in NUMERIC_CLASSES or flags & COMPLEX:
+        raise ValueError("it has a variable that is no array of real numbers")
+    end = 24
+    for _ in ("sizes", "name", "numbers"):
+        start = end + -end % 8
+        kind, inner = struct.unpack_from(f"{byte_order}II", head, start)
+        few = kind >> 16  # bytes of data within the tag
+        kind, end = (kind & 0xFFFF, start + 8) if few else (kind, start + 8 + inner)
+        if end > size:
+            raise ValueError(f"it has {inner:,} bytes in a variable of {size:,}")
+    if kind not in NUMERIC_TYPES:
+        raise ValueError(f"it has numbers of the unknown type {kind}")
+    if size - end >= 8:  # more than padding
+        raise ValueError(f"it has a variable with {size - end:,} bytes after its numbers")

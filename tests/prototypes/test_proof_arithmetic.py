@@ -14,6 +14,7 @@ from tinyproto.prototypes.certificate import exact_bound
 from tinyproto.prototypes.certificate.dyadic import Dyadic, root_down, round_down
 from tinyproto.prototypes.certificate.lower_bound import HalfSpace, halfspace_lower_bound
 from tinyproto.prototypes.certificate.real_network import RealNetwork
+from tinyproto.prototypes.certificate.rival_distance import Rows
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 ARRAYS = st.lists(FLOATS, min_size=1, max_size=5)
@@ -167,3 +168,22 @@ def test_what_has_no_radius_is_refused_in_one_line(change, options, message):
         getattr(network, name)[0] = value
     with pytest.raises(ValueError, match=message):
         exact_radius(network, x, **options)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.sampled_from(["l2", "linf"]))
+def test_norms_of_rows_are_rounded_upwards(seed, d, norm):
+    random = np.random.default_rng(seed)
+    weights = random.normal(size=(4, d)) * 10.0 ** random.integers(-8, 9, (4, 1))
+    weights[random.integers(0, 4)] = 0
+    network = IPWTA(prototypes_per_class=2, epochs=0, dtype="float64")
+    network.fit(random.random((4, d)), [0, 0, 1, 1])
+    network.weights_[...] = weights
+    own, rivals = np.array([0, 1]), np.array([2, 3])
+    real = RealNetwork(network)
+    norms = Rows(real, own, rivals, norm).norms
+    for i, m in enumerate(rivals):
+        for j, k in enumerate(own):
+            row = fractions(weights[m]) - fractions(weights[k])
+            exact = (row**2).sum() if norm == "l2" else abs(row).sum() ** 2
+            assert Fraction(norms[i, j]) ** 2 >= exact * Fraction(4) ** real.exponent

@@ -1,6 +1,7 @@
 """What all tests share: Hypothesis without deadlines (kernels compile), full data, a table."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ from tests.data_files import make_arrays, write  # noqa: F401
 
 settings.register_profile("tinyproto", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("tinyproto")
+
+
+def pytest_configure():
+    """Let Ctrl-C interrupt, for the tests of it: a shell that starts the tests in the background
+    has it ignored, by them and by the processes that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

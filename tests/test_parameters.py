@@ -192,9 +192,9 @@ def test_assign_refuses_what_is_no_real_number(array):
 def test_check_finds_values_that_no_training_gives(name, value, says):
     params = {"1": {"weight": np.ones(3, np.float32), "running_variance": np.ones(3, np.float32)}}
     found = {path: leaf.astype(np.float64) for path, leaf in parameters.leaves(params)}
-    parameters.check(params, found, "file.npz", values=True)
+    parameters.check_arrays(params, found, "file.npz", values=True)
     found[f"1/{name}"][1] = value
-    parameters.check(params, found, "file.npz")
+    parameters.check_arrays(params, found, "file.npz")
     with pytest.raises(ValueError, match=says):
-        parameters.check(params, found, "file.npz", values=True)
+        parameters.check_arrays(params, found, "file.npz", values=True)
     assert all((leaf == 1).all() for _, leaf in parameters.leaves(params))

@@ -20,7 +20,7 @@ import numpy as np
 
 from .backend.device import Array, array_module, to_device
 from .gradients import check_gradients
-from .parameters import Tree, assign, check, check_values, flatten, is_running
+from .parameters import Tree, assign, check_arrays, check_values, flatten, is_running
 from .validation import require
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
@@ -117,7 +117,7 @@ class Optimizer:
             if name not in state or path not in own or is_running(path):
                 raise ValueError(f"{entry!r} is no state of {type(self).__name__} for these params")
             expected, source = np.array(0) if name == "steps" else own[path], "the saved optimizer"
-            check({entry: expected}, {entry: array}, source)
+            check_arrays({entry: expected}, {entry: array}, source)
             counted = name in ("square", "steps")
             check_values(entry, array, expected.dtype, source, nonnegative=counted)
             state[name][path] = to_device(array, array_module(expected)).astype(expected.dtype)
@@ -337,7 +337,7 @@ class Average:
         """Restore what `state_dict` returned; ValueError, before any change, if it does not fit."""
         expected: dict[str, Array] = {f"average/{path}": a for path, a in self.weights.items()}
         expected["updates"] = np.array(self.updates)
-        check(expected, arrays, "the saved average")
+        check_arrays(expected, arrays, "the saved average")
         for path, array in arrays.items():
             check_values(path, array, expected[path].dtype, "the saved average")
         require(int(arrays["updates"]) >= 0, "updates must be 0 or more", arrays["updates"])

@@ -19,7 +19,7 @@ __all__ = [
     "RUNNING",
     "Tree",
     "assign",
-    "check",
+    "check_arrays",
     "convert",
     "count",
     "flatten",
@@ -237,12 +237,12 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     >>> layer.params["bias"]
     array([3., 4.], dtype=float32)
     """
-    check(params, arrays, source)
+    check_arrays(params, arrays, source)
     for path, leaf in flatten(params).items():
         leaf[...] = to_device(arrays[path], array_module(leaf)).astype(leaf.dtype)
 
 
-def check(
+def check_arrays(
     params: Mapping[str, Any],
     arrays: Mapping[str, Array],
     source: str = "arrays",
@@ -273,10 +273,10 @@ def check(
     --------
     >>> import numpy as np
     >>> from tinyproto.layers import Linear
-    >>> from tinyproto.parameters import check
+    >>> from tinyproto.parameters import check_arrays
     >>> arrays = {"weight": np.full((1, 2), np.nan), "bias": np.zeros(2)}
-    >>> check(Linear(1, 2).params, arrays)
-    >>> check(Linear(1, 2).params, arrays, "model.npz", values=True)
+    >>> check_arrays(Linear(1, 2).params, arrays)
+    >>> check_arrays(Linear(1, 2).params, arrays, "model.npz", values=True)
     Traceback (most recent call last):
     ValueError: model.npz: weight holds values that are infinite or NaN in float32
     """

@@ -49,19 +49,21 @@ def check_shape(name: str, array: Any, shape: tuple[int | str, ...]) -> None:
     ValueError: dy must have the shape (N, 4), not (2, 5)
     """
     found = getattr(array, "shape", None)
-    if found == shape:
-        return
-    if (
-        found is None
-        or len(found) != len(shape)
-        or any(
-            length != wanted and not isinstance(wanted, str)
-            for length, wanted in zip(found, shape, strict=True)
-        )
-    ):
+    if not has_shape(found, shape):
         expected = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
         given = found if found is not None else f"of type {type(array).__name__}"
         raise ValueError(f"{name} must have the shape ({expected}), not {given}")
+
+
+def has_shape(found: tuple[int, ...] | None, shape: tuple[int | str, ...]) -> bool:
+    """Whether a shape is the expected one, in which a letter stands for any length."""
+    if found == shape:
+        return True
+    return (
+        found is not None
+        and len(found) == len(shape)
+        and all(m == n or isinstance(n, str) for m, n in zip(found, shape, strict=True))
+    )
 
 
 def check_labels(

@@ -128,6 +128,16 @@ def test_a_missing_file_is_an_os_error(tmp_path):
 # CIFAR
 
 
+def write_cifar(path, form, files, archive):
+    """The files in a folder, or their archive, gzipped or not."""
+    if form == "folder":
+        path.mkdir()
+        for name, content in files.items():
+            (path / name.split("/")[1]).write_bytes(content)
+    else:
+        path.write_bytes(archive if form == "tar.gz" else gzip.decompress(archive))
+
+
 @pytest.mark.parametrize("classes", [10, 100])
 @pytest.mark.parametrize("form", ["tar.gz", "tar", "folder"])
 def test_cifar_round_trip(write, make_arrays, tmp_path, classes, form):
@@ -135,12 +145,7 @@ def test_cifar_round_trip(write, make_arrays, tmp_path, classes, form):
     files = write.cifar_files(arrays, classes)
     archive = write.tar_gz_bytes({"cifar/batches.meta": b"not a pickle", **files})
     path = tmp_path / "cifar"
-    if form == "folder":
-        path.mkdir()
-        for name, content in files.items():
-            (path / name.split("/")[1]).write_bytes(content)
-    else:
-        path.write_bytes(archive if form == "tar.gz" else gzip.decompress(archive))
+    write_cifar(path, form, files, archive)
     found = read_pickled_cifar(path, classes)
     assert_same(found, arrays)
     assert found["x_train"].dtype == np.uint8
@@ -324,12 +329,7 @@ def test_published_files_without_a_checksum_are_compared_with_their_md5(
     monkeypatch.setattr(cifar_module, "OFFICIAL_SIZES", (20, 10))
     layouts = {100: cifar_module.Layout(md5s, b"fine_labels")}
     monkeypatch.setattr(cifar_module, "LAYOUTS", layouts)
-    if form == "folder":
-        path.mkdir()
-        for name, content in files.items():
-            (path / name.split("/")[1]).write_bytes(content)
-    else:
-        path.write_bytes(archive if form == "tar.gz" else gzip.decompress(archive))
+    write_cifar(path, form, files, archive)
     read_pickled_cifar(path, 100)
     monkeypatch.setitem(md5s, "test", "0" * 32)
     if form == "tar.gz":  # gzip has a checksum of its own

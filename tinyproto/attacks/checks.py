@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..backend.device import Array, array_module
+from ..validation import has_shape
 
 WRAP = {
     "torch": "def model(x): t = torch.from_numpy(x).requires_grad_(); z = module(t); return "
@@ -98,13 +99,10 @@ def _no_gradient(dz: Array) -> NoReturn:
 
 
 def check_numbers(what: str, array: Any, shape: tuple[int | str, ...]) -> None:
-    """Refuse what is not an array of finite floating-point numbers of this shape; "C" means any
-    length."""
+    """Refuse what is not an array of finite floating-point numbers of this shape; a letter means
+    any length."""
     what = f"the victim's {what}"
-    found = array.shape if is_array(array) else (None,)
-    if len(found) != len(shape) or any(
-        m not in ("C", n) for n, m in zip(found, shape, strict=True)
-    ):
+    if not has_shape(array.shape if is_array(array) else None, shape):
         raise ValueError(f"{what} must be an array ({', '.join(map(str, shape))}), {_found(array)}")
     if array.dtype.kind != "f":
         raise ValueError(f"{what} must be floating-point numbers, not {array.dtype}")

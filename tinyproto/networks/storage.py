@@ -39,7 +39,7 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     if not network.settings:
         raise ValueError("only a network that a builder made can be saved, no folded one")
     params = parameters.flatten(network.params)
-    parameters.check(network.params, params, "the network", values=True)
+    parameters.check_arrays(network.params, params, "the network", values=True)
     settings = {  # JSON cannot hold NumPy's numbers
         name: value.item() if isinstance(value, np.generic) else value
         for name, value in network.settings.items()
@@ -85,6 +85,6 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     network.settings = settings
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)
-    parameters.check(network.params, arrays, str(path), values=True)
+    parameters.check_arrays(network.params, arrays, str(path), values=True)
     parameters.assign(network.params, arrays, str(path))
     return network.to(xp)

@@ -25,7 +25,7 @@ from .. import __version__
 from ..backend.device import Array, array_module
 from ..networks import Network
 from ..optimizers import Average, Optimizer
-from ..parameters import assign, check, flatten
+from ..parameters import assign, check_arrays, flatten
 from ..state import load_arrays, save_arrays
 from .description import NOT_DESCRIBED, describe
 
@@ -143,9 +143,9 @@ def load_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> 
         parts[part][rest] = array
     state = _read_state(metadata["place"], settings, str(path))
     params = run.network.params
-    check(params, parts[PARAMETERS], str(path), values=True)
+    check_arrays(params, parts[PARAMETERS], str(path), values=True)
     if state.best_epoch:
-        check(params, parts[BEST], f"{path}: the best weights", values=True)
+        check_arrays(params, parts[BEST], f"{path}: the best weights", values=True)
     elif parts[BEST]:
         raise ValueError(f"{path} holds the best weights of an epoch, and the run completed none")
     if run.optimizer.state_names and not parts[OPTIMIZER] and state.epoch + state.step:
@@ -156,7 +156,7 @@ def load_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> 
         if run.average:
             averaged = {f"average/{name}": leaf for name, leaf in flatten(params).items()}
             own = {**averaged, "updates": np.array(0)}
-            check(own, parts[AVERAGE], "the average", values=True)
+            check_arrays(own, parts[AVERAGE], "the average", values=True)
             run.average.load_state_dict(parts[AVERAGE])
     except ValueError as error:
         run.optimizer.state = old_state

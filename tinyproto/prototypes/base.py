@@ -22,11 +22,13 @@ import numpy as np
 from ..backend.device import Array, array_module, select_device, to_device
 from ..kernels.winner_take_all import competitive_softmax
 from ..random import permutation
-from ..validation import check_count, check_number, check_shape
+from ..validation import check_count, check_number, check_shape, resolve_norm
 from .estimator import Classifier
+from .radius_objective import Direction, RadiusSteps, radius_bound
 from .validation import LEARNED, check_learned, check_samples, column_names, encode_targets
 
 Callback = Callable[["WinnerTakeAll", int, float], Any]
+BatchStep = Callable[[Array, Array, float, float], Array]
 Augment = Callable[[Array, int], Array]
 
 
@@ -53,6 +55,19 @@ class WinnerTakeAll(Classifier):
         The initial β, which scales the scores; `IPWTA` has none.
     beta_learning_rate : float, default 1e-4
         α_β, the learning rate of β; β never falls below `BETA_FLOOR`.
+    objective : {"cross-entropy", "radius"}
+        What is minimized: E, or the loss of the radius that `prototypes.radius_objective` derives,
+        in mini-batches. The radius has the parameters from `norm` to `hi`.
+    norm : {"l2", "linf"}
+        The norm of the radius.
+    target_radius : float, default 2.5
+        R: a sample whose radius is at least R has no loss (with temperature 0).
+    temperature : float, default 0.0
+        That of the smooth loss; 0 is the hinge.
+    momentum : float, default 0.9
+        Nesterov's momentum, below 1.
+    lo, hi : float, optional
+        The range of valid inputs, both or neither: then the radius is that inside the box.
     init : {"random", "kmeans", "class-mean"}
         The initial prototypes: uniform in ± `init_scale`; the K k-means centres of each class;
         or the mean of each class with such uniform numbers added.
@@ -103,6 +118,13 @@ class WinnerTakeAll(Classifier):
     decay: float = 0.95
     beta: float = 1.0
     beta_learning_rate: float = 1e-4
+    objective: str = "cross-entropy"
+    norm: str = "l2"
+    target_radius: float = 2.5
+    temperature: float = 0.0
+    momentum: float = 0.9
+    lo: float | None = None
+    hi: float | None = None
     init: str = "random"
     init_scale: float = 0.01
     init_spread: float = 1.0
@@ -143,6 +165,14 @@ class WinnerTakeAll(Classifier):
 
     def _score_gradient(self, x: Array, neuron: Array) -> Array:
         """∂o/∂x of one neuron for each sample: (N, d) for x (N, d) and neuron (N,)."""
+        raise NotImplementedError
+
+    def _unscaled_linear(self) -> tuple[Array, Array]:
+        """`linear` for β = 1, on the device and in the dtype of the network."""
+        raise NotImplementedError
+
+    def _directions(self) -> list[Direction]:
+        """How the arrays change with the radius of a pair."""
         raise NotImplementedError
 
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
@@ -187,13 +217,14 @@ class WinnerTakeAll(Classifier):
         seed = self.random_state
         with self._unchanged_on_error():
             x, label = self._prepare_fit(X, y, None)
-            xp = self._xp
+            xp, step = self._xp, self._batch_step(len(x))
             for epoch in range(self.epochs):
                 order = permutation(len(x), seed=seed, stream="shuffle", epoch=epoch, xp=xp)
                 samples = x if augment is None else augment(x, epoch)
                 check_shape("what augment returns", samples, x.shape)
                 samples = xp.ascontiguousarray(samples, dtype=x.dtype)
-                self._run_epoch(samples, label, order, self._learning_rate_factor(epoch))
+                factor = self._learning_rate_factor(epoch)
+                self._run_epoch(samples, label, order, factor, step)
                 if callback is not None:
                     callback(self, epoch + 1, self.loss_)
         return self
@@ -222,7 +253,8 @@ class WinnerTakeAll(Classifier):
                 self.check_parameters()
                 x = self._validate_samples(X)
                 label = self._xp.asarray(encode_targets(y, len(x), self.classes_)[1])
-            self._run_epoch(x, label, self._xp.arange(len(x)), 1.0)
+            step = self._batch_step(len(x))
+            self._run_epoch(x, label, self._xp.arange(len(x)), 1.0, step)
         return self
 
     def _prepare_fit(self, X: Array, y: Array, classes: Array | None) -> tuple[Array, Array]:
@@ -259,13 +291,19 @@ class WinnerTakeAll(Classifier):
         self._require("init", self.init in inits, f"one of {', '.join(inits)}")
         select_device(self.device)
 
-    def _run_epoch(self, x: Array, label: Array, order: Array, factor: float) -> None:
+    def _batch_step(self, samples: int) -> BatchStep:
+        """What does one mini-batch of an epoch over so many samples, with its state."""
+        return self._train_batch if self.objective == "cross-entropy" else RadiusSteps(self, samples)
+
+    def _run_epoch(
+        self, x: Array, label: Array, order: Array, factor: float, step: BatchStep
+    ) -> None:
         """One epoch, online or in mini-batches."""
         check_learned(self)
         xp, neurons = self._xp, len(self.prototype_labels_)
         rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
-        if self.batch_size == 1:
+        if self.batch_size == 1 and self.objective == "cross-entropy":
             number = x.dtype.type
             self._online(
                 x, label, order, learning_rate=number(rate), beta_learning_rate=number(beta_rate),
@@ -275,7 +313,7 @@ class WinnerTakeAll(Classifier):
         else:
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]
-                loss[start : start + self.batch_size] = self._train_batch(
+                loss[start : start + self.batch_size] = step(
                     x[batch], label[batch], rate, beta_rate
                 )
         self.loss_ = float(loss.mean(dtype=np.float64))
@@ -341,6 +379,34 @@ class WinnerTakeAll(Classifier):
     def _neuron_scores(self, x: Array) -> Array:
         check_learned(self)
         return self._unscaled_scores(x) * self._beta
+
+    def radius_bound(self, X: Array, y: Array, *, norm: str | float = "l2") -> Array:
+        """A lower bound of the radius within which each prediction stays right, without a box.
+
+        Parameters
+        ----------
+        X : array (N, d)
+            The samples.
+        y : array (N,)
+            Their labels.
+        norm : {"l2", "linf"}
+            The norm, in any of the ways of `validation.resolve_norm`.
+
+        Returns
+        -------
+        array (N,)
+            maxᵢ minⱼ (oᵢ − oⱼ) / ‖Aᵢ − Aⱼ‖ over the neurons i of class y and j of all others, with
+            the dual norm, in float64; negative where the prediction is wrong. It is what
+            objective="radius" trains, and fast; `exact_radius` is never smaller, and a proof.
+
+        Raises
+        ------
+        ValueError
+            For an unknown norm, and samples or labels that the network does not have.
+        """
+        x = self._validate_samples(X)
+        label = self._xp.asarray(encode_targets(y, len(x), self.classes_)[1])
+        return radius_bound(self, x, label, resolve_norm(norm))
 
     def _class_scores(self, x: Array) -> tuple[Array, Array]:
         score = self._neuron_scores(x).reshape(len(x), len(self.classes_), self._per_class)

@@ -42,6 +42,7 @@ from ..kernels.winner_take_all import (
 from ..validation import check_number
 from .base import WinnerTakeAll
 from .initialization import class_centres, random_prototypes
+from .radius_objective import Direction
 
 
 class IPWTA(WinnerTakeAll):
@@ -103,6 +104,12 @@ class IPWTA(WinnerTakeAll):
     def _score_gradient(self, x: Array, neuron: Array) -> Array:
         return self.weights_[neuron]
 
+    def _unscaled_linear(self) -> tuple[Array, Array]:
+        return self.weights_, self.biases_
+
+    def _directions(self) -> list[Direction]:
+        return [Direction("weights_", 0), Direction("biases_", 0)]
+
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """A = W, b = b: oₖ = Aₖ·x + bₖ, both in float64."""
         self.check_is_fitted()
@@ -162,6 +169,13 @@ class EDWTA(WinnerTakeAll):
     def _score_gradient(self, x: Array, neuron: Array) -> Array:
         return self._beta * (self.positive_prototypes_[neuron] - x)
 
+    def _unscaled_linear(self) -> tuple[Array, Array]:
+        w = self.positive_prototypes_
+        return w, (w * w).sum(axis=1) * w.dtype.type(-0.5)
+
+    def _directions(self) -> list[Direction]:
+        return [Direction("positive_prototypes_", 1)]
+
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """A = βw, b = −½β‖w‖²: oₖ = Aₖ·x + bₖ up to −½β‖x‖², which all neurons share."""
         self.check_is_fitted()
@@ -181,6 +195,8 @@ class PlusMinusEDWTA(WinnerTakeAll):
         samples, or towards 0: w⁻ = (1 − ε) w⁺.
     negative_init_fraction : float, default 1.0
         ε, above 0 and at most 1.
+    switching : bool, default False
+        Whether the switching rule holds for objective="radius" too.
 
     Attributes
     ----------
@@ -208,6 +224,7 @@ class PlusMinusEDWTA(WinnerTakeAll):
 
     negative_init: str = "mean"
     negative_init_fraction: float = 1.0
+    switching: bool = False
 
     def check_parameters(self) -> None:
         super().check_parameters()
@@ -252,6 +269,18 @@ class PlusMinusEDWTA(WinnerTakeAll):
         """∂o/∂x = β((x − w⁻) − (x − w⁺)) = β(w⁺ − w⁻), which does not depend on x."""
         difference = self.positive_prototypes_ - self.negative_prototypes_
         return self._beta * difference[neuron]
+
+    def _unscaled_linear(self) -> tuple[Array, Array]:
+        positive, negative = self.positive_prototypes_, self.negative_prototypes_
+        squares = (positive * positive).sum(axis=1) - (negative * negative).sum(axis=1)
+        return positive - negative, squares * positive.dtype.type(-0.5)
+
+    def _directions(self) -> list[Direction]:
+        repelling = 0 if self.switching else -1
+        return [
+            Direction("positive_prototypes_", 1, 1, repelling),
+            Direction("negative_prototypes_", 1, repelling, 1),
+        ]
 
     def linear(self) -> tuple[np.ndarray, np.ndarray]:
         """A = β(w⁺ − w⁻), b = −½β(‖w⁺‖² − ‖w⁻‖²): oₖ = Aₖ·x + bₖ."""

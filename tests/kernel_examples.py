@@ -252,3 +252,60 @@ def online_inner_product(random, dtype):
     samples, weight, _, rates, rest = online(random, dtype)
     bias = weight[:, 0].copy()
     return 1, *samples, weight, bias, rates[0], *rest, np.zeros(7, dtype)
+
+
+# Training for the radius: two neurons each of three classes.
+
+
+def pairs(random, dtype):
+    """x, scores, labels, the own neuron and a rival of each sample."""
+    x, label, A, _ = network(random, dtype)
+    own = 2 * label + random.integers(0, 2, 7)
+    return x, (x @ A.T).astype(dtype), label, A, own, (own + 2) % 6
+
+
+@example
+def winners_of_class(random, dtype):
+    _, score, label, _, _, rival = pairs(random, dtype)
+    return 7, score, label, 2, rival
+
+
+@example
+def nearest_rivals(random, dtype):
+    _, score, label, _, own, rival = pairs(random, dtype)
+    inverse_norm = (0.1 + random.random((6, 6))).astype(dtype)
+    return 7, score, label, 2, own, inverse_norm, score * 0, rival * 0
+
+
+@example
+def boundary_points(random, dtype):
+    x, _, _, A, own, rival = pairs(random, dtype)
+    x, limits = 1 / (1 + np.exp(-x)), (dtype(0), dtype(1))
+    outputs = (np.zeros((7, 5), dtype) for _ in range(2))
+    numbers = (np.zeros(7, dtype) for _ in range(3))
+    return (
+        7, x, A, A[:, 0].copy(), own, rival, *limits, True, dtype(1), dtype(0.5),
+        *outputs, *numbers,
+    )  # fmt: skip
+
+
+@example
+def pair_update(random, dtype):
+    x, _, _, A, own, rival = pairs(random, dtype)
+    both = np.concatenate([own, rival])
+    member = np.argsort(both, kind="stable")
+    start = np.searchsorted(both[member], np.arange(7))
+    numbers = map(dtype, (1, -1, 1, 0.1, 0.9))
+    return 6, x, random.random(7).astype(dtype), member, start, *numbers, A * 0, A * 1, A
+
+
+@example
+def absolute_differences(random, dtype):
+    return 2, *normal(random, dtype, (6, 5)), np.zeros((6, 6), dtype)
+
+
+@example
+def pair_bounds(random, dtype):
+    _, score, label, _, own, _ = pairs(random, dtype)
+    inverse_norm = (0.1 + random.random((6, 6))).astype(dtype)
+    return 7, score, label, 2, inverse_norm, own, score[:, 0] * 0

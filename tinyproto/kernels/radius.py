@@ -180,8 +180,8 @@ def absolute_differences(i, t, T, A, out):
 def pair_bounds(i, t, T, score, label, prototypes_per_class, inverse_norm, own, bound):
     """bound[i] = maxₖ minⱼ (oₖ − oⱼ) / ‖Aₖ − Aⱼ‖, over k of the sample's class and j of others.
 
-    score (N, neurons), label, own, bound (N,), inverse_norm (neurons, neurons). `own`, the winner of
-    the class, comes first: most other neurons k are left at the first rival that is too near.
+    score (N, neurons), label, own, bound (N,), inverse_norm (neurons, neurons). `own`, the winner
+    of the class, comes first: most other neurons k are left at the first rival that is too near.
     """
     first = label[i] * prototypes_per_class
     last = first + prototypes_per_class

@@ -1,15 +1,9 @@
-"""What the three winner-take-all networks share: the competition, its loss, training, prediction.
+"""What the three winner-take-all networks share: the competition and its training.
 
 K neurons of each class compete, and the network predicts the class of the neuron with the largest
-score o. The competitive cross-entropy of ±ED-WTA (arXiv 2008.08750) for a sample of class y is
-
-    q = softmax(o)     τₖ = qₖ / Σ_{m of class y} q_m for the neurons of class y, else 0
-    E = −log Σ_{m of class y} q_m        ∂E/∂oₖ = qₖ − τₖ
-
-The gradient follows from E = log Σ_m e^{o_m} − log Σ_{m of class y} e^{o_m}: the derivative of the
-first term is the softmax over all neurons, q, and that of the second is the softmax over the
-neurons of class y, τ. How each network computes o and updates its prototypes is derived in
-`winner_take_all.py`.
+score o. Training minimizes the competitive cross-entropy (`cross_entropy.py`), one sample at a time
+or in mini-batches, or the loss of the robustness radius (`radius_objective.py`). How each network
+computes o and updates its prototypes is derived in `winner_take_all.py`.
 """
 
 import math
@@ -19,21 +13,22 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..backend.device import Array, array_module, select_device, to_device
-from ..kernels.winner_take_all import competitive_softmax
+from ..backend.device import Array, select_device, to_device
 from ..random import permutation
-from ..validation import check_count, check_number, check_shape, resolve_norm
-from .estimator import Classifier
-from .radius_objective import Direction, RadiusSteps, radius_bound
+from ..validation import check_count, check_number, check_shape
+from .cross_entropy import CrossEntropySteps
+from .prediction import Predictor
+from .radius_objective import Direction, RadiusSteps
 from .validation import LEARNED, check_learned, check_samples, column_names, encode_targets
 
 Callback = Callable[["WinnerTakeAll", int, float], Any]
 BatchStep = Callable[[Array, Array, float, float], Array]
 Augment = Callable[[Array, int], Array]
+OBJECTIVES = ("cross-entropy", "radius")
 
 
 @dataclass(eq=False, repr=False)
-class WinnerTakeAll(Classifier):
+class WinnerTakeAll(Predictor):
     """Base class of `IPWTA`, `EDWTA` and `PlusMinusEDWTA`; use one of these.
 
     Parameters
@@ -134,27 +129,14 @@ class WinnerTakeAll(Classifier):
 
     _learns_beta = True
 
-    @property
-    def beta_(self) -> float:
-        """The current β; 1 where the network has none."""
-        return float(self._beta[0])
-
-    @property
-    def _per_class(self) -> int:
-        """K of the prototypes that there are, whatever `set_params` has changed since `fit`."""
-        return len(self.prototype_labels_) // len(self.classes_)
-
     def _fitted_params(self) -> dict[str, Any]:
         """The constructor's parameters, those that shape the prototypes as they were in `fit`."""
         fitted = {"prototypes_per_class": self._per_class, "dtype": str(self._beta.dtype)}
         return {**self.get_params(), **fitted}
 
-    # What a subclass defines. Scores are o = β × unscaled score.
+    # What a subclass defines, besides what `Predictor` says.
 
     def _initialize(self, x: Array, label: Array) -> None:
-        raise NotImplementedError
-
-    def _unscaled_scores(self, x: Array) -> Array:
         raise NotImplementedError
 
     def _online(self, x: Array, label: Array, order: Array, **arguments: Any) -> None:
@@ -163,21 +145,8 @@ class WinnerTakeAll(Classifier):
     def _update_prototypes(self, x: Array, residual: Array, rate: Array) -> None:
         raise NotImplementedError
 
-    def _score_gradient(self, x: Array, neuron: Array) -> Array:
-        """∂o/∂x of one neuron for each sample: (N, d) for x (N, d) and neuron (N,)."""
-        raise NotImplementedError
-
-    def _unscaled_linear(self) -> tuple[Array, Array]:
-        """`linear` for β = 1, on the device and in the dtype of the network."""
-        raise NotImplementedError
-
     def _directions(self) -> list[Direction]:
         """How the arrays change with the radius of a pair."""
-        raise NotImplementedError
-
-    def linear(self) -> tuple[np.ndarray, np.ndarray]:
-        """A (C K, d) and b (C K,) in float64 with oₖ = Aₖ·x + bₖ, up to a term that all neurons
-        share, which changes no winner."""
         raise NotImplementedError
 
     # Training.
@@ -282,8 +251,18 @@ class WinnerTakeAll(Classifier):
         check_count("random_state", self.random_state, 0, (1 << 32) - 1)
         for name in ("learning_rate", "beta", "decay"):
             check_number(name, getattr(self, name), zero=False)
-        for name in ("beta_learning_rate", "init_scale", "init_spread"):
+        for name in ("beta_learning_rate", "init_scale", "init_spread", "temperature", "momentum"):
             check_number(name, getattr(self, name))
+        check_number("target_radius", self.target_radius, zero=False)
+        self._require("momentum", self.momentum < 1, "0 or more and below 1")
+        self._require("norm", self.norm in ("l2", "linf"), "'l2' or 'linf'")
+        self._require("objective", self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}")
+        if (self.lo is None) != (self.hi is None):
+            raise ValueError(f"the box needs both lo and hi, not lo={self.lo!r}, hi={self.hi!r}")
+        if self.lo is not None and not -math.inf < self.lo < self.hi < math.inf:  # type: ignore[operator]
+            raise ValueError(
+                f"lo must be below hi, both finite, not lo={self.lo!r}, hi={self.hi!r}"
+            )
         self._require("init_spread", self.init_spread <= 1, "between 0 and 1")
         self._require("dtype", self.dtype in ("float32", "float64"), "'float32' or 'float64'")
         schedules, inits = ("exponential", "cosine"), ("random", "kmeans", "class-mean")
@@ -293,13 +272,17 @@ class WinnerTakeAll(Classifier):
 
     def _batch_step(self, samples: int) -> BatchStep:
         """What does one mini-batch of an epoch over so many samples, with its state."""
-        return self._train_batch if self.objective == "cross-entropy" else RadiusSteps(self, samples)
+        if self.objective == "radius":
+            return RadiusSteps(self, samples)
+        return CrossEntropySteps(self)
 
     def _run_epoch(
         self, x: Array, label: Array, order: Array, factor: float, step: BatchStep
     ) -> None:
         """One epoch, online or in mini-batches."""
         check_learned(self)
+        if self.lo is not None and not (bool((x >= self.lo).all()) and bool((x <= self.hi).all())):
+            raise ValueError(f"X must lie in [{self.lo}, {self.hi}], not [{x.min()}, {x.max()}]")
         xp, neurons = self._xp, len(self.prototype_labels_)
         rate, beta_rate = self.learning_rate * factor, self.beta_learning_rate * factor
         loss = xp.empty(len(order), dtype=x.dtype)
@@ -326,89 +309,3 @@ class WinnerTakeAll(Classifier):
                 "not finite; scale X, for example to [0, 1], or lower "
                 f"learning_rate={self.learning_rate!r}"
             )
-
-    def _train_batch(self, x: Array, label: Array, rate: float, beta_rate: float) -> Array:
-        """One mini-batch, all updates computed from the same prototypes. Returns E (N,)."""
-        unscaled = self._unscaled_scores(x)
-        residual, loss = self._competitive_softmax(unscaled * self._beta, label)
-        self._update_prototypes(x, residual, self._beta * x.dtype.type(rate))
-        if beta_rate and self._learns_beta:
-            ascent = (residual * unscaled).sum(dtype=x.dtype) * x.dtype.type(beta_rate)
-            self._beta = self._xp.maximum(self._beta + ascent, x.dtype.type(self.BETA_FLOOR))
-        return loss
-
-    def _competitive_softmax(self, score: Array, label: Array) -> tuple[Array, Array]:
-        """The residual τ − q (N, C K) and E (N,)."""
-        residual = self._xp.empty_like(score)
-        loss = self._xp.empty(len(score), dtype=score.dtype)
-        min_probability = score.dtype.type(np.finfo(score.dtype).eps)
-        competitive_softmax(
-            len(score), score, label, self._per_class, min_probability, residual, loss
-        )
-        return residual, loss
-
-    # Prediction.
-
-    def __call__(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """The network as a layer: class scores z (N, C) of x (N, …), and the backward pass
-        dz ↦ dx. A class's score is its largest neuron's, so dx = Σ_c dz_c ∂o_{winner of c}/∂x."""
-        self.check_is_fitted()
-        if array_module(x) is not self._xp:
-            raise ValueError(f"x is not on the network's device, {self.device!r}; move it there")
-        flat = x.reshape(len(x), math.prod(x.shape[1:]))
-        flat = flat.astype(self._beta.dtype, order="C", copy=False)
-        if flat.shape[1] != self.n_features_in_:
-            raise ValueError(
-                f"{type(self).__name__} expects {self.n_features_in_} features, not {flat.shape[1]}"
-            )
-        z, winners = self._class_scores(flat)
-
-        def backward(dz: Array) -> Array:
-            check_shape("dz", dz, z.shape)
-            dx = self._xp.zeros_like(flat)
-            for c in range(z.shape[1]):
-                dx += dz[:, c : c + 1].astype(dx.dtype) * self._score_gradient(flat, winners[:, c])
-            return dx.reshape(x.shape)
-
-        return z, backward
-
-    def neuron_scores(self, X: Array) -> Array:
-        """The scores o (N, C K) of all neurons, for X (N, d)."""
-        return self._finite(self._neuron_scores(self._validate_samples(X)))
-
-    def _neuron_scores(self, x: Array) -> Array:
-        check_learned(self)
-        return self._unscaled_scores(x) * self._beta
-
-    def radius_bound(self, X: Array, y: Array, *, norm: str | float = "l2") -> Array:
-        """A lower bound of the radius within which each prediction stays right, without a box.
-
-        Parameters
-        ----------
-        X : array (N, d)
-            The samples.
-        y : array (N,)
-            Their labels.
-        norm : {"l2", "linf"}
-            The norm, in any of the ways of `validation.resolve_norm`.
-
-        Returns
-        -------
-        array (N,)
-            maxᵢ minⱼ (oᵢ − oⱼ) / ‖Aᵢ − Aⱼ‖ over the neurons i of class y and j of all others, with
-            the dual norm, in float64; negative where the prediction is wrong. It is what
-            objective="radius" trains, and fast; `exact_radius` is never smaller, and a proof.
-
-        Raises
-        ------
-        ValueError
-            For an unknown norm, and samples or labels that the network does not have.
-        """
-        x = self._validate_samples(X)
-        label = self._xp.asarray(encode_targets(y, len(x), self.classes_)[1])
-        return radius_bound(self, x, label, resolve_norm(norm))
-
-    def _class_scores(self, x: Array) -> tuple[Array, Array]:
-        score = self._neuron_scores(x).reshape(len(x), len(self.classes_), self._per_class)
-        first = self._xp.arange(len(self.classes_)) * self._per_class
-        return score.max(axis=2), score.argmax(axis=2) + first

@@ -13,9 +13,9 @@ sample is a hinge, or its smooth form with temperature T, and R is the radius ai
 
     loss = max(R − r, 0)     or     T log(1 + exp((R − r) / T))
 
-Hein and Voráček train nearest prototypes with this hinge (ICML 2022, arXiv 2207.07208), whose radius
-is the one for A = w, b = −½‖w‖². Here all three networks have it. As there, i is the winner of the
-sample's class and not the i of the maximum, which gives a slightly smaller bound.
+Voráček and Hein train nearest prototypes with this hinge (ICML 2022, arXiv 2207.07208); their bound
+is the one for A = w, b = −½‖w‖², and all three networks have it. In training i is the winner of the
+sample's class, not the i of the maximum, which makes the bound a little smaller.
 
 **Its gradient.** r_ij is the value of min ‖δ‖ with g·δ = h, and x + δ in the box if there is one.
 By the envelope theorem its derivative is that of the Lagrangian ‖δ‖ − λ(g·δ − h) at the solution,
@@ -26,8 +26,8 @@ where only g and h depend on the parameters:
     L2   |δₖ| = min(τ|gₖ|, sideₖ), λ = τ/r          (without a box 1/‖g‖₂)
     L∞   |δₖ| = min(τ, sideₖ),     λ = 1/Σ|gₖ| over the k that are not at their side
 
-With z = x + δ, the point of the boundary that is nearest to x, dh − δ·dg = d(oᵢ − oⱼ) at a z that is
-held fixed: *the gradient is that of the difference of the two scores, at z instead of x*. So
+With z = x + δ, the point of the boundary nearest to x, dh − δ·dg = d(oᵢ − oⱼ)(z) with z held fixed:
+*the gradient is that of the difference of the two scores, at z instead of x*. So
 
     IPWTA          ∂r/∂Wᵢ  = λ z               ∂r/∂Wⱼ  = −λ z            ∂r/∂bᵢ = λ = −∂r/∂bⱼ
     EDWTA          ∂r/∂wᵢ  = λ β(z − wᵢ)       ∂r/∂wⱼ  = −λ β(z − wⱼ)
@@ -37,12 +37,11 @@ held fixed: *the gradient is that of the difference of the two scores, at z inst
 A and b are β times what they are for β = 1, so g and h are too, and r does not depend on β: λβ is λ
 at β = 1. The objective does not train β.
 
-**The switching rule.** Of the four halves of ±ED-WTA two attract: w⁺ of the own neuron and w⁻ of the
-rival move towards z, the image on the boundary. With `switching=True` only these move, as in the
-paper's rule for the cross-entropy: in a box the prototypes then stay near images. The full gradient
-(the default) also moves w⁻ᵢ and w⁺ⱼ away from z. It proves more, and costs readability.
+**The switching rule.** Of the four halves of ±ED-WTA two attract: w⁺ of the own neuron and w⁻ of
+the rival move towards z, the point on the boundary. With `switching=True` only these move, as in
+the paper's rule for the cross-entropy. The full gradient also moves w⁻ᵢ and w⁺ⱼ away from z.
 
-The rule for choosing the rival needs ‖Aᵢ − Aⱼ‖ of all pairs. They change slowly, and are computed
+Choosing the rival takes ‖Aᵢ − Aⱼ‖ of all pairs. These norms change slowly, and are computed
 `NORM_UPDATES` times in an epoch. They only choose: the r and the gradient of the pair are exact.
 """
 
@@ -68,6 +67,7 @@ from ..kernels.radius import (
 
 if TYPE_CHECKING:
     from .base import WinnerTakeAll
+    from .prediction import Predictor
 
 NORM_UPDATES = 4
 """How often an epoch computes the norms of all pairs."""
@@ -174,7 +174,7 @@ def product(x: Array, A: Array) -> Array:
     return out
 
 
-def radius_bound(network: WinnerTakeAll, x: Array, label: Array, norm: str) -> Array:
+def radius_bound(network: Predictor, x: Array, label: Array, norm: str) -> Array:
     """maxᵢ minⱼ r_ij (N,) in float64, without a box; see `WinnerTakeAll.radius_bound`."""
     xp = array_module(x)
     A, b = (xp.asarray(array) for array in network.linear())
@@ -186,7 +186,5 @@ def radius_bound(network: WinnerTakeAll, x: Array, label: Array, norm: str) -> A
         score = product(x[rows], A) + b
         own = xp.empty(len(score), dtype=xp.int64)
         winners_of_class(len(score), score, label[rows], network._per_class, own)
-        pair_bounds(
-            len(score), score, label[rows], network._per_class, inverse, own, bound[rows]
-        )
+        pair_bounds(len(score), score, label[rows], network._per_class, inverse, own, bound[rows])
     return bound

@@ -5,7 +5,8 @@
 writes metrics.json, model.npz, prototypes.png, formation.gif and detection.png to the folder --out,
 which must not have the results of another run: --overwrite replaces them.
 With the default settings, which are those of the paper, all of MNIST takes less than a minute on
-two cores; --preset accurate takes some minutes, and makes fewer than half as many errors.
+two cores; --preset accurate takes some minutes, and makes fewer than half as many errors. --preset
+robust and robust-linf train the radius that is certified, of ED-WTA unless --model is given.
 """
 
 import argparse
@@ -17,8 +18,7 @@ import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import select_device, to_host
-from tinyproto.data import Dataset, load, load_outliers
-from tinyproto.data.augment import elastic
+from tinyproto.data import Dataset, crop_and_flip, elastic, load, load_outliers
 from tinyproto.evaluation import pictures
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
@@ -30,6 +30,8 @@ from tinyproto.prototypes import (
     AUTHORS,
     EDWTA,
     IPWTA,
+    ROBUST,
+    ROBUST_LINF,
     Detector,
     PlusMinusEDWTA,
     WinnerTakeAll,
@@ -44,9 +46,11 @@ from tinyproto.random import permutation, uniform
 
 MODELS = {"pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA}
 NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
-PRESETS = {"authors": AUTHORS, "accurate": ACCURATE}
+PRESETS = {
+    "authors": AUTHORS, "accurate": ACCURATE, "robust": ROBUST, "robust-linf": ROBUST_LINF,
+}  # fmt: skip
 NORMS = {"l2": "L2", "linf": "L∞"}
-RADII = {"l2": (0.5, 1.0), "linf": (0.05, 0.1)}
+RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)
 CERTIFIED, ATTACKED = 200, 1000  # test images, from the first on
 PICTURES = [f"{name}.{end}" for name in ("prototypes", "detection") for end in FORMATS]
@@ -76,16 +80,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", metavar="DIR", help="folder with mnist.npz or the authors' files")
     add("--dataset", choices=["mnist", "fashion"], default="mnist", help="data set (mnist)")
-    add("--model", choices=list(MODELS), default="pm-ed-wta", help="network (pm-ed-wta)")
+    add("--model", choices=list(MODELS), help="network (pm-ed-wta; robust: ed-wta)")
     add("--preset", choices=list(PRESETS), default="authors",
         help="settings to begin with (authors)")  # fmt: skip
-    add("--prototypes", type=int, metavar="K", help="neurons of each class (6; accurate: 80)")
-    add("--epochs", type=int, metavar="N", help="passes over the data (49; accurate: 80)")
+    add(
+        "--prototypes",
+        type=int,
+        metavar="K",
+        help="neurons of each class (6; accurate: 80; robust: 200)",
+    )
+    add(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="passes over the data (49; accurate: 80; robust: 40)",
+    )
     add("--batch", type=int, metavar="N",
-        help="samples of a mini-batch; 1 is online (1; accurate: 128)")  # fmt: skip
-    add("--init", choices=["random", "kmeans"], help="first prototypes (random; accurate: kmeans)")
+        help="samples of a mini-batch; 1 is online (1; accurate: 128; robust: 500)")  # fmt: skip
+    add("--init", choices=["random", "kmeans"], help="first prototypes (random; others: kmeans)")
     add_run_options(parser, out="runs/mnist_ed_wta")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.model is None:
+        options.model = "ed-wta" if options.preset.startswith("robust") else "pm-ed-wta"
+    return options
 
 
 def build(options: argparse.Namespace) -> WinnerTakeAll:
@@ -108,17 +125,22 @@ def build(options: argparse.Namespace) -> WinnerTakeAll:
 
 
 def train(
-    network: WinnerTakeAll, data: Dataset, x: np.ndarray, x_test: np.ndarray, deform: bool
+    network: WinnerTakeAll, data: Dataset, x: np.ndarray, x_test: np.ndarray, preset: str
 ) -> tuple[float, Frames]:
     """Fit. Returns the seconds of training, without the evaluation after each epoch, and pictures
     of the prototypes as they form."""
     shape = data.x_train.shape[1:]
-    frames = first_epoch_frames(network, data, x)
+    frames = first_epoch_frames(network, data, x) if network.objective != "radius" else []
     evaluation_seconds = 0.0
 
     def augment(samples: Any, epoch: int) -> Any:
-        images = samples.reshape(-1, *shape)
-        return elastic(images, seed=network.random_state, epoch=epoch).reshape(samples.shape)
+        images, seeds = (
+            samples.reshape(-1, *shape, 1),
+            {"seed": network.random_state, "epoch": epoch},
+        )
+        if preset == "accurate":
+            return elastic(images[..., 0], **seeds).reshape(samples.shape)
+        return crop_and_flip(images, **seeds, padding=1, flip=False).reshape(samples.shape)
 
     with progress(network.epochs, "epoch") as advance:
 
@@ -131,7 +153,8 @@ def train(
             evaluation_seconds += time.perf_counter() - started
 
         started = time.perf_counter()
-        network.fit(x, data.y_train, augment=augment if deform else None, callback=after_epoch)
+        chosen = None if preset == "authors" else augment
+        network.fit(x, data.y_train, augment=chosen, callback=after_epoch)
         return time.perf_counter() - started - evaluation_seconds, frames
 
 
@@ -290,7 +313,7 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
     print(f"{data.name}: {len(x)} training and {len(x_test)} test images from {data.source}")
 
     remove_results(options.out, FILES)
-    seconds, frames = train(network, data, x, x_test, deform=options.preset == "accurate")
+    seconds, frames = train(network, data, x, x_test, options.preset)
     save(network, options.out / "model.npz", dataset=data.name)
     accuracy = network.score(x_test, data.y_test)
     certified = certify(network, x_test[:CERTIFIED], data.y_test[:CERTIFIED])

@@ -11,7 +11,14 @@ from .equivalence import (
     inner_product_to_euclidean,
 )
 from .kmeans import kmeans, kmeans_plus_plus
-from .presets import ACCURATE, AUTHORS
+from .presets import (
+    ACCURATE,
+    AUTHORS,
+    ROBUST,
+    ROBUST_LARGE,
+    ROBUST_LINF,
+    ROBUST_LINF_LARGE,
+)
 from .roc import auroc, fpr_at_tpr, roc_curve
 from .storage import load, save
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
@@ -21,6 +28,10 @@ __all__ = [
     "AUTHORS",
     "EDWTA",
     "IPWTA",
+    "ROBUST",
+    "ROBUST_LARGE",
+    "ROBUST_LINF",
+    "ROBUST_LINF_LARGE",
     "SCORES",
     "Detector",
     "PlusMinusEDWTA",

@@ -1,4 +1,5 @@
-"""Measured parameters of PlusMinusEDWTA for MNIST (benchmarks/bench_accuracy.py)."""
+"""Measured parameters for MNIST, of PlusMinusEDWTA (benchmarks/bench_accuracy.py) and, for the
+robustness radius, of EDWTA (benchmarks/bench_robust.py)."""
 
 from typing import Any
 
@@ -34,3 +35,36 @@ close together, w⁻ a small step from w⁺ towards the mean image. Both keep α
 update, small, so that the positive prototypes remain digits: with β = 25 the accuracy was no lower,
 but 8 % of them were nearest to an image of another class.
 """
+
+ROBUST: dict[str, Any] = {
+    "objective": "radius",
+    "norm": "l2",
+    "target_radius": 2.5,
+    "prototypes_per_class": 200,
+    "epochs": 40,
+    "batch_size": 500,
+    "learning_rate": 40.0,
+    "momentum": 0.9,
+    "schedule": "cosine",
+    "init": "kmeans",
+}
+"""For the L2 radius, of images that are shifted by up to one pixel in each epoch.
+
+The hinge, its R and the momentum are those of Voráček and Hein (arXiv 2207.07208). The learning
+rate grows with the number of prototypes: each has its share of a mini-batch.
+"""
+
+ROBUST_LARGE: dict[str, Any] = {
+    **ROBUST, "prototypes_per_class": 400, "epochs": 100, "learning_rate": 60.0,
+}  # fmt: skip
+"""The same with the number of prototypes and epochs of Voráček and Hein."""
+
+ROBUST_LINF: dict[str, Any] = {
+    **ROBUST, "norm": "linf", "target_radius": 0.15, "learning_rate": 400.0,
+}  # fmt: skip
+"""The same for the L∞ radius."""
+
+ROBUST_LINF_LARGE: dict[str, Any] = {
+    **ROBUST_LINF, "prototypes_per_class": 400, "epochs": 100, "learning_rate": 800.0,
+}  # fmt: skip
+"""ROBUST_LINF with more prototypes and epochs."""

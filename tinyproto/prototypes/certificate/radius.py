@@ -46,7 +46,7 @@ from ...validation import resolve_norm
 from ..base import WinnerTakeAll
 from ..validation import check_targets
 from .real_network import RealNetwork
-from .rival_distance import Found, Neighbourhood, Rows, Task
+from .search import Search
 
 
 def exact_radius(
@@ -153,39 +153,8 @@ def exact_radius(
     wrong = np.zeros(len(x), dtype=bool)
     if y is not None:
         wrong = network.classes_[predicted] != check_targets(y, len(x))
-    solver = _Solver(real, owner, norm, bounds, overshoot)
+    search = Search(real, owner, norm, bounds, overshoot)
     radius, delta = np.zeros(len(x)), np.zeros_like(x)
     for i in np.flatnonzero(~wrong):
-        radius[i], delta[i] = solver.nearest(x[i], score[i], error[i], predicted[i])
+        radius[i], delta[i] = search.nearest(x[i], score[i], error[i], predicted[i])
     return radius, delta
-
-
-class _Solver:
-    """A network, the class `owner` of each neuron, a norm and a box."""
-
-    def __init__(
-        self, real: RealNetwork, owner: np.ndarray, norm: str, box: tuple[float, float],
-        overshoot: float,
-    ):  # fmt: skip
-        self.real, self.owner = real, owner
-        self.task = Task(real, norm, box, overshoot)
-        self.rows: dict[int, Rows] = {}  # by predicted class
-
-    def nearest(
-        self, x: np.ndarray, score: np.ndarray, error: np.ndarray, predicted: int
-    ) -> tuple[float, np.ndarray]:
-        """The least distance to all rivals' polyhedra, and the nearest δ, for one input."""
-        if predicted not in self.rows:
-            own, rivals = (np.flatnonzero((self.owner == predicted) == same) for same in (1, 0))
-            self.rows[predicted] = Rows(self.real, own, rivals, self.task.norm)
-        rows = self.rows[predicted]
-        bounds = rows.lower_bounds(score, error, self.task.overshoot_scaled)
-        around = Neighbourhood(self.task, rows, x, score, error)
-        radius, nearest = np.inf, Found(np.inf, np.zeros_like(x), np.inf, 0)
-        for i in np.argsort(bounds, kind="stable"):
-            if bounds[i] >= radius:
-                break
-            found = around.distance(i, radius)
-            radius = min(radius, max(found.lower, float(bounds[i])))
-            nearest = min(nearest, found, key=lambda found: found.length)
-        return radius, around.reaching(nearest)

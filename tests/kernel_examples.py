@@ -252,3 +252,11 @@ def online_inner_product(random, dtype):
     samples, weight, _, rates, rest = online(random, dtype)
     bias = weight[:, 0].copy()
     return 1, *samples, weight, bias, rates[0], *rest, np.zeros(7, dtype)
+
+
+# Polyhedra.
+
+
+@example
+def difference_sums(random, dtype):
+    return 3, *normal(random, dtype, (3, 5), (5, 4)), True, np.zeros((3, 4), dtype)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...backend.blas import one_blas_thread
 from ...backend.device import to_host
 from ..base import WinnerTakeAll
 from .dyadic import Dyadic
@@ -70,14 +69,12 @@ class RealNetwork:
         """The scores (N, M) of x (N, d), and bounds of their errors (N, M), in units of `A`.
 
         Every term goes through at most d + 8 roundings: those of A and b, the product, the sum.
-        The products are stacked, one for each x, so that no bit depends on the other inputs.
         """
         d = x.shape[1]
         size = np.abs(x)
-        with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
-            score = np.matmul(x[:, None], self.A.T)[:, 0] + self.b
-            error = np.matmul(size[:, None], self.absolute.T)[:, 0] + self.magnitude
-            error *= gamma(d + 16)
+        with np.errstate(over="ignore", invalid="ignore"):
+            score = x @ self.A.T + self.b
+            error = gamma(d + 16) * (size @ self.absolute.T + self.magnitude)
             error += 2 * self.underflow * (d + size.sum(axis=1, keepdims=True))
         if not (np.isfinite(score).all() and np.isfinite(error).all()):
             raise ValueError(

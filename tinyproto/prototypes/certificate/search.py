@@ -9,6 +9,7 @@ that neither the order nor the blocks change the proof.
 
 import numpy as np
 
+from ...backend.blas import one_blas_thread
 from .real_network import RealNetwork
 from .rival_distance import Found, Neighbourhood, Task
 from .rows import Rows
@@ -34,6 +35,20 @@ class Search:
             own, rivals = (np.flatnonzero((self.owner == predicted) == same) for same in (1, 0))
             self._rows[predicted] = Rows(self.real, own, rivals, self.task.norm)
         return self._rows[predicted]
+
+    def radii(
+        self, x: np.ndarray, label: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The radius (N,) of each x (N, d) and its nearest δ (N, d); 0 where the class predicted is
+        not the `label` (N,). Every x is computed by itself."""
+        radius, delta = np.zeros(len(x)), np.zeros_like(x)
+        with one_blas_thread():
+            for i in range(len(x)):
+                score, error = (part[0] for part in self.real.scores(x[i : i + 1]))
+                predicted = int(self.owner[score.argmax()])
+                if label is None or predicted == label[i]:
+                    radius[i], delta[i] = self.nearest(x[i], score, error, predicted)
+        return radius, delta
 
     def nearest(
         self, x: np.ndarray, score: np.ndarray, error: np.ndarray, predicted: int

@@ -309,3 +309,11 @@ def pair_bounds(random, dtype):
     _, score, label, _, own, _ = pairs(random, dtype)
     inverse_norm = (0.1 + random.random((6, 6))).astype(dtype)
     return 7, score, label, 2, inverse_norm, own, score[:, 0] * 0
+
+
+# Polyhedra.
+
+
+@example
+def difference_sums(random, dtype):
+    return 3, *normal(random, dtype, (3, 5), (5, 4)), True, np.zeros((3, 4), dtype)

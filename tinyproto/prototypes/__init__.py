@@ -2,7 +2,7 @@
 of outliers, and the prototypes of DPNP."""
 
 from .base import WinnerTakeAll
-from .certificate import exact_radius
+from .certificate import certified_accuracy, certify, clopper_pearson, exact_radius
 from .detection import SCORES, Detector
 from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from .equivalence import (
@@ -40,6 +40,9 @@ __all__ = [
     "alignment",
     "auroc",
     "centre_distances",
+    "certified_accuracy",
+    "certify",
+    "clopper_pearson",
     "euclidean_to_inner_product",
     "exact_radius",
     "fpr_at_tpr",

@@ -16,7 +16,7 @@ constants below, among them up to three of each side of the box, lo − x and hi
 a number (an overflow) proves nothing and becomes 0.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,11 +29,11 @@ ROUNDINGS = 16  # of one term, besides those of the sum
 
 
 class HalfSpace(NamedTuple):
-    """a·δ ≥ c: a (d,), its error e (d,), and a lower bound of c."""
+    """a·δ ≥ c: a (…, d), its error e (…, d), and a lower bound of c (…)."""
 
     a: np.ndarray
     error: np.ndarray
-    c: float
+    c: Any
 
 
 def halfspace_lower_bound(
@@ -47,7 +47,7 @@ def halfspace_lower_bound(
         if norm == "linf":
             found = _linf(row, weight, low, high)
         else:
-            found = _l2_in_box(row, low, high) if has_box else _l2(row, weight)
+            found = float(l2_bound_in_box(row, low, high)) if has_box else _l2(row, weight)
         return min(found, LARGEST) if found > 0 else 0.0
 
 
@@ -59,11 +59,12 @@ def _l2(row: HalfSpace, weight: np.ndarray) -> float:
     return row.c / length * (1 - gamma(len(weight) + ROUNDINGS))
 
 
-def _l2_in_box(row: HalfSpace, low: np.ndarray, high: np.ndarray) -> float:
+def l2_bound_in_box(row: HalfSpace, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The bound in L2 and a box, of one half-space or of several (…)."""
     conjugates = [_conjugate(row.a + e, low, high) for e in (row.error, -row.error)]
-    total = float(np.maximum(*conjugates).sum()) * (1 + gamma(len(low) + ROUNDINGS)) + TINY
+    total = np.maximum(*conjugates).sum(axis=-1) * (1 + gamma(len(low) + ROUNDINGS)) + TINY
     value = row.c - total - gamma(2) * (row.c + total)
-    return float(np.sqrt(2 * value)) * (1 - gamma(4)) if value > 0 else 0.0
+    return np.sqrt(2 * np.maximum(value, 0.0)) * (1 - gamma(4))
 
 
 def _conjugate(a: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -79,7 +80,7 @@ def _linf(row: HalfSpace, weight: np.ndarray, low: np.ndarray, high: np.ndarray)
     side = np.where(unsure, np.maximum(high, -low), side)
     upper = 1 + gamma(len(weight) + ROUNDINGS)
     for margin in (0.0, 1e-12, 1e-9, 1e-6, 1e-3, 0.5):
-        r = least_radius(weight, row.c * (2 - upper) * (1 - margin), side)
+        r = float(least_radius(weight, row.c * (2 - upper) * (1 - margin), side))
         if float((weight * np.minimum(r, side)).sum()) * upper + TINY < row.c:
             return r
     return 0.0

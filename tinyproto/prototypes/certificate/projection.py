@@ -5,11 +5,15 @@ and `exact_bound.py` prove what the multipliers are worth. Rows G and distances 
 about 1 beforehand.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .convex import infeasibility_multipliers, linear_program, nonnegative_quadratic_program
+from .minimax import first_basis, least_violation
+
+FAR = 1e4  # how many times the distance of a single row Newton's steps may go
+NEWTON_STEPS = 50
 
 
 class Problem(NamedTuple):
@@ -107,47 +111,93 @@ def solve_linf(problem: Problem, upper_bound: float = np.inf) -> Solution:
     """The problem in L∞; stops early once the distance is known to exceed `upper_bound`.
 
     If the nearest point of one row's half-space satisfies the other rows too, it is the solution.
-    Otherwise a linear program gives the multipliers λ, and r(λ) the radius.
+    Else the distance is the root r of the least violation v of the rows in the box cut to |δⱼ| ≤ r
+    (`minimax`). v is convex and decreases with r, and r(λ) of its multipliers is never beyond the
+    root, so that Newton's steps r ← r(λ) reach it from whichever r they start: from `upper_bound`,
+    where a single one shows that the distance exceeds it. Where v is not found, as for polyhedra
+    that may be empty without a box, one large linear program gives the multipliers.
     """
     G, h, low, high = problem
-    rows = [halfspace_distance(g, bound, low, high) for g, bound in zip(G, h, strict=True)]
-    farthest = int(np.argmax([r for r, _ in rows]))
-    radius, delta = rows[farthest]
-    single = Solution(np.eye(len(h))[farthest], delta, radius)
+    radii = halfspace_radii(G, h, low, high)
+    farthest = int(np.argmax(radii))
+    radius, multipliers = float(radii[farthest]), np.eye(len(h))[farthest]
+    delta = halfspace_point(G[farthest], radius, low, high)
     if radius >= upper_bound or (G @ delta >= h - 1e-12 * max(float(h.max()), 0.0)).all():
-        return single
-    solution = linear_program(G, h, low, high)
+        return Solution(multipliers, delta, radius)
+    basis, r = first_basis(G, farthest), upper_bound if upper_bound <= FAR * radius else radius
+    for _ in range(NEWTON_STEPS):
+        found = least_violation(G, h, np.maximum(low, -r), np.minimum(high, r), basis)
+        if found is None:
+            break
+        at_root = r <= radius and found.violation <= 1e-11
+        basis, delta = found.basis, found.delta
+        reached = _radius_of(problem, found.multipliers)
+        if reached > radius:
+            radius, multipliers = reached, found.multipliers
+        if radius > upper_bound or np.isinf(radius):
+            return Solution(multipliers, np.zeros_like(low), radius)
+        if at_root or (r > radius > r * (1 - 1e-12)):
+            return Solution(multipliers, np.clip(delta, -radius, radius), radius)
+        if radius == r or radius > FAR * radii[farthest]:
+            break
+        r = radius
+    return _solve_linear_program(problem, Solution(multipliers, delta, radius))
+
+
+def _solve_linear_program(problem: Problem, best: Solution) -> Solution:
+    """The solution by one linear program, unless its bound is below the best one so far."""
+    solution = linear_program(*problem)
     if solution is None:
-        return Solution(infeasibility_multipliers(G, h, low, high), delta * 0, np.inf)
+        multipliers = infeasibility_multipliers(*problem)
+        return Solution(multipliers, np.zeros_like(problem.low), np.inf)
     multipliers, delta = solution
-    found = halfspace_distance(multipliers @ G, float(multipliers @ h), low, high)[0]
-    if radius > found:
-        found, multipliers = radius, single.multipliers
+    found = _radius_of(problem, multipliers)
+    if best.distance > found:
+        found, multipliers = best.distance, best.multipliers
     return Solution(multipliers, np.clip(delta, -found, found), found)
+
+
+def _radius_of(problem: Problem, multipliers: np.ndarray) -> float:
+    """r(λ)."""
+    return halfspace_distance(
+        multipliers @ problem.G, float(multipliers @ problem.h), problem.low, problem.high
+    )[0]
 
 
 def halfspace_distance(
     g: np.ndarray, h: float, low: np.ndarray, high: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """The least L∞ norm of a δ with g·δ ≥ h and low ≤ δ ≤ high, and that δ; ∞ if there is none."""
-    side = np.where(g > 0, high, -low)
-    r = least_radius(np.abs(g), h, side)
-    return r, np.zeros_like(g) if np.isinf(r) else np.clip(np.sign(g) * r, low, high)
+    r = float(halfspace_radii(g, h, low, high))
+    return r, halfspace_point(g, r, low, high)
 
 
-def least_radius(weight: np.ndarray, h: float, side: np.ndarray) -> float:
-    """The least r with Σⱼ weightⱼ min(r, sideⱼ) ≥ h; ∞ if there is none.
+def halfspace_point(g: np.ndarray, r: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The δ of norm r or less with the largest g·δ; 0 for r = ∞."""
+    return np.zeros_like(g) if np.isinf(r) else np.clip(np.sign(g) * r, low, high)
+
+
+def halfspace_radii(g: np.ndarray, h: Any, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The distance (…) for one g (d,) and h, or for several, g (R, d) and h (R,)."""
+    return least_radius(np.abs(g), h, np.where(g > 0, high, -low))
+
+
+def least_radius(weight: np.ndarray, h: Any, side: np.ndarray) -> np.ndarray:
+    """The least r (…) with Σⱼ weightⱼ min(r, sideⱼ) ≥ h, for weight and side (…, d) and h (…); ∞
+    where there is none.
 
     With the coordinates sorted by their side, the sum is linear in r between one and the next.
     """
-    if h <= 0:
-        return 0.0
-    order = np.argsort(side, kind="stable")
-    side, weight = side[order], weight[order]
-    slope = np.cumsum(weight[::-1])[::-1]  # of the piece that ends at this side
+    order = np.argsort(side, axis=-1, kind="stable")
+    side, weight = (np.take_along_axis(part, order, axis=-1) for part in (side, weight))
+    slope = np.cumsum(weight[..., ::-1], axis=-1)[..., ::-1]  # of the piece that ends at this side
     finite = np.where(np.isfinite(side), side, 0.0)
-    saturated = np.concatenate([[0.0], np.cumsum(weight * finite)[:-1]])  # shorter sides' sum
+    saturated = np.zeros_like(weight)  # the sum of the shorter sides
+    np.cumsum((weight * finite)[..., :-1], axis=-1, out=saturated[..., 1:])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        radius = (h - saturated) / slope
-    pieces = np.flatnonzero((slope > 0) & (radius <= side))
-    return float(max(radius[pieces[0]], 0.0)) if len(pieces) else np.inf
+        radius = (np.asarray(h)[..., None] - saturated) / slope
+        reached = (slope > 0) & (radius <= side)
+    first = np.argmax(reached, axis=-1)[..., None]
+    radius = np.take_along_axis(radius, first, axis=-1)[..., 0]
+    radius = np.where(reached.any(axis=-1), np.maximum(radius, 0.0), np.inf)
+    return np.where(np.asarray(h) <= 0, 0.0, radius)

@@ -17,12 +17,13 @@ space is a lower bound, and for the best λ it equals the distance to the polyhe
          problem. With the box D is piecewise quadratic, and each piece is such a problem in the
          coordinates that are not clipped.
     L∞   r(λ) = the least r with Σⱼ |aⱼ| min(r, sⱼ) ≥ λ·h, where sⱼ = uⱼ if aⱼ > 0, else −lⱼ. The
-         best λ is the solution of a linear program.
+         best λ is the solution of a linear program, found by Newton's steps (`projection.py`).
 
 If λ·h > a·δ in the whole box, the polyhedron has no point in it (Farkas), and its distance is ∞.
 
-The radius is the smallest of these distances over all rivals. The rivals are sorted by the bound
-that each single row gives, and once it exceeds the smallest distance so far, the rest is skipped.
+The radius is the smallest of these distances over all rivals. Each single row gives a bound, which
+costs little without the box and not much more inside it. Rivals whose bound exceeds the smallest
+distance so far are skipped (`search.py`).
 
 **Why the radius is a proof.** λ comes from float64 solvers and is taken as it is: a lower bound
 needs no best λ. Three steps then make the number that is returned a bound in real arithmetic.
@@ -46,7 +47,7 @@ from ...validation import resolve_norm
 from ..base import WinnerTakeAll
 from ..validation import check_targets
 from .real_network import RealNetwork
-from .rival_distance import Found, Neighbourhood, Rows, Task
+from .search import Search
 
 
 def exact_radius(
@@ -74,8 +75,8 @@ def exact_radius(
     y : array (N,), optional
         The true labels; an input that is classified wrongly then has radius 0.
     norm : str or float
-        "l2" or "linf", in any of the ways of `validation.resolve_norm`. "linf" needs SciPy, except
-        where a single neuron decides.
+        "l2" or "linf", in any of the ways of `validation.resolve_norm`. "linf" needs SciPy for
+        polyhedra that are empty, or far from all their rows, without a box.
     lo, hi : float, optional
         The range of valid inputs, both or neither: x + δ stays inside.
     overshoot : float, default 0.0
@@ -100,6 +101,10 @@ def exact_radius(
         do not belong to x, or parameters and scores that overflow float64.
     ImportError
         Where SciPy is needed and not installed.
+
+    See Also
+    --------
+    certify : the same for many inputs, in several processes and with a file to go on from.
 
     Notes
     -----
@@ -131,6 +136,22 @@ def exact_radius(
     >>> network.predict(np.array([[0.5, 0.0]]) + 1.01 * delta)
     array([1])
     """
+    search, x, label = prepare(network, x, y, norm=norm, lo=lo, hi=hi, overshoot=overshoot)
+    return search.radii(x, label)
+
+
+def prepare(
+    network: WinnerTakeAll,
+    x: Array,
+    y: Array | None,
+    *,
+    norm: str | float,
+    lo: float | None,
+    hi: float | None,
+    overshoot: float,
+) -> tuple[Search, np.ndarray, np.ndarray | None]:
+    """The search, x (N, d) in float64, and for each label its class index, −1 for an unknown one.
+    Raises the ValueErrors of `exact_radius`."""
     norm = resolve_norm(norm)
     if (lo is None) != (hi is None):
         raise ValueError(f"the box needs both lo and hi, not lo={lo!r}, hi={hi!r}")
@@ -144,48 +165,12 @@ def exact_radius(
             f"x must hold {real.A.shape[1]} finite features for each input, not shape {x.shape}"
             + (" with NaN or infinity" if not np.isfinite(x).all() else "")
         )
-    bounds = (-np.inf if lo is None else float(lo), np.inf if hi is None else float(hi))
-    if not ((x >= bounds[0]).all() and (x <= bounds[1]).all()):
+    box = (-np.inf if lo is None else float(lo), np.inf if hi is None else float(hi))
+    if not ((x >= box[0]).all() and (x <= box[1]).all()):
         raise ValueError(f"x must lie in [{lo}, {hi}], not [{x.min()}, {x.max()}]")
-    score, error = real.scores(x)
-    owner = np.arange(len(real.b)) // network._per_class
-    predicted = owner[score.argmax(axis=1)]
-    wrong = np.zeros(len(x), dtype=bool)
+    label = None
     if y is not None:
-        wrong = network.classes_[predicted] != check_targets(y, len(x))
-    solver = _Solver(real, owner, norm, bounds, overshoot)
-    radius, delta = np.zeros(len(x)), np.zeros_like(x)
-    for i in np.flatnonzero(~wrong):
-        radius[i], delta[i] = solver.nearest(x[i], score[i], error[i], predicted[i])
-    return radius, delta
-
-
-class _Solver:
-    """A network, the class `owner` of each neuron, a norm and a box."""
-
-    def __init__(
-        self, real: RealNetwork, owner: np.ndarray, norm: str, box: tuple[float, float],
-        overshoot: float,
-    ):  # fmt: skip
-        self.real, self.owner = real, owner
-        self.task = Task(real, norm, box, overshoot)
-        self.rows: dict[int, Rows] = {}  # by predicted class
-
-    def nearest(
-        self, x: np.ndarray, score: np.ndarray, error: np.ndarray, predicted: int
-    ) -> tuple[float, np.ndarray]:
-        """The least distance to all rivals' polyhedra, and the nearest δ, for one input."""
-        if predicted not in self.rows:
-            own, rivals = (np.flatnonzero((self.owner == predicted) == same) for same in (1, 0))
-            self.rows[predicted] = Rows(self.real, own, rivals, self.task.norm)
-        rows = self.rows[predicted]
-        bounds = rows.lower_bounds(score, error, self.task.overshoot_scaled)
-        around = Neighbourhood(self.task, rows, x, score, error)
-        radius, nearest = np.inf, Found(np.inf, np.zeros_like(x), np.inf, 0)
-        for i in np.argsort(bounds, kind="stable"):
-            if bounds[i] >= radius:
-                break
-            found = around.distance(i, radius)
-            radius = min(radius, max(found.lower, float(bounds[i])))
-            nearest = min(nearest, found, key=lambda found: found.length)
-        return radius, around.reaching(nearest)
+        is_class = check_targets(y, len(x))[:, None] == network.classes_
+        label = np.where(is_class.any(axis=1), is_class.argmax(axis=1), -1)
+    owner = np.arange(len(real.b)) // network._per_class
+    return Search(real, owner, norm, box, overshoot), x, label

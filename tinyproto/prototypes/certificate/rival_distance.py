@@ -17,10 +17,12 @@ from .exact_bound import halfspace_lower_bound as exact_halfspace_bound
 from .lower_bound import TINY, HalfSpace, halfspace_lower_bound
 from .projection import Problem, Solution, solve_l2, solve_linf
 from .real_network import Polyhedron, RealNetwork, gamma
+from .rows import Rows, is_farther
 
 TIGHT = 1e-9  # the relative loss to rounding from which on the arithmetic is exact
 ROWS = 8  # solved at first; as many more are added at a time
 REACHED = 1e-6  # the relative length, or violation of a row, up to which δ need not be exact
+SCREENING_ROWS = 2  # of each rival, tried alone before its distance is computed
 LEAST = -1e100  # a scaled right-hand side that no solution comes near
 
 Lack = tuple[np.ndarray, np.ndarray, int]
@@ -56,30 +58,6 @@ class Task(NamedTuple):
         return float(np.ldexp(self.overshoot, self.real.exponent))
 
 
-class Rows:
-    """The neurons of one class and their rivals, with bounds of ‖A_m − Aₖ‖ in the dual norm."""
-
-    def __init__(self, real: RealNetwork, own: np.ndarray, rivals: np.ndarray, norm: str):
-        self.own, self.rivals = own, rivals
-        order: float = 2 if norm == "l2" else 1
-        d = real.A.shape[1]
-        length = np.linalg.norm(real.A, ord=order, axis=1)
-        norms = [np.linalg.norm(real.A[m] - real.A[own], ord=order, axis=1) for m in rivals]
-        # Rounded upwards (rivals, K): the sum over d, the difference, A itself, and squares that
-        # underflow.
-        error = gamma(8) * (length[rivals, None] + length[own]) + d * real.underflow + 2.0**-500
-        self.norms = np.array(norms) * (1 + gamma(d + 16)) + error
-        self.exponents = np.frexp(self.norms)[1]
-
-    def lower_bounds(self, score: np.ndarray, error: np.ndarray, overshoot: float) -> np.ndarray:
-        """Lower bounds of the distance to each rival (rivals,): to the half-space of each row it is
-        h / ‖G‖. Rounded downwards."""
-        least = (score - error)[self.own] - (score + error)[self.rivals, None] + overshoot
-        with np.errstate(over="ignore"):
-            bounds = (least / self.norms).max(axis=1) * (1 - gamma(4))
-        return np.clip(bounds, 0.0, np.finfo(np.float64).max)
-
-
 class Neighbourhood:
     """One input x (d,), its neurons' scores with bounds of their errors (M,), and its box."""
 
@@ -96,6 +74,24 @@ class Neighbourhood:
         with np.errstate(over="ignore"):
             farthest = np.sqrt((side**2).sum()) if task.norm == "l2" else side.max(initial=0.0)
         self.farthest = float(farthest) * (1 + gamma(len(x) + 16))
+
+    def not_farther(self, candidates: np.ndarray, limit: float) -> np.ndarray:
+        """Those of the rivals that no single row proves to be farther than `limit` in the box."""
+        if not self.task.has_box or not len(candidates) or np.isinf(limit):
+            return candidates
+        real, own, norms = self.task.real, self.rows.own, self.rows.norms[candidates]
+        rivals = self.rows.rivals[candidates]
+        h = self.score[own] - self.score[rivals, None] + self.task.overshoot_scaled
+        ratio = h / norms
+        few = min(SCREENING_ROWS, len(own))
+        best = np.argpartition(-ratio, few - 1, axis=1)[:, :few]
+        k, m = own[best].ravel(), rivals.repeat(few)
+        h = np.take_along_axis(h, best, axis=1).ravel()
+        c = h - (self.error[k] + self.error[m] + gamma(32) * np.abs(h) + TINY)
+        loss = gamma(17) * (real.absolute[m] + real.absolute[k]) + (4 * real.underflow + TINY)
+        rows = HalfSpace(real.A[m] - real.A[k], loss, c)
+        farther = is_farther(rows, self.low, self.high, limit, self.task.norm)
+        return candidates[~farther.reshape(-1, few).any(axis=1)]
 
     def distance(self, i: int, limit: float = np.inf) -> Found:
         """The distance to the i-th rival's polyhedron; only a lower bound where it exceeds `limit`.
@@ -114,7 +110,8 @@ class Neighbourhood:
         solution, used = self._solve_rows(i, h, ratio, scale, limit)
         chosen = used[solution.multipliers > 0]
         weights = np.ldexp(
-            solution.multipliers[solution.multipliers > 0], -self.rows.exponents[i, chosen]
+            solution.multipliers[solution.multipliers > 0],
+            -np.frexp(self.rows.norms[i, chosen])[1],
         )
         lower = self._lower_bound(weights, own[chosen], m, h[chosen], error[chosen], scale)
         found = self._found(i, lower, solution, scale, limit)
@@ -128,7 +125,8 @@ class Neighbourhood:
     ) -> tuple[Solution, np.ndarray]:
         """The solution, in units of 2^scale, and the rows that its multipliers belong to."""
         A, own, m = self.task.real.A, self.rows.own, self.rows.rivals[i]
-        exponents, norms = self.rows.exponents[i], self.rows.norms[i]
+        norms = self.rows.norms[i]
+        exponents = np.frexp(norms)[1]
         low, high = in_units(self.low, scale), in_units(self.high, scale)
         limit = float(in_units(limit, scale)) * (1 + TIGHT)
         used = np.arange(len(own)) if len(own) <= ROWS else np.argpartition(-ratio, ROWS)[:ROWS]

@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 from common import argument_parser, load_mnist, own_class_fraction, report
 
-from tinyproto.data import Dataset, crop_and_flip
+from tinyproto.data import Dataset, one_pixel_shift
 from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import (
     EDWTA,
@@ -55,10 +55,8 @@ def train(
         settings["learning_rate"] /= 10
 
     def shift(samples: Any, epoch: int) -> Any:
-        images = samples.reshape(-1, *data.x_train.shape[1:], 1)
-        return crop_and_flip(images, seed=seed, epoch=epoch, padding=1, flip=False).reshape(
-            samples.shape
-        )
+        images = samples.reshape(-1, *data.x_train.shape[1:])
+        return one_pixel_shift(images, seed=seed, epoch=epoch).reshape(samples.shape)
 
     started = time.perf_counter()
     network = EDWTA(**settings, random_state=seed).fit(x, y, augment=shift)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import select_device, to_host
-from tinyproto.data import Dataset, crop_and_flip, elastic, load, load_outliers
+from tinyproto.data import Dataset, elastic, load, load_outliers, one_pixel_shift
 from tinyproto.evaluation import pictures
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
@@ -134,13 +134,9 @@ def train(
     evaluation_seconds = 0.0
 
     def augment(samples: Any, epoch: int) -> Any:
-        images, seeds = (
-            samples.reshape(-1, *shape, 1),
-            {"seed": network.random_state, "epoch": epoch},
-        )
-        if preset == "accurate":
-            return elastic(images[..., 0], **seeds).reshape(samples.shape)
-        return crop_and_flip(images, **seeds, padding=1, flip=False).reshape(samples.shape)
+        change = elastic if preset == "accurate" else one_pixel_shift
+        images = samples.reshape(-1, *shape)
+        return change(images, seed=network.random_state, epoch=epoch).reshape(samples.shape)
 
     with progress(network.epochs, "epoch") as advance:
 

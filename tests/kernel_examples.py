@@ -265,19 +265,6 @@ def pairs(random, dtype):
 
 
 @example
-def winners_of_class(random, dtype):
-    _, score, label, _, _, rival = pairs(random, dtype)
-    return 7, score, label, 2, rival
-
-
-@example
-def nearest_rivals(random, dtype):
-    _, score, label, _, own, rival = pairs(random, dtype)
-    inverse_norm = (0.1 + random.random((6, 6))).astype(dtype)
-    return 7, score, label, 2, own, inverse_norm, score * 0, rival * 0
-
-
-@example
 def boundary_points(random, dtype):
     x, _, _, A, own, rival = pairs(random, dtype)
     x, limits = 1 / (1 + np.exp(-x)), (dtype(0), dtype(1))
@@ -305,10 +292,10 @@ def absolute_differences(random, dtype):
 
 
 @example
-def pair_bounds(random, dtype):
-    _, score, label, _, own, _ = pairs(random, dtype)
+def nearest_pairs(random, dtype):
+    _, score, label, _, own, rival = pairs(random, dtype)
     inverse_norm = (0.1 + random.random((6, 6))).astype(dtype)
-    return 7, score, label, 2, inverse_norm, own, score[:, 0] * 0
+    return 7, score, label, 2, inverse_norm, own * 0, rival * 0, score[:, 0] * 0
 
 
 # Polyhedra.

@@ -76,18 +76,20 @@ def bounds(problem, norm):
 
 
 def pair_of(problem, x, label, norm):
-    """The winner of the class, and the rival with the nearest boundary, by loops."""
+    """The pair (i, j) of maxᵢ minⱼ r_ij by loops, and how far the choice is from another one."""
     A, b = linear(problem)
     o = A @ x + b
     owner = np.arange(len(b)) // problem.network.prototypes_per_class
-    own = max(np.flatnonzero(owner == label), key=lambda i: o[i])
     dual = 2 if norm == "l2" else 1
-    ratio = [
-        np.inf if owner[j] == label
-        else (o[own] - o[j]) / np.linalg.norm(A[own] - A[j], ord=dual)
-        for j in range(len(b))
-    ]  # fmt: skip
-    return own, int(np.argmin(ratio)), np.sort(ratio)
+    ratio = np.full((len(b), len(b)), np.inf)
+    for i in np.flatnonzero(owner == label):
+        for j in np.flatnonzero(owner != label):
+            ratio[i, j] = (o[i] - o[j]) / np.linalg.norm(A[i] - A[j], ord=dual)
+    least = np.where(owner == label, ratio.min(axis=1), -np.inf)
+    own = int(least.argmax())
+    rivals, owners = np.sort(ratio[own]), np.sort(least[owner == label])
+    gaps = [rivals[1] - rivals[0], *(owners[-1:] - owners[-2:-1]), abs(rivals[0])]
+    return own, int(ratio[own].argmin()), min(gaps)
 
 
 def loss_of(radius, target, temperature):
@@ -124,8 +126,8 @@ def test_gradient(norm, box, problem, temperature, target):
     if box is not None:
         network.set_params(lo=box[0], hi=box[1])
     for x, label in zip(np.clip(problem.x[:2], *BOX), problem.label[:2], strict=True):
-        own, rival, ratio = pair_of(problem, x, label, norm)
-        assume(ratio[1] - ratio[0] > 1e-4 and abs(ratio[0]) > 1e-3)
+        own, rival, gap = pair_of(problem, x, label, norm)
+        assume(gap > 1e-3)
 
         def value():
             r = pair_distance(problem, x, own, rival, norm, box)

@@ -20,44 +20,59 @@ def first_index(t, T, values, first, last, wanted):
     return found if found < last else first
 
 
-@kernel
-def winners_of_class(i, t, T, score, label, prototypes_per_class, own):
-    """own[i] = the neuron of class label[i] with the largest score; of equal ones the first.
+@routine
+def pair_ratio(score, k, j, inverse_norm):
+    """(oₖ − oⱼ) / ‖Aₖ − Aⱼ‖."""
+    return (score[k] - score[j]) * inverse_norm[k, j]
 
-    score (N, neurons), label and own (N,).
+
+@kernel
+def nearest_pairs(
+    i, t, T, score, label, prototypes_per_class, inverse_norm, own, rival, bound
+):  # fmt: skip
+    """bound[i] = maxₖ minⱼ (oₖ − oⱼ) / ‖Aₖ − Aⱼ‖, over neurons k of the sample's class and j of the
+    others; own[i] and rival[i] are k and j, of equal ones the first.
+
+    score (N, neurons), label, own, rival, bound (N,), inverse_norm (neurons, neurons). The winner
+    of the class comes first. For most others the nearest rival so far is already too near, or one
+    of the first rivals that are looked at.
     """
     first = label[i] * prototypes_per_class
     last = first + prototypes_per_class
+    infinity = score.dtype.type(math.inf)
     largest = score[i, first]
     for k in range(first + t, last, T):
         largest = max(largest, score[i, k])
     largest = row_max(largest)
-    found = first_index(t, T, score[i], first, last, largest)
+    winner = first_index(t, T, score[i], first, last, largest)
+
+    best, best_own, best_rival = -infinity, winner, -1
+    for attempt in range(-1, prototypes_per_class):
+        k = winner if attempt < 0 else first + attempt
+        least, start = infinity, 0
+        if best_rival >= 0:
+            least = pair_ratio(score[i], k, best_rival, inverse_norm)
+        while start < score.shape[1] and least > best:
+            stop = min(start + 64 * T, score.shape[1])
+            part = least
+            for j in range(start + t, stop, T):
+                if not first <= j < last:
+                    part = min(part, pair_ratio(score[i], k, j, inverse_norm))
+            least = -row_max(-part)
+            start = stop
+        if least > best:
+            found = score.shape[1]
+            for j in range(t, score.shape[1], T):
+                is_rival = found == score.shape[1] and not first <= j < last
+                if is_rival and pair_ratio(score[i], k, j, inverse_norm) == least:
+                    found = j
+            found = int(-row_max(score.dtype.type(-found)))
+            if found < score.shape[1]:
+                best, best_own, best_rival = least, k, found
     if t == 0:
-        own[i] = found
-
-
-@kernel
-def nearest_rivals(i, t, T, score, label, prototypes_per_class, own, inverse_norm, ratio, rival):
-    """rival[i] = the neuron j of another class with the least (o_own − oⱼ) / ‖A_own − Aⱼ‖.
-
-    score (N, neurons), label, own and rival (N,), inverse_norm (neurons, neurons). ratio
-    (N, neurons): minus these quotients, −∞ for the sample's own class.
-    """
-    first = label[i] * prototypes_per_class
-    last = first + prototypes_per_class
-    k = own[i]
-    largest = -score.dtype.type(math.inf)
-    for j in range(t, score.shape[1], T):
-        if first <= j < last:
-            ratio[i, j] = -score.dtype.type(math.inf)
-        else:
-            ratio[i, j] = (score[i, j] - score[i, k]) * inverse_norm[k, j]
-        largest = max(largest, ratio[i, j])
-    largest = row_max(largest)
-    found = first_index(t, T, ratio[i], 0, score.shape[1], largest)
-    if t == 0:
-        rival[i] = found
+        bound[i] = best
+        own[i] = best_own
+        rival[i] = max(best_rival, 0)
 
 
 @kernel
@@ -174,30 +189,3 @@ def absolute_differences(i, t, T, A, out):
             out[l, other] = total_l
             out[m, other] = total_m
             out[n, other] = total_n
-
-
-@kernel
-def pair_bounds(i, t, T, score, label, prototypes_per_class, inverse_norm, own, bound):
-    """bound[i] = maxₖ minⱼ (oₖ − oⱼ) / ‖Aₖ − Aⱼ‖, over k of the sample's class and j of others.
-
-    score (N, neurons), label, own, bound (N,), inverse_norm (neurons, neurons). `own`, the winner
-    of the class, comes first: most other neurons k are left at the first rival that is too near.
-    """
-    first = label[i] * prototypes_per_class
-    last = first + prototypes_per_class
-    best = -score.dtype.type(math.inf)
-    for attempt in range(prototypes_per_class + 1):
-        k = own[i] if attempt == 0 else first + attempt - 1
-        least = score.dtype.type(math.inf)
-        start = 0
-        while start < score.shape[1] and least > best:
-            stop = min(start + 64 * T, score.shape[1])
-            part = least
-            for j in range(start + t, stop, T):
-                if not first <= j < last:
-                    part = min(part, (score[i, k] - score[i, j]) * inverse_norm[k, j])
-            least = -row_max(-part)
-            start = stop
-        best = max(best, least)
-    if t == 0:
-        bound[i] = best

@@ -14,8 +14,7 @@ sample is a hinge, or its smooth form with temperature T, and R is the radius ai
     loss = max(R − r, 0)     or     T log(1 + exp((R − r) / T))
 
 Voráček and Hein train nearest prototypes with this hinge (ICML 2022, arXiv 2207.07208); their bound
-is the one for A = w, b = −½‖w‖², and all three networks have it. In training i is the winner of the
-sample's class, not the i of the maximum, which makes the bound a little smaller.
+is the one for A = w, b = −½‖w‖², and all three networks have it.
 
 **Its gradient.** r_ij is the value of min ‖δ‖ with g·δ = h, and x + δ in the box if there is one.
 By the envelope theorem its derivative is that of the Lagrangian ‖δ‖ − λ(g·δ − h) at the solution,
@@ -59,10 +58,8 @@ from ..kernels.radius import (
     NEURONS_PER_TILE,
     absolute_differences,
     boundary_points,
-    nearest_rivals,
-    pair_bounds,
+    nearest_pairs,
     pair_update,
-    winners_of_class,
 )
 
 if TYPE_CHECKING:
@@ -106,12 +103,7 @@ class RadiusSteps:
         self.seen += len(x)
 
         score = product(x, A) + b
-        own, rival = (xp.empty(len(x), dtype=xp.int64) for _ in range(2))
-        winners_of_class(len(x), score, label, network._per_class, own)
-        nearest_rivals(
-            len(x), score, label, network._per_class, own, self.inverse_norm,
-            xp.empty_like(score), rival,
-        )  # fmt: skip
+        own, rival, _ = nearest_pairs_of(network, score, label, self.inverse_norm)
         difference, point = xp.empty_like(x), xp.empty_like(x)
         strength, radius, loss = (xp.empty(len(x), dtype=x.dtype) for _ in range(3))
         lo, hi = (-np.inf, np.inf) if network.lo is None else (network.lo, network.hi)
@@ -139,6 +131,17 @@ class RadiusSteps:
                 number(coefficient), rate, number(network.momentum),
                 xp.empty_like(w), velocity, w,
             )  # fmt: skip
+
+
+def nearest_pairs_of(
+    network: Predictor, score: Array, label: Array, inverse_norm: Array
+) -> tuple[Array, Array, Array]:
+    """The pair (i, j) of each sample, (N,) each, and its (oᵢ − oⱼ) / ‖Aᵢ − Aⱼ‖."""
+    xp = array_module(score)
+    own, rival = (xp.empty(len(score), dtype=xp.int64) for _ in range(2))
+    bound = xp.empty(len(score), dtype=score.dtype)
+    nearest_pairs(len(score), score, label, network._per_class, inverse_norm, own, rival, bound)
+    return own, rival, bound
 
 
 def inverse_norms(A: Array, norm: str) -> Array:
@@ -184,7 +187,5 @@ def radius_bound(network: Predictor, x: Array, label: Array, norm: str) -> Array
     for start in range(0, len(x), 1024):
         rows = slice(start, start + 1024)
         score = product(x[rows], A) + b
-        own = xp.empty(len(score), dtype=xp.int64)
-        winners_of_class(len(score), score, label[rows], network._per_class, own)
-        pair_bounds(len(score), score, label[rows], network._per_class, inverse, own, bound[rows])
+        bound[rows] = nearest_pairs_of(network, score, label[rows], inverse)[2]
     return bound

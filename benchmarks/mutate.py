@@ -46,6 +46,7 @@ CERTIFICATE = [
     "tests/prototypes/test_exact_certificate.py",
     "tests/prototypes/test_proof_arithmetic.py",
     "tests/attacks/test_exact_radius.py",
+    "tests/prototypes/test_search.py",
 ]
 FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
 ATTACKS = ["tests/attacks"]
@@ -85,10 +86,16 @@ TESTS = {
     "prototypes/certificate/dyadic.py": CERTIFICATE,
     "prototypes/certificate/exact_bound.py": CERTIFICATE,
     "prototypes/certificate/lower_bound.py": CERTIFICATE,
+    "prototypes/certificate/curve.py": ["tests/prototypes/test_curve.py"],
+    "prototypes/certificate/minimax.py": CERTIFICATE,
+    "prototypes/certificate/parallel.py": ["tests/prototypes/test_certify.py"],
     "prototypes/certificate/projection.py": CERTIFICATE,
     "prototypes/certificate/radius.py": CERTIFICATE,
     "prototypes/certificate/real_network.py": CERTIFICATE,
+    "prototypes/certificate/radius_file.py": ["tests/prototypes/test_certify.py"],
     "prototypes/certificate/rival_distance.py": CERTIFICATE,
+    "prototypes/certificate/rows.py": CERTIFICATE,
+    "prototypes/certificate/search.py": CERTIFICATE,
     "prototypes/detection.py": ["tests/prototypes/test_detection.py"],
     "prototypes/roc.py": ["tests/prototypes/test_detection.py"],
     "cpu/channels.py": ["tests/kernels/test_channels.py", *FAST_PATH],

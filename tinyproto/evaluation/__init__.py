@@ -1,8 +1,9 @@
 """Evaluation: robustness under attack, checks for masked gradients, pictures and reports.
 
 `python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
-`tinyproto.evaluation.pictures` and `tinyproto.evaluation.training_pictures`, which need Matplotlib;
-measures of a latent space are in `tinyproto.evaluation.geometry`.
+`tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
+`tinyproto.evaluation.certified_picture`, which need Matplotlib; measures of a latent space are in
+`tinyproto.evaluation.geometry`.
 """
 
 from .metrics import write_metrics

@@ -60,7 +60,8 @@ def is_farther(
         low, high = np.maximum(low, -limit), np.minimum(high, limit)
         most = np.maximum(rows.a * low, rows.a * high).sum(axis=-1)
         most += (rows.error * np.maximum(-low, high)).sum(axis=-1)
-        return np.asarray(most * (1 + gamma(len(low) + ROUNDINGS)) + TINY < rows.c)
+        most = most * (1 + gamma(len(low) + ROUNDINGS)) + TINY
+        return np.asarray((most < rows.c) & np.isfinite(rows.c))
 
 
 def _best_multiples(rows: HalfSpace, low: np.ndarray, high: np.ndarray) -> HalfSpace:

@@ -19,11 +19,12 @@ from typing import Any, cast
 import numpy as np
 from common import argument_parser, load_mnist, own_class_fraction, report
 
-from tinyproto.data import Dataset, one_pixel_shift
+from tinyproto.data import Dataset, elastic
 from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import (
     EDWTA,
     ROBUST,
+    ROBUST_DEFORMATION,
     ROBUST_LARGE,
     ROBUST_LINF,
     ROBUST_LINF_LARGE,
@@ -54,12 +55,13 @@ def train(
         settings |= {"epochs": settings["epochs"] // EPOCHS_PER_QUICK, "prototypes_per_class": 20}
         settings["learning_rate"] /= 10
 
-    def shift(samples: Any, epoch: int) -> Any:
+    def deform(samples: Any, epoch: int) -> Any:
         images = samples.reshape(-1, *data.x_train.shape[1:])
-        return one_pixel_shift(images, seed=seed, epoch=epoch).reshape(samples.shape)
+        deformed = elastic(images, seed=seed, epoch=epoch, **ROBUST_DEFORMATION)
+        return deformed.reshape(samples.shape)
 
     started = time.perf_counter()
-    network = EDWTA(**settings, random_state=seed).fit(x, y, augment=shift)
+    network = EDWTA(**settings, random_state=seed).fit(x, y, augment=deform)
     return network, time.perf_counter() - started
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import select_device, to_host
-from tinyproto.data import Dataset, elastic, load, load_outliers, one_pixel_shift
+from tinyproto.data import Dataset, elastic, load, load_outliers
 from tinyproto.evaluation import pictures
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
@@ -31,6 +31,7 @@ from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
     ROBUST,
+    ROBUST_DEFORMATION,
     ROBUST_LINF,
     Detector,
     PlusMinusEDWTA,
@@ -49,6 +50,7 @@ NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
 PRESETS = {
     "authors": AUTHORS, "accurate": ACCURATE, "robust": ROBUST, "robust-linf": ROBUST_LINF,
 }  # fmt: skip
+DEFORMATIONS = {"accurate": {}, "robust": ROBUST_DEFORMATION, "robust-linf": ROBUST_DEFORMATION}
 NORMS = {"l2": "L2", "linf": "L∞"}
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)
@@ -134,9 +136,10 @@ def train(
     evaluation_seconds = 0.0
 
     def augment(samples: Any, epoch: int) -> Any:
-        change = elastic if preset == "accurate" else one_pixel_shift
-        images = samples.reshape(-1, *shape)
-        return change(images, seed=network.random_state, epoch=epoch).reshape(samples.shape)
+        images, seed = samples.reshape(-1, *shape), network.random_state
+        return elastic(images, seed=seed, epoch=epoch, **DEFORMATIONS[preset]).reshape(
+            samples.shape
+        )
 
     with progress(network.epochs, "epoch") as advance:
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.data.augment import crop_and_flip, elastic, one_pixel_shift
+from tinyproto.data.augment import crop_and_flip, elastic
 from tinyproto.kernels.warp import warp
 from tinyproto.random import uniform
 
@@ -222,41 +222,3 @@ def test_other_dtypes_are_refused_and_no_kernel_sees_them(function, dtype):
     else:
         with pytest.raises(ValueError, match="images must hold float32 or float64"):
             function(x, seed=0, epoch=0)
-
-
-# one_pixel_shift
-
-
-def moved(image, down, right):
-    """The image moved into a frame of zeros."""
-    height, width = image.shape
-    frame = np.pad(image, 1)
-    return frame[1 - down : 1 - down + height, 1 - right : 1 - right + width]
-
-
-@pytest.mark.parametrize("probability", [0.0, 0.4, 1.0])
-def test_one_pixel_shifts_have_their_probabilities_and_depend_on_the_index_alone(probability):
-    x = images(3000, 5, 4) + np.float32(0.1)
-    out = one_pixel_shift(x, seed=3, epoch=2, probability=probability)
-    steps = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
-    counts = [
-        sum((o == moved(i, *step)).all() for i, o in zip(x, out, strict=True)) for step in steps
-    ]
-    expected = np.array([1 - probability, *4 * [probability / 4]]) * len(x)
-    assert sum(counts) == len(x)
-    np.testing.assert_allclose(counts, expected, atol=4 * np.sqrt(len(x)) * 0.5)
-    some = np.array([7, 2, 2999])
-    again = one_pixel_shift(x[some], seed=3, epoch=2, index=some, probability=probability)
-    np.testing.assert_array_equal(again, out[some])
-
-
-def test_another_epoch_gives_other_one_pixel_shifts():
-    x = images(50, 5, 4)
-    shifted = [one_pixel_shift(x, seed=0, epoch=epoch) for epoch in (0, 1)]
-    assert (shifted[0] != shifted[1]).any()
-
-
-@pytest.mark.parametrize("probability", [-0.1, 1.1, "often"])
-def test_a_probability_of_shifts_is_checked(probability):
-    with pytest.raises((ValueError, TypeError), match="probability"):
-        one_pixel_shift(images(2, 3, 3), seed=0, epoch=0, probability=probability)

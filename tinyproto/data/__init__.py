@@ -1,13 +1,6 @@
 """Data sets: find, download, verify, load and augment them."""
 
-from .augment import crop_and_flip, elastic, one_pixel_shift
+from .augment import crop_and_flip, elastic
 from .datasets import Dataset, load, load_outliers
 
-__all__ = [
-    "Dataset",
-    "crop_and_flip",
-    "elastic",
-    "load",
-    "load_outliers",
-    "one_pixel_shift",
-]
+__all__ = ["Dataset", "crop_and_flip", "elastic", "load", "load_outliers"]

@@ -8,7 +8,7 @@ from ..kernels.warp import warp
 from ..random import uniform, words
 from ..validation import check_count, check_index, check_number, check_shape
 
-__all__ = ["crop_and_flip", "elastic", "one_pixel_shift"]
+__all__ = ["crop_and_flip", "elastic"]
 
 
 def elastic(
@@ -151,63 +151,6 @@ def crop_and_flip(
     out = xp.empty_like(images)
     crop(count * height, images, offset, flips, hole, cutout, out)
     return out
-
-
-def one_pixel_shift(
-    images: Array, *, seed: int, epoch: int, index: Array | None = None, probability: float = 0.4
-) -> Array:
-    """Shift some of the images by one pixel: up, down, left or right, and 0 where nothing was.
-
-    Parameters
-    ----------
-    images : array (N, H, W)
-        Grey images: float32, float64, or integers.
-    seed, epoch : int
-        Determine the random numbers: another seed or epoch gives other ones.
-    index : array (N,), optional
-        Indices of the images in the data set, which also determine the random numbers; 0 … N − 1
-        if not given.
-    probability : float, default 0.4
-        That of a shift; the four directions are equally likely. The default is that of Voráček and
-        Hein's program for MNIST (arXiv 2207.07208).
-
-    Returns
-    -------
-    array (N, H, W)
-        New images, of the same dtype and on the same device.
-
-    Raises
-    ------
-    ValueError
-        For images of another shape or dtype, a probability outside [0, 1], and an index of another
-        length.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.data import one_pixel_shift
-    >>> images = np.arange(9.0).reshape(1, 3, 3)
-    >>> one_pixel_shift(images, seed=1, epoch=0, probability=1.0)
-    array([[[0., 0., 1.],
-            [0., 3., 4.],
-            [0., 6., 7.]]])
-    """
-    xp = array_module(images)
-    check_shape("images", images, ("N", "H", "W"))
-    _check_dtype(images, (np.float32, np.float64, np.integer))
-    if check_number("probability", probability) > 1:
-        raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
-    count, height, _ = images.shape
-    index = check_index(index, count, like=images)
-    drawn = words(2, index, seed=seed, stream="one_pixel_shift", epoch=epoch, xp=xp)
-    shifts = drawn[:, 0] < int(probability * 2**32)
-    directions = xp.asarray([[-1, 0], [1, 0], [0, -1], [0, 1], [0, 0]])
-    offset = directions[xp.where(shifts, drawn[:, 1] * 4 >> 32, 4)]
-    zeros = xp.zeros((count, 2), dtype=offset.dtype)
-    images = xp.ascontiguousarray(images)[..., None]
-    out = xp.empty_like(images)
-    crop(count * height, images, xp.ascontiguousarray(offset), zeros[:, 0].copy(), zeros, 0, out)
-    return out[..., 0]
 
 
 def _check_dtype(images: Array, allowed: tuple[type, ...]) -> None:

@@ -63,13 +63,14 @@ class WinnerTakeAll(Predictor):
         Nesterov's momentum, below 1.
     lo, hi : float, optional
         The range of valid inputs, both or neither: then the radius is that inside the box.
-    init : {"random", "kmeans", "class-mean"}
+    init : {"random", "kmeans", "class-mean", "samples"}
         The initial prototypes: uniform in ± `init_scale`; the K k-means centres of each class;
-        or the mean of each class with such uniform numbers added.
+        the mean of each class with such uniform numbers added; or K samples of each class, drawn
+        at random.
     init_scale : float, default 0.01
         The half width of the uniform distribution.
     init_spread : float, default 1.0
-        Between 0 and 1: the k-means centres start this fraction of the way from the mean of their
+        Between 0 and 1: k-means centres and samples start this fraction of the way from the mean of their
         class to where k-means found them.
     dtype : {"float32", "float64"}
         The precision of the arithmetic.
@@ -265,7 +266,7 @@ class WinnerTakeAll(Predictor):
             )
         self._require("init_spread", self.init_spread <= 1, "between 0 and 1")
         self._require("dtype", self.dtype in ("float32", "float64"), "'float32' or 'float64'")
-        schedules, inits = ("exponential", "cosine"), ("random", "kmeans", "class-mean")
+        schedules, inits = ("exponential", "cosine"), ("random", "kmeans", "class-mean", "samples")
         self._require("schedule", self.schedule in schedules, f"one of {', '.join(schedules)}")
         self._require("init", self.init in inits, f"one of {', '.join(inits)}")
         select_device(self.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..backend.device import Array, array_module
-from ..random import uniform
+from ..random import permutation, uniform
 from .kmeans import lloyd, warn_of_duplicates
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
 
     init="kmeans": mean + init_spread (centre − mean) for the K k-means centres of the class; with a
     warning where a class has fewer distinct samples.
+    init="samples": the same for K samples of the class, drawn without replacement.
     init="class-mean": the mean plus `random_prototypes`, since equal prototypes would stay equal.
     Raises ValueError for a class with too few samples.
     """
@@ -46,11 +47,16 @@ def class_centres(model: WinnerTakeAll, x: Array, label: Array) -> Array:
         elif len(samples) < per_class:
             raise ValueError(
                 f"class {model.classes_[c]} has {len(samples)} samples, too few for "
-                f"prototypes_per_class={per_class} k-means centres"
+                f"prototypes_per_class={per_class} initial prototypes"
             )
         else:
-            found, cluster, _ = lloyd(samples, per_class, seed=model.random_state)
-            warn_of_duplicates(cluster, per_class, f"class {model.classes_[c]}")
+            if model.init == "samples":
+                stream = f"start samples {c}"
+                order = permutation(len(samples), seed=model.random_state, stream=stream, xp=xp)
+                found = samples[order[:per_class]]
+            else:
+                found, cluster, _ = lloyd(samples, per_class, seed=model.random_state)
+                warn_of_duplicates(cluster, per_class, f"class {model.classes_[c]}")
             mean = samples.mean(axis=0)
             centres[rows] = mean + x.dtype.type(model.init_spread) * (found - mean)
     return centres

@@ -43,28 +43,28 @@ ROBUST: dict[str, Any] = {
     "prototypes_per_class": 200,
     "epochs": 40,
     "batch_size": 500,
-    "learning_rate": 40.0,
+    "learning_rate": 20.0,
     "momentum": 0.9,
     "schedule": "cosine",
-    "init": "kmeans",
+    "init": "samples",
 }
-"""For the L2 radius, of images that are shifted by up to one pixel in each epoch.
-
-The hinge, its R and the momentum are those of Voráček and Hein (arXiv 2207.07208). The learning
-rate grows with the number of prototypes: each has its share of a mini-batch.
-"""
+"""For the L2 radius. The hinge, its R, the momentum and the start from samples are those of Voráček
+and Hein (arXiv 2207.07208); the images are deformed by `ROBUST_DEFORMATION`, anew in each epoch."""
 
 ROBUST_LARGE: dict[str, Any] = {
-    **ROBUST, "prototypes_per_class": 400, "epochs": 100, "learning_rate": 60.0,
+    **ROBUST, "prototypes_per_class": 400, "epochs": 80, "learning_rate": 25.0,
 }  # fmt: skip
-"""The same with the number of prototypes and epochs of Voráček and Hein."""
+"""ROBUST with as many prototypes as Voráček and Hein have."""
 
 ROBUST_LINF: dict[str, Any] = {
-    **ROBUST, "norm": "linf", "target_radius": 0.15, "learning_rate": 400.0,
+    **ROBUST, "norm": "linf", "target_radius": 0.16, "learning_rate": 100.0,
 }  # fmt: skip
-"""The same for the L∞ radius."""
+"""For the L∞ radius."""
 
 ROBUST_LINF_LARGE: dict[str, Any] = {
-    **ROBUST_LINF, "prototypes_per_class": 400, "epochs": 100, "learning_rate": 800.0,
+    **ROBUST_LINF, "prototypes_per_class": 400, "epochs": 80, "learning_rate": 150.0,
 }  # fmt: skip
 """ROBUST_LINF with more prototypes and epochs."""
+
+ROBUST_DEFORMATION: dict[str, float] = {"max_shift": 0.7, "max_displacement": 1.0}
+"""Arguments of `data.augment.elastic` for these networks, in pixels."""

@@ -43,12 +43,12 @@ def box_multiplier(t, T, x, w, residual, lo, hi, euclidean):
 
 
 @routine
-def box_step(tau, x, w, sign, lo, hi, euclidean):
-    """δ of one coordinate: |δ| = min(τ s, u), in the direction of sign · w."""
-    direction = w * sign
-    bound = hi - x if direction > 0 else x - lo
+def box_step(j, tau, x, w, sign, lo, hi, euclidean):
+    """δⱼ of one row: |δⱼ| = min(τ sⱼ, uⱼ), in the direction of sign · wⱼ."""
+    direction = w[j] * sign
+    bound = hi - x[j] if direction > 0 else x[j] - lo
     length = min(tau * abs(direction) if euclidean else tau, bound)
-    return length if direction > 0 else -length if direction < 0 else x * 0
+    return length if direction > 0 else -length if direction < 0 else x.dtype.type(0)
 
 
 @kernel
@@ -65,4 +65,4 @@ def project_onto_hyperplane(i, t, T, x, w, b, lo, hi, euclidean, delta):
     sign = x.dtype.type(1) if residual > 0 else -x.dtype.type(1)
     tau, _ = box_multiplier(t, T, x[i], w[i], residual, lo, hi, euclidean)
     for j in range(t, x.shape[1], T):
-        delta[i, j] = box_step(tau, x[i, j], w[i, j], sign, lo, hi, euclidean)
+        delta[i, j] = box_step(j, tau, x[i], w[i], sign, lo, hi, euclidean)

@@ -99,7 +99,7 @@ def boundary_points(
     tau, slope = box_multiplier(t, T, x[i], difference[i], h, lo, hi, euclidean)
     square = zero
     for j in range(t, x.shape[1], T):
-        delta = box_step(tau, x[i, j], difference[i, j], sign, lo, hi, euclidean)
+        delta = box_step(j, tau, x[i], difference[i], sign, lo, hi, euclidean)
         point[i, j] = x[i, j] + delta
         square += delta * delta
     length = math.sqrt(row_sum(square)) if euclidean else tau

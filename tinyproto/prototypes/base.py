@@ -70,8 +70,8 @@ class WinnerTakeAll(Predictor):
     init_scale : float, default 0.01
         The half width of the uniform distribution.
     init_spread : float, default 1.0
-        Between 0 and 1: k-means centres and samples start this fraction of the way from the mean of their
-        class to where k-means found them.
+        Between 0 and 1: k-means centres and samples start this fraction of the way from the mean of
+        their class to where they were found.
     dtype : {"float32", "float64"}
         The precision of the arithmetic.
     device : {"cpu", "cuda"}

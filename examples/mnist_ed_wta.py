@@ -50,7 +50,11 @@ NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
 PRESETS = {
     "authors": AUTHORS, "accurate": ACCURATE, "robust": ROBUST, "robust-linf": ROBUST_LINF,
 }  # fmt: skip
-DEFORMATIONS = {"accurate": {}, "robust": ROBUST_DEFORMATION, "robust-linf": ROBUST_DEFORMATION}
+DEFORMATIONS: dict[str, dict[str, Any]] = {
+    "accurate": {},
+    "robust": ROBUST_DEFORMATION,
+    "robust-linf": ROBUST_DEFORMATION,
+}
 NORMS = {"l2": "L2", "linf": "L∞"}
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)

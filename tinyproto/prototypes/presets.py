@@ -66,5 +66,5 @@ ROBUST_LINF_LARGE: dict[str, Any] = {
 }  # fmt: skip
 """ROBUST_LINF with more prototypes and epochs."""
 
-ROBUST_DEFORMATION: dict[str, float] = {"max_shift": 0.7, "max_displacement": 1.0}
+ROBUST_DEFORMATION: dict[str, Any] = {"max_shift": 0.7, "max_displacement": 1.0}
 """Arguments of `data.augment.elastic` for these networks, in pixels."""

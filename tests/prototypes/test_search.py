@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.prototypes.exact_reference import fractions
 from tinyproto.prototypes import EDWTA, PlusMinusEDWTA, exact_radius
 from tinyproto.prototypes.certificate import exact_bound, projection
+from tinyproto.prototypes.certificate import search as search_module
 from tinyproto.prototypes.certificate.dyadic import Dyadic
 from tinyproto.prototypes.certificate.lower_bound import HalfSpace
 from tinyproto.prototypes.certificate.minimax import first_basis, least_violation
@@ -32,14 +33,18 @@ def clusters(kind, per_class, d, seed, samples=8):
 @settings(max_examples=12)
 @given(
     st.sampled_from([EDWTA, PlusMinusEDWTA]), st.integers(0, 10_000), st.booleans(),
-    st.sampled_from([(2, 3), (20, 6), (20, 40)]),
+    st.sampled_from([(2, 3), (20, 6), (20, 40)]), st.sampled_from([(1, 1), (3, 1), (32, 8)]),
 )  # fmt: skip
-def test_no_nearer_rival_is_skipped(norm, kind, seed, boxed, size):
-    """Against the distances to all rivals, each computed without a limit."""
+def test_no_nearer_rival_is_skipped(norm, kind, seed, boxed, size, few):
+    """Against the distances to all rivals, each computed without a limit. With small blocks, and
+    a first bound of one row, rivals in later blocks are the nearest."""
     network, x = clusters(kind, *size, seed)
     bounds = {"lo": 0.0, "hi": 1.0} if boxed else {"lo": None, "hi": None}
     search, x, _ = prepare(network, x, None, norm=norm, overshoot=0.0, **bounds)
-    radius, delta = search.radii(x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search_module, "BLOCK", few[0])
+        patch.setattr(search_module, "HIGHEST", few[1])
+        radius, delta = search.radii(x)
     for i in range(len(x)):
         score, error = (part[0] for part in search.real.scores(x[i : i + 1]))
         rows = search.rows(int(search.owner[score.argmax()]))
@@ -49,6 +54,19 @@ def test_no_nearer_rival_is_skipped(norm, kind, seed, boxed, size):
         length = np.linalg.norm(delta[i], ord=2 if norm == "l2" else np.inf)
         if np.isfinite(radius[i]):
             np.testing.assert_allclose(length, min(f.length for f in found), rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_a_nearest_rival_of_a_later_block_is_found(norm, monkeypatch):
+    """In blocks of one rival, about one input of 20 has such a one."""
+    for seed in range(8):
+        network, x = clusters(EDWTA, 20, 6, seed, samples=12)
+        expected, _ = exact_radius(network, x, norm=norm)
+        with monkeypatch.context() as patch:
+            patch.setattr(search_module, "BLOCK", 1)
+            patch.setattr(search_module, "HIGHEST", 1)
+            radius, _ = exact_radius(network, x, norm=norm)
+        np.testing.assert_allclose(radius, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])

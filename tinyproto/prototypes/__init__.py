@@ -3,7 +3,7 @@ of outliers, and the prototypes of DPNP."""
 
 from .base import WinnerTakeAll
 from .certificate import exact_radius
-from .detection import SCORES, Detector
+from .detection import SCORES, Detector, certified_detection_radius
 from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from .equivalence import (
     centre_distances,
@@ -29,6 +29,7 @@ __all__ = [
     "alignment",
     "auroc",
     "centre_distances",
+    "certified_detection_radius",
     "euclidean_to_inner_product",
     "exact_radius",
     "fpr_at_tpr",

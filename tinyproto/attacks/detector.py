@@ -30,12 +30,15 @@ that could succeed.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend.device import Array, to_device, to_host
+from ..backend.device import Array, select_device, to_device, to_host
 from ..prototypes import Detector, exact_radius
+from ..prototypes.detection.profile import rowwise
+from ..prototypes.detection.scores import neuron_scores, winners
 from ..prototypes.validation import encode_targets
 from ..validation import check_number
 from .inputs import Inputs, validate_inputs
@@ -45,7 +48,21 @@ from .victim import Victim
 
 WEIGHTS = (0.3, 1.0, 3.0)
 CONFIDENCE = 1e-3  # κ, as a fraction of ‖∇g‖ · eps
+REACH = 1e-5  # for the rounding errors of the network's own scores
+IMAGES = 256  # attacked together
 BEYOND = 1e-3  # the overshoot of the boundary point, in the units of the scores
+
+
+class _Pairs(NamedTuple):
+    """Searches: the image (n,) of each, its target class (n,), and that class's best neuron at the
+    image (n,)."""
+
+    image: np.ndarray
+    target: np.ndarray
+    neuron: np.ndarray
+
+    def take(self, which: np.ndarray) -> "_Pairs":
+        return _Pairs(*(part[which] for part in self))
 
 
 def attack_detector(
@@ -111,7 +128,7 @@ def attack_detector(
     Examples
     --------
     >>> import numpy as np
-    >>> from tinyproto.attacks import attack_detector
+    >>> from tinyproto.attacks import attack_detector, evades
     >>> from tinyproto.prototypes import EDWTA, Detector
     >>> x, y = np.array([[0.1, 0.4], [0.1, 0.6], [0.9, 0.4], [0.9, 0.6]]), np.array([0, 0, 1, 1])
     >>> network = EDWTA(prototypes_per_class=1, epochs=0, init="kmeans").fit(x, y)
@@ -124,3 +141,196 @@ def attack_detector(
     ...  for eps in (0.70, 0.72)]
     [[False], [True]]
     """
+    detector.check_is_fitted()
+    shape, x = np.shape(x), to_host(x)
+    x = x.reshape(len(x), math.prod(shape[1:]))
+    network = detector.network_
+    label = encode_targets(y, len(x), network.classes_)[1]
+    victim = Victim(network, lo=lo, hi=hi)
+    inputs = validate_inputs(
+        victim, x, label, index, eps, norm, seed=seed, steps=steps, restarts=restarts
+    )
+    for weight in weights:
+        check_number("each of the weights", weight, zero=False)
+    search = _Search(detector, victim, steps)
+    found = inputs.x.copy()
+    for first in range(0, len(x), IMAGES):
+        part = slice(first, first + IMAGES)
+        some = Inputs(*(a[part] for a in inputs[:4]), inputs.norm)
+        found[part] = search.attack(some, weights, restarts, seed)
+    return found.reshape(shape)
+
+
+def evades(detector: Detector, x: Array, y: Array) -> np.ndarray:
+    """Whether each input is classified wrongly and accepted.
+
+    Parameters
+    ----------
+    detector : Detector
+        A calibrated one; its `network_` is the classifier.
+    x : array (N, …)
+        The inputs.
+    y : array (N,)
+        Their true labels.
+
+    Returns
+    -------
+    array (N,)
+        Of bool.
+
+    Raises
+    ------
+    ValueError
+        For a detector that is not calibrated, and for inputs or labels that it does not know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.attacks import evades
+    >>> from tinyproto.prototypes import EDWTA, Detector
+    >>> x, y = np.array([[0.1, 0.4], [0.1, 0.6], [0.9, 0.4], [0.9, 0.6]]), np.array([0, 0, 1, 1])
+    >>> network = EDWTA(prototypes_per_class=1, epochs=0, init="kmeans").fit(x, y)
+    >>> detector = Detector(network, "distance").fit(x, y)
+    >>> evades(detector, np.array([[0.4, 0.5], [0.6, 0.5], [0.85, 0.5]]), np.array([0, 0, 0]))
+    array([False, False,  True])
+    """
+    detector.check_is_fitted()
+    x, network = to_host(x), detector.network_
+    x = x.reshape(len(x), math.prod(x.shape[1:]))
+    label = encode_targets(y, len(x), network.classes_)[1]
+    return (network.predict(x) != network.classes_[label]) & detector.accepts(x)
+
+
+def ignoring_attack(
+    victim: Victim, x: Array, y: Array, *, eps: Radius, norm: str, seed: int = 0,
+    index: Array | None = None,
+) -> Array:  # fmt: skip
+    """PGD as of an attacker who ignores the detector, and only wants the classification wrong."""
+    options: dict[str, Any] = {"eps": eps, "norm": norm, "seed": seed, "index": index}
+    return pgd(victim, x, y, **options, early_exit=False)
+
+
+class _Search:
+    """The searches for a detector; labels are indices of classes here."""
+
+    def __init__(self, detector: Detector, victim: Victim, steps: int):
+        self.detector, self.victim, self.steps = detector, victim, steps
+        self.network = detector.network_
+        self.A, self.b = self.network.linear()
+        self.per_class = len(self.b) // len(self.network.classes_)
+        self.owner = np.arange(len(self.b)) // self.per_class
+
+    def attack(
+        self, inputs: Inputs, weights: tuple[float, ...], restarts: int, seed: int
+    ) -> np.ndarray:
+        """The points found (N, d), and x where there are none."""
+        found, evading = inputs.x.copy(), self.evades(inputs.x, inputs.y)
+        ignorant = self._ignoring(inputs, seed)
+        new = ~evading & self.evades(ignorant, inputs.y)
+        found[new], evading = ignorant[new], evading | new
+        pairs = self._pairs(inputs)
+        for start, which in self._starts(inputs, pairs, ignorant, restarts, seed):
+            for weight in weights:
+                some = which & ~evading[pairs.image]
+                if some.any():
+                    self._run(inputs, pairs.take(some), start[some], weight, found, evading)
+        return found
+
+    def evades(self, points: np.ndarray, label: np.ndarray) -> np.ndarray:
+        return evades(self.detector, points, self.network.classes_[label])
+
+    def _ignoring(self, inputs: Inputs, seed: int) -> np.ndarray:
+        """The points of an attacker who ignores the detector."""
+        xp = select_device(self.network.device)
+        x, y, index = (to_device(a, xp) for a in inputs[:3])
+        return to_host(
+            ignoring_attack(self.victim, x, y, eps=to_device(inputs.eps, xp), norm=inputs.norm,
+                            seed=seed, index=index)
+        )  # fmt: skip
+
+    def _pairs(self, inputs: Inputs) -> _Pairs:
+        """Every image with every class that is within reach."""
+        x = inputs.x.astype(np.float64)
+        score = rowwise(x, self.A.T) + self.b
+        order = 2 if inputs.norm == "l2" else 1
+        farthest = np.full(score.shape, -np.inf)
+        for k in range(len(self.b)):  # neurons of the true class
+            own = np.flatnonzero(self.owner[k] == inputs.y)
+            length = np.linalg.norm(self.A - self.A[k], ord=order, axis=1)
+            excess = score[own, k][:, None] - score[own]
+            distance = excess / np.where(length > 0, length, 1.0)
+            farthest[own] = np.maximum(farthest[own], distance)
+        reached = farthest <= inputs.eps[:, None] * (1 + REACH) + REACH
+        by_class = reached.reshape(len(x), -1, self.per_class).any(axis=2)
+        by_class[np.arange(len(x)), inputs.y] = False
+        image, target = np.nonzero(by_class)
+        best = score.reshape(len(x), -1, self.per_class).argmax(axis=2)[image, target]
+        return _Pairs(image, target, best + target * self.per_class)
+
+    def _starts(
+        self, inputs: Inputs, pairs: _Pairs, ignorant: np.ndarray, restarts: int, seed: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Starting points (n, d), and the pairs (n,) that use them."""
+        x, region = inputs.x, self._region(inputs, pairs)
+        every = np.ones(len(pairs.image), dtype=bool)
+        if inputs.norm == "l2":
+            y = self.network.classes_[inputs.y]
+            box = {"lo": self.victim.lo, "hi": self.victim.hi}
+            boundary = x + exact_radius(self.network, x, y, overshoot=BEYOND, **box)[1]
+            at = self._predicted(boundary.astype(x.dtype))
+            start = boundary.astype(x.dtype)[pairs.image]
+            yield region.project(slice(None), start), at[pairs.image] == pairs.target
+        yield ignorant[pairs.image], self._predicted(ignorant)[pairs.image] == pairs.target
+        yield x[pairs.image], every
+        if hasattr(self.network, "positive_prototypes_"):
+            w = to_host(self.network.positive_prototypes_).astype(x.dtype)[pairs.neuron]
+            yield region.project(slice(None), w), every
+        for restart in range(restarts):
+            index = inputs.index[pairs.image]
+            yield region.random_point(index, stream="detector", seed=seed, restart=restart), every
+
+    def _region(self, inputs: Inputs, pairs: _Pairs) -> Region:
+        return Region(inputs.x[pairs.image], inputs.eps[pairs.image], inputs.norm, self.victim)
+
+    def _predicted(self, points: np.ndarray) -> np.ndarray:
+        return self.owner[winners(self.network, points)]
+
+    def _run(
+        self, inputs: Inputs, pairs: _Pairs, points: np.ndarray, weight: float,
+        found: np.ndarray, evading: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Ascend from `points` for all pairs, and note in `found` and `evading` what evades."""
+        region, active = self._region(inputs, pairs), np.arange(len(pairs.image))
+        for step in range(self.steps + 1):
+            image = pairs.image[active]
+            gradient, wrong = self._gradient(points, inputs, pairs.take(active), weight)
+            at = np.flatnonzero(wrong)
+            if len(at):
+                at = at[self.evades(points[at], inputs.y[image[at]])]
+                found[image[at]], evading[image[at]] = points[at], True
+            going = ~evading[image]
+            active, points, gradient = active[going], points[going], gradient[going]
+            if step == self.steps or not len(active):
+                return
+            factor = 0.125 * (1 + math.cos(math.pi * step / self.steps))
+            points = region.step(active, points, gradient, factor * region.eps[active])
+
+    def _gradient(
+        self, points: np.ndarray, inputs: Inputs, pairs: _Pairs, weight: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient of L (n, d), and whether each point is classified wrongly (n,)."""
+        o = neuron_scores(self.network, points).astype(np.float64)
+        same, rows = self.owner == pairs.target[:, None], np.arange(len(o))
+        own = np.where(same, o, -np.inf).argmax(axis=1)
+        other = np.where(same, -np.inf, o).argmax(axis=1)
+        wrong = self.owner[o.argmax(axis=1)] != inputs.y[pairs.image]
+        direction = self.A[own] - self.A[other]
+        length = np.linalg.norm(direction, axis=1)
+        confidence = CONFIDENCE * length * inputs.eps[pairs.image]
+        missing = o[rows, own] - o[rows, other] < confidence
+        gradient = np.where(missing[:, None], normalize_l2(direction), 0.0)
+        refused = self.detector.score(points, own) > self.detector.threshold_
+        if refused.any():
+            slope = self.detector.score_gradient(points[refused], own[refused])
+            gradient[refused] -= weight * normalize_l2(slope)
+        return gradient, wrong

@@ -130,15 +130,15 @@ def attack_detector(
     >>> import numpy as np
     >>> from tinyproto.attacks import attack_detector, evades
     >>> from tinyproto.prototypes import EDWTA, Detector
-    >>> x, y = np.array([[0.1, 0.4], [0.1, 0.6], [0.9, 0.4], [0.9, 0.6]]), np.array([0, 0, 1, 1])
+    >>> x, y = np.array([[0.2, 0.4], [0.2, 0.6], [0.8, 0.4], [0.8, 0.6]]), np.array([0, 0, 1, 1])
     >>> network = EDWTA(prototypes_per_class=1, epochs=0, init="kmeans").fit(x, y)
     >>> detector = Detector(network, "distance").fit(x, y)
 
-    The prototypes are (0.1, 0.5) and (0.9, 0.5). What is farther than 0.1 from its own is refused,
-    so that (0.1, 0.4) becomes an accepted input of class 1 at (0.8, 0.5), and none nearer:
+    The prototypes are (0.2, 0.5) and (0.8, 0.5). What is farther than 0.1 from that of its class is
+    refused, so that an accepted input of class 1 is at least 0.508 away from (0.2, 0.4):
 
     >>> [evades(detector, attack_detector(detector, x[:1], y[:1], eps=eps), y[:1]).tolist()
-    ...  for eps in (0.70, 0.72)]
+    ...  for eps in (0.50, 0.52)]
     [[False], [True]]
     """
     detector.check_is_fitted()
@@ -156,7 +156,9 @@ def attack_detector(
     found = inputs.x.copy()
     for first in range(0, len(x), IMAGES):
         part = slice(first, first + IMAGES)
-        some = Inputs(*(a[part] for a in inputs[:4]), inputs.norm)
+        some = inputs._replace(
+            x=inputs.x[part], y=inputs.y[part], index=inputs.index[part], eps=inputs.eps[part]
+        )
         found[part] = search.attack(some, weights, restarts, seed)
     return found.reshape(shape)
 
@@ -188,10 +190,10 @@ def evades(detector: Detector, x: Array, y: Array) -> np.ndarray:
     >>> import numpy as np
     >>> from tinyproto.attacks import evades
     >>> from tinyproto.prototypes import EDWTA, Detector
-    >>> x, y = np.array([[0.1, 0.4], [0.1, 0.6], [0.9, 0.4], [0.9, 0.6]]), np.array([0, 0, 1, 1])
+    >>> x, y = np.array([[0.2, 0.4], [0.2, 0.6], [0.8, 0.4], [0.8, 0.6]]), np.array([0, 0, 1, 1])
     >>> network = EDWTA(prototypes_per_class=1, epochs=0, init="kmeans").fit(x, y)
     >>> detector = Detector(network, "distance").fit(x, y)
-    >>> evades(detector, np.array([[0.4, 0.5], [0.6, 0.5], [0.85, 0.5]]), np.array([0, 0, 0]))
+    >>> evades(detector, np.array([[0.4, 0.5], [0.6, 0.5], [0.75, 0.5]]), np.array([0, 0, 0]))
     array([False, False,  True])
     """
     detector.check_is_fitted()

@@ -1,12 +1,20 @@
-"""Evaluation: robustness under attack, checks for masked gradients, pictures and reports.
+"""Evaluation: robustness under attack, detection, checks for masked gradients, pictures, reports.
 
 `python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
 `tinyproto.evaluation.pictures` and `tinyproto.evaluation.training_pictures`, which need Matplotlib;
 measures of a latent space are in `tinyproto.evaluation.geometry`.
 """
 
+from .detection import DetectionReport, detection_report
 from .metrics import write_metrics
 from .report import Report, Result
 from .robustness import evaluate
 
-__all__ = ["Report", "Result", "evaluate", "write_metrics"]
+__all__ = [
+    "DetectionReport",
+    "Report",
+    "Result",
+    "detection_report",
+    "evaluate",
+    "write_metrics",
+]

@@ -143,7 +143,7 @@ class _Rivals:
         score = self.A @ x + self.b
         size = self.absolute[0] @ np.abs(x) + self.absolute[1]
         rivals = np.flatnonzero(self.owner != label)
-        sets = [self._accepted(x, score, size, m) for m in rivals]
+        sets = [self._accepted(x, score, size, int(m)) for m in rivals]
         bounds = np.array([self._single_bound(accepted) for accepted in sets])
         best = np.inf
         for i in np.argsort(bounds, kind="stable"):

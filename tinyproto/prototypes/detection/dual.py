@@ -142,10 +142,7 @@ def _evaluate(accepted: AcceptedSet, multipliers: np.ndarray, curvature: float =
     weights, mu = multipliers[:-1], multipliers[-1] / _unit(R)
     a, s = weights @ G, curvature + mu
     a = a + mu * v
-    if s > 0:
-        delta = np.clip(a / s, low, high)
-    else:
-        delta = np.where(a > 0, high, low)
+    delta = np.clip(a / s, low, high) if s > 0 else np.where(a > 0, high, low)
     value = float(weights @ h + (0.5 * s * delta - a) @ delta)
     ball = 0.0
     if np.isfinite(R):

@@ -133,12 +133,12 @@ class Combined:
     """−log P of the distance and of the margin: for each of the two `parts` its values on the
     calibration samples of each neuron, sorted."""
 
-    parts: tuple[Distance, Margin]
+    parts: tuple[Score, Score]
     calibration: tuple[list[np.ndarray], list[np.ndarray]]
 
     @classmethod
     def calibrate(cls, network: WinnerTakeAll, X: np.ndarray, correct: np.ndarray) -> "Combined":
-        parts = Distance.calibrate(network, X, correct), Margin.calibrate(network, X, correct)
+        parts: tuple[Score, Score] = Distance(positive_prototypes(network)), Margin(network)
         winner = winners(network, X)
         values = [part(X, winner)[correct] for part in parts]
         winner = winner[correct]

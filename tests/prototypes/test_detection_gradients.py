@@ -49,9 +49,7 @@ def test_the_gradient_at_a_prototype_is_finite():
 def test_the_surrogate_orders_inputs_nearly_as_the_counts_do():
     detector, x, _ = make_detector(PlusMinusEDWTA, "combined", 3, rejection=0.05)
     neuron = detector.network_.neuron_scores(x).argmax(axis=1)
-    ranks = [
-        np.argsort(np.argsort(v)) for v in (detector.score(x), value_of(detector)(x, neuron))
-    ]
+    ranks = [np.argsort(np.argsort(v)) for v in (detector.score(x), value_of(detector)(x, neuron))]
     assert np.corrcoef(*ranks)[0, 1] > 0.9
 
 

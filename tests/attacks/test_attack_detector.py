@@ -40,9 +40,11 @@ def test_points_are_in_the_ball_and_the_box_and_evade_or_are_unchanged(norm, dat
     detector, x, y = data.draw(detectors(SCORES))
     x, y = x[:15], y[:15]
     found = attack_detector(detector, x, y, eps=eps, norm=norm, steps=10)
-    assert found.shape == x.shape and found.dtype == x.dtype
+    assert found.shape == x.shape
+    assert found.dtype == x.dtype
     assert (norms(found - x, norm) <= eps).all()
-    assert found.min() >= 0 and found.max() <= 1
+    assert found.min() >= 0
+    assert found.max() <= 1
     changed = (found != x).any(axis=1)
     evading = (detector.network_.predict(found) != y) & detector.accepts(found)
     assert evading[changed].all()

@@ -29,7 +29,8 @@ def test_the_figures_are_what_they_are_called(score, norm):
     wrong = network.predict(ignorant) != y
     accepted = detector.accepts(ignorant)
     found = evades(detector, attack_detector(detector, x, y, eps=eps, norm=norm), y)
-    assert report.images == 60 and report.eps == eps
+    assert report.images == 60
+    assert report.eps == eps
     assert (report.score, report.norm) == (score, norm)
     assert report.false_rejection == pytest.approx(1 - detector.accepts(x).mean())
     assert report.ignoring_refused == pytest.approx(1 - accepted[wrong].mean())
@@ -63,8 +64,10 @@ def test_an_attack_that_fools_nobody_and_no_images():
     detector, x, y = make_detector(EDWTA, "distance", 0)
     right = detector.network_.predict(x) == y
     report = detection_report(detector, x[right][:9], y[right][:9], eps=0.0)
-    assert report.ignoring_auroc is None and report.ignoring_refused is None
-    assert report.adaptive_evasion == 0 and report.robust_accuracy == 1
+    assert report.ignoring_auroc is None
+    assert report.ignoring_refused is None
+    assert report.adaptive_evasion == 0
+    assert report.robust_accuracy == 1
     with pytest.raises(ValueError, match="at least one image"):
         detection_report(detector, x[:0], y[:0], eps=0.1)
 
@@ -79,5 +82,6 @@ def test_without_scipy_the_figures_that_need_it_are_left_out(monkeypatch):
     monkeypatch.setattr(module, "certified_detection_radius", missing)
     detector, x, y = make_detector(EDWTA, "distance", 0)
     report = detection_report(detector, x[:9], y[:9], eps=0.05, norm="linf")
-    assert report.certified is None and report.without_detector is None
+    assert report.certified is None
+    assert report.without_detector is None
     assert np.isfinite(report.adaptive_evasion)

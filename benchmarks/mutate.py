@@ -47,6 +47,12 @@ CERTIFICATE = [
     "tests/prototypes/test_proof_arithmetic.py",
     "tests/attacks/test_exact_radius.py",
 ]
+DETECTION = [
+    "tests/prototypes/test_detection.py",
+    "tests/prototypes/test_detection_gradients.py",
+    "tests/prototypes/test_detection_certificate.py",
+    "tests/attacks/test_attack_detector.py",
+]
 FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
 ATTACKS = ["tests/attacks"]
 TESTS = {
@@ -89,7 +95,13 @@ TESTS = {
     "prototypes/certificate/radius.py": CERTIFICATE,
     "prototypes/certificate/real_network.py": CERTIFICATE,
     "prototypes/certificate/rival_distance.py": CERTIFICATE,
-    "prototypes/detection.py": ["tests/prototypes/test_detection.py"],
+    "attacks/detector.py": [DETECTION[3]],
+    "evaluation/detection.py": ["tests/evaluation/test_detection_report.py"],
+    "prototypes/detection/certificate.py": [DETECTION[2], "-m", "not slow"],
+    "prototypes/detection/detector.py": DETECTION[:2],
+    "prototypes/detection/dual.py": [DETECTION[2], "-m", "not slow"],
+    "prototypes/detection/profile.py": DETECTION[:2],
+    "prototypes/detection/scores.py": DETECTION[:2],
     "prototypes/roc.py": ["tests/prototypes/test_detection.py"],
     "cpu/channels.py": ["tests/kernels/test_channels.py", *FAST_PATH],
     "cpu/gemm.py": FAST_PATH,

@@ -21,7 +21,7 @@ RADII = {"l2": (1.0, 1.5), "linf": (0.05, 0.1)}
 def main() -> None:
     chosen = argument_parser(__doc__).parse_args()
     x, y, x_test, y_test, _ = load_mnist(chosen.data)
-    count, epochs = (20, 3) if chosen.quick else (500, 49)
+    count, epochs = (20, 3) if chosen.quick else (200, 49)
     network = PlusMinusEDWTA(epochs=epochs).fit(x, y)
     rows = []
     for score in SCORES:

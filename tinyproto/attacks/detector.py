@@ -16,8 +16,10 @@ and ∇s_c (`Detector.score_gradient`; for `combined` that of a surrogate). The 
 scores have nothing to do with one another, so each gradient is divided by its norm: λ = 1 weighs a
 step towards the class and a step towards acceptance equally. κ is a little above 0: beyond the
 boundary there is nothing to be gained, and the step goes to the score alone, as in the selective
-gradient descent of Bryniarski and others (arXiv 2106.15023). The step size falls from eps/4
-to 0 along half a cosine.
+gradient descent of Bryniarski and others (arXiv 2106.15023). The steps go along the
+gradient, also in L∞ and not along its sign: projected subgradients converge to a point that has to
+satisfy several constraints at once, as here, and signs need not. Their length falls from eps/4 in
+L2, and √d eps/2 in L∞, to 0 along half a cosine.
 
 The starts: x; the target's prototype w⁺, projected onto the region, from where the score is low; a
 random point; the points of an attacker who ignores the detector (PGD); and in L2 the nearest point
@@ -303,6 +305,7 @@ class _Search:
     ) -> None:  # fmt: skip
         """Ascend from `points` for all pairs, and note in `found` and `evading` what evades."""
         region, active = self._region(inputs, pairs), np.arange(len(pairs.image))
+        first_step = 0.25 if inputs.norm == "l2" else 0.5 * math.sqrt(points.shape[1])
         for step in range(self.steps + 1):
             image = pairs.image[active]
             gradient, wrong = self._gradient(points, inputs, pairs.take(active), weight)
@@ -314,8 +317,10 @@ class _Search:
             active, points, gradient = active[going], points[going], gradient[going]
             if step == self.steps or not len(active):
                 return
-            factor = 0.125 * (1 + math.cos(math.pi * step / self.steps))
-            points = region.step(active, points, gradient, factor * region.eps[active])
+            factor = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+            length = (factor * first_step * region.eps[active])[:, None]
+            moved = points + length * normalize_l2(gradient)
+            points = region.project(active, moved.astype(points.dtype))
 
     def _gradient(
         self, points: np.ndarray, inputs: Inputs, pairs: _Pairs, weight: float

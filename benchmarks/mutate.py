@@ -48,6 +48,12 @@ CERTIFICATE = [
     "tests/attacks/test_exact_radius.py",
     "tests/prototypes/test_search.py",
 ]
+DETECTION = [
+    "tests/prototypes/test_detection.py",
+    "tests/prototypes/test_detection_gradients.py",
+    "tests/prototypes/test_detection_certificate.py",
+    "tests/attacks/test_attack_detector.py",
+]
 FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
 ATTACKS = ["tests/attacks"]
 TESTS = {
@@ -98,7 +104,13 @@ TESTS = {
     "prototypes/certificate/rival_distance.py": CERTIFICATE,
     "prototypes/certificate/rows.py": CERTIFICATE,
     "prototypes/certificate/search.py": CERTIFICATE,
-    "prototypes/detection.py": ["tests/prototypes/test_detection.py"],
+    "attacks/detector.py": [DETECTION[3]],
+    "evaluation/detection.py": ["tests/evaluation/test_detection_report.py"],
+    "prototypes/detection/certificate.py": [DETECTION[2], "-m", "not slow"],
+    "prototypes/detection/detector.py": DETECTION[:2],
+    "prototypes/detection/dual.py": [DETECTION[2], "-m", "not slow"],
+    "prototypes/detection/profile.py": DETECTION[:2],
+    "prototypes/detection/scores.py": DETECTION[:2],
     "prototypes/roc.py": ["tests/prototypes/test_detection.py"],
     "cpu/channels.py": ["tests/kernels/test_channels.py", *FAST_PATH],
     "cpu/gemm.py": FAST_PATH,

@@ -19,7 +19,7 @@ import numpy as np
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import select_device, to_host
 from tinyproto.data import Dataset, elastic, load, load_outliers
-from tinyproto.evaluation import pictures
+from tinyproto.evaluation import DetectionReport, detection_report, pictures
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.metrics import format_table, write_metrics
@@ -59,6 +59,7 @@ NORMS = {"l2": "L2", "linf": "L∞"}
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)
 CERTIFIED, ATTACKED = 200, 1000  # test images, from the first on
+DETECTED, DETECTION_EPS = 200, {"l2": 1.0, "linf": 0.1}  # attacked together with the detector
 PICTURES = [f"{name}.{end}" for name in ("prototypes", "detection") for end in FORMATS]
 FILES = ["metrics.json", "model.npz", "formation.gif", *PICTURES]
 CONVERTED, DIFFERENCE, WEIGHTS = "centres with the same winners", "difference w⁺ − w⁻", "weights"
@@ -73,12 +74,14 @@ Frames = list[tuple[str, np.ndarray]]  # (caption, images (neurons, height, widt
 
 
 class Detection(NamedTuple):
-    """How well an outlier score separates test images from each set of outliers."""
+    """How well an outlier score separates test images from each set of outliers, and how far an
+    attacker gets who knows it."""
 
     score: str
     rejected: float  # the fraction of the test images
     auroc: dict[str, float]
     curves: list[dict[str, tuple[np.ndarray, np.ndarray]]]  # ROC, one dict for each group of sets
+    attacks: list[DetectionReport]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -224,18 +227,24 @@ def outlier_sets(data: Dataset, directory: str | None, count: int, features: int
 
 
 def detect(
-    network: WinnerTakeAll, x: np.ndarray, y: np.ndarray, x_test: np.ndarray, groups: list[Images]
+    network: WinnerTakeAll, x: np.ndarray, data: Dataset, x_test: np.ndarray, groups: list[Images]
 ) -> Detection:
-    """Calibrate a detector on x, y, and compare the scores of x_test with those of each group."""
+    """Calibrate a detector on the training images x, compare the scores of x_test with those of
+    each group, and attack classifier and detector together."""
     kind = "margin" if isinstance(network, IPWTA) else "profile"
-    detector = Detector(network, kind).fit(x, y)
+    detector = Detector(network, kind).fit(x, data.y_train)
     inliers = detector.score(x_test)
     areas, curves = {}, []
     for group in groups:
         scores = {name: detector.score(images) for name, images in group.items() if len(images)}
         areas.update({name: auroc(inliers, outliers) for name, outliers in scores.items()})
         curves.append({f"{n}: {areas[n]:.3f}": roc_curve(inliers, s) for n, s in scores.items()})
-    return Detection(kind, float((inliers > detector.threshold_).mean()), areas, curves)
+    few = x_test[:DETECTED], data.y_test[:DETECTED]
+    attacks = [
+        detection_report(detector, *few, eps=eps, norm=norm, steps=20, weights=(1.0,))
+        for norm, eps in DETECTION_EPS.items()
+    ]
+    return Detection(kind, float((inliers > detector.threshold_).mean()), areas, curves, attacks)
 
 
 def draw(
@@ -277,7 +286,7 @@ def draw(
     outliers, attacked = detection.curves
     stronger = {name: curve for name, curve in attacked.items() if not name.startswith("fgsm")}
     pictures.plot_roc_curves(
-        {"outliers": outliers, "attacked images": stronger},
+        {"outliers": outliers, "attacked images, detector unknown to the attacker": stronger},
         out / names[2],
         title=f"How well the detector's {detection.score} score tells test images from others: "
         "each name with its AUROC.",
@@ -322,7 +331,7 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
     certified = certify(network, x_test[:CERTIFIED], data.y_test[:CERTIFIED])
     attacked, adversarial = attack(network, x_test[:ATTACKED], data.y_test[:ATTACKED])
     outliers = outlier_sets(data, options.data, len(x_test), x.shape[1])
-    detection = detect(network, x, data.y_train, x_test, [outliers, adversarial])
+    detection = detect(network, x, data, x_test, [outliers, adversarial])
     draw(options, network, data, frames, detection, accuracy)
     metrics = write_metrics(
         options.out / "metrics.json",
@@ -340,6 +349,7 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
             "score": detection.score,
             "test_refused": detection.rejected,
             "auroc": detection.auroc,
+            "attacks": [report._asdict() for report in detection.attacks],
         },
     )
     print(summary(metrics))
@@ -371,6 +381,13 @@ def summary(metrics: dict[str, Any]) -> str:
     for name, area in detection["auroc"].items():
         rows[f"test images against {name}: AUROC"] = f"{area:.4f}"
     rows["test images rejected as outliers"] = f"{detection['test_refused']:.1%}"
+    for found in detection["attacks"]:
+        at = f"{NORMS[found['norm']]} radius {found['eps']} ({found['images']} images)"
+        ignoring, adaptive = found["ignoring_evasion"], found["adaptive_evasion"]
+        rows[f"wrong and not rejected, attacker ignores the detector, {at}"] = f"{ignoring:.1%}"
+        rows[f"wrong and not rejected, attacker knows the detector, {at}"] = f"{adaptive:.1%}"
+        if found["certified"] is not None:
+            rows[f"right or rejected, certified, {at}"] = f"{found['certified']:.1%}"
     speed = metrics["images_per_second"]
     rows["training"] = f"{metrics['seconds']:.1f} s, {speed:,.0f} images per second"
     return format_table(rows)

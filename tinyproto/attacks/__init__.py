@@ -12,6 +12,7 @@ from ..backend.device import Array
 from .apgd import apgd, apgd_targeted
 from .autoattack import Attack, autoattack
 from .carlini_wagner import carlini_wagner, carlini_wagner_linf
+from .detector import attack_detector, evades
 from .fab import fab
 from .pgd import fgsm, pgd, pgd_inner
 from .square import square
@@ -23,9 +24,11 @@ __all__ = [
     "Victim",
     "apgd",
     "apgd_targeted",
+    "attack_detector",
     "autoattack",
     "carlini_wagner",
     "carlini_wagner_linf",
+    "evades",
     "fab",
     "fgsm",
     "pgd",

@@ -1,4 +1,4 @@
-"""Evaluation: robustness under attack, checks for masked gradients, pictures and reports.
+"""Evaluation: robustness under attack, detection, checks for masked gradients, pictures, reports.
 
 `python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
 `tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
@@ -6,8 +6,16 @@
 `tinyproto.evaluation.geometry`.
 """
 
+from .detection import DetectionReport, detection_report
 from .metrics import write_metrics
 from .report import Report, Result
 from .robustness import evaluate
 
-__all__ = ["Report", "Result", "evaluate", "write_metrics"]
+__all__ = [
+    "DetectionReport",
+    "Report",
+    "Result",
+    "detection_report",
+    "evaluate",
+    "write_metrics",
+]

@@ -3,7 +3,7 @@ of outliers, and the prototypes of DPNP."""
 
 from .base import WinnerTakeAll
 from .certificate import certified_accuracy, certify, clopper_pearson, exact_radius
-from .detection import SCORES, Detector
+from .detection import SCORES, Detector, certified_detection_radius
 from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from .equivalence import (
     centre_distances,
@@ -45,6 +45,7 @@ __all__ = [
     "certified_accuracy",
     "certify",
     "clopper_pearson",
+    "certified_detection_radius",
     "euclidean_to_inner_product",
     "exact_radius",
     "fpr_at_tpr",

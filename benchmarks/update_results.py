@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from paper_ed_wta import tables as paper_tables
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 Rows = list[dict[str, Any]]
@@ -166,6 +168,12 @@ def accuracy(content: dict[str, Any]) -> str:
     return markdown(found)
 
 
+def paper_ed_wta(content: dict[str, Any]) -> str:
+    """The tables of the ±ED-WTA paper's experiments, with a heading for each."""
+    found = paper_tables.everything(content["rows"])
+    return "\n\n".join(f"**{name}**\n\n{markdown(table)}" for name, table in found.items())
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "autoattack": autoattack,
@@ -175,6 +183,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "gradients": gradients,
     "mnist_ed_wta": mnist_ed_wta,
     "mutations": mutations,
+    "paper_ed_wta": paper_ed_wta,
 }
 """Files whose tables are not simply their rows."""
 

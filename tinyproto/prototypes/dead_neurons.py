@@ -157,7 +157,7 @@ def revive(network: WinnerTakeAll, X: Array, y: Array) -> np.ndarray:
     (array([2]), array([], dtype=int64))
     """
     dead = dead_neurons(network, X, y)
-    x = to_host(check_samples(X)).astype(np.float64, copy=False)
+    x = to_host(check_samples(X))
     _, label = encode_targets(y, len(x), network.classes_)
     revived = [k for k in dead.tolist() if _revive(network, k, x[label == k // network._per_class])]
     return np.array(revived, dtype=np.int64)
@@ -165,6 +165,7 @@ def revive(network: WinnerTakeAll, X: Array, y: Array) -> np.ndarray:
 
 def _revive(network: WinnerTakeAll, dead: int, own: np.ndarray) -> bool:
     """Split the busiest neuron that can be split; whether there is one."""
+    own = own.astype(np.float64, copy=False)
     winner = _own_winners(network, own, dead - dead % network._per_class)
     neurons, wins = np.unique(winner, return_counts=True)
     if dead in neurons:

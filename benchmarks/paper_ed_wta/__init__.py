@@ -1,0 +1,1 @@
+"""The parts of bench_paper_ed_wta.py: runs, tables and pictures."""

@@ -19,7 +19,8 @@ everywhere, the other would still be dead.) So the plane between the two goes th
 and through the prototype for the others. It has samples on both sides if it goes through m, too,
 hence u is the direction in which the samples spread most, among those that are orthogonal to m − wₖ
 where there is a prototype. With σ the standard deviation of the samples along u, ε = 0.1 σ: scores,
-and so predictions, change little, and the two neurons are trained apart.
+and so predictions, change little, and the two neurons are trained apart. Samples on one line
+through the prototype, such as those with one feature, have no such direction and are not split.
 """
 
 import numpy as np

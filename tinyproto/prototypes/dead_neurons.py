@@ -160,19 +160,12 @@ def revive(network: WinnerTakeAll, X: Array, y: Array) -> np.ndarray:
     dead = dead_neurons(network, X, y)
     x = to_host(check_samples(X))
     _, label = encode_targets(y, len(x), network.classes_)
-    revived = [k for k in dead.tolist() if _revive(network, k, x[label == k // network._per_class])]
+    revived = [
+        k
+        for c in np.unique(dead // network._per_class).tolist()
+        for k in _revive_class(network, c, x[label == c].astype(np.float64))
+    ]
     return np.array(revived, dtype=np.int64)
-
-
-def _revive(network: WinnerTakeAll, dead: int, own: np.ndarray) -> bool:
-    """Split the busiest neuron that can be split; whether there is one."""
-    own = own.astype(np.float64, copy=False)
-    winner = _own_winners(network, own, dead - dead % network._per_class)
-    neurons, wins = np.unique(winner, return_counts=True)
-    if dead in neurons:
-        return False  # it wins since the splits before
-    order = np.argsort(-wins, kind="stable")
-    return any(_split(network, int(busiest), dead, own) for busiest in neurons[order])
 
 
 def _check_every_class(network: WinnerTakeAll, wins: np.ndarray) -> None:
@@ -181,39 +174,56 @@ def _check_every_class(network: WinnerTakeAll, wins: np.ndarray) -> None:
         raise ValueError(f"y holds no sample of class {network.classes_[empty.argmax()]}")
 
 
-def _own_winners(network: WinnerTakeAll, own: np.ndarray, first: int) -> np.ndarray:
-    """The neuron of a class that wins each of `own` (n, d), samples of that class; its neurons are
-    those from `first` on."""
-    A, b = network.linear()
-    rows = slice(first, first + network._per_class)
-    winner: np.ndarray = (own @ A[rows].T + b[rows]).argmax(axis=1)
-    return first + winner
+def _revive_class(network: WinnerTakeAll, c: int, own: np.ndarray) -> list[int]:
+    """The neurons of class c that were revived, from its samples `own` (n, d)."""
+    first, revived = c * network._per_class, []
+    A, b = (array[first : first + network._per_class] for array in network.linear())
+    score = own @ A.T + b
+    for dead in range(network._per_class):
+        wins = _wins(score)
+        if wins[dead]:
+            continue
+        busiest = np.argsort(-wins, kind="stable")[: np.count_nonzero(wins)]
+        if not any(_split(network, first, int(k), dead, own, score) for k in busiest):
+            break  # nothing has changed: another dead neuron would not do better
+        revived.append(first + dead)
+    return revived
 
 
-def _split(network: WinnerTakeAll, busiest: int, dead: int, own: np.ndarray) -> bool:
-    """Split `busiest` between itself and `dead`, a neuron of the same class, whose samples are
-    `own` (n, d). False, and nothing has changed, where that leaves as many dead neurons."""
-    first = dead - dead % network._per_class
-    winner = _own_winners(network, own, first)
-    won = own[winner == busiest]
+def _wins(score: np.ndarray) -> np.ndarray:
+    return np.bincount(score.argmax(axis=1), minlength=score.shape[1])
+
+
+def _split(
+    network: WinnerTakeAll, first: int, busiest: int, dead: int, own: np.ndarray, score: np.ndarray
+) -> bool:
+    """Split neuron `busiest` between itself and neuron `dead`, both counted from `first`, the first
+    of their class. The scores (n, K) of its samples `own` (n, d) are kept up to date. False, and
+    nothing has changed, where that leaves as many dead neurons."""
+    pair = [busiest, dead]
+    rows = [first + busiest, first + dead]
+    won = own[score.argmax(axis=1) == busiest]
     mean, inner = won.mean(axis=0), isinstance(network, IPWTA)
     moved = "weights_" if inner else "positive_prototypes_"
-    orthogonal = None if inner else mean - to_host(vars(network)[moved][busiest])
+    orthogonal = None if inner else mean - to_host(vars(network)[moved][rows[0]])
     step = _step(won - mean, orthogonal)
 
-    pair = [busiest, dead]
     arrays = {name: a for name, a in vars(network).items() if name in LEARNED and name != "_beta"}
-    before = {name: a[pair].copy() for name, a in arrays.items()}
+    before = {name: a[rows].copy() for name, a in arrays.items()}
     shifts = {moved: step, "biases_": -step @ mean}
     for name in before:
         shift = np.asarray(shifts.get(name, 0.0)) + np.zeros(before[name].shape[1:])
-        for neuron, sign in zip(pair, (1, -1), strict=True):
+        for neuron, sign in zip(rows, (1, -1), strict=True):
             row = to_host(before[name][0]).astype(np.float64) + sign * shift
             arrays[name][neuron] = network._xp.asarray(row, dtype=arrays[name].dtype)
-    if len(np.unique(_own_winners(network, own, first))) > len(np.unique(winner)):
+    A, b = (array[rows] for array in network.linear())
+    changed = score.copy()
+    changed[:, pair] = own @ A.T + b
+    if np.count_nonzero(_wins(changed)) > np.count_nonzero(_wins(score)):
+        score[...] = changed
         return True
-    for name, rows in before.items():
-        arrays[name][pair] = rows
+    for name, values in before.items():
+        arrays[name][rows] = values
     return False
 
 

@@ -27,20 +27,20 @@ from pathlib import Path
 from typing import Any
 
 from common import argument_parser, report, write_rows
-from paper_ed_wta import figures, runs, tables
+from paper_ed_wta import DATA, figures, runs, tables
 
 from tinyproto.evaluation.command import run_command
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--dataset", nargs="+", choices=runs.DATA, default=list(runs.DATA))
+    parser.add_argument("--dataset", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="also draw the pictures here")
     chosen = parser.parse_args()
     rows: list[dict[str, Any]] = []
     if chosen.json is not None and chosen.json.exists():
         rows = json.loads(chosen.json.read_text())["rows"]
-    found = {name: runs.load_images(name, chosen.data) for name in runs.DATA}
+    found = {name: runs.load_images(name, chosen.data) for name in DATA}
     for run in runs.plan(chosen.dataset, chosen.quick):
         if any(run._asdict().items() <= row.items() for row in rows):
             continue

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from paper_ed_wta import figures, runs
+from paper_ed_wta import DATA, figures, runs
 
 from tinyproto import networks
 from tinyproto.data import load
@@ -43,7 +43,7 @@ def main() -> None:
         for name in ("mnist/prototypes.png", "attacks.png", "latent.png"):
             shutil.copy(Path(folder) / name, ROOT / "examples" / "pictures")
     rows = json.loads((ROOT / "benchmarks" / "results" / "paper_ed_wta.json").read_text())["rows"]
-    found = {name: runs.load_images(name, data) for name in runs.DATA}
+    found = {name: runs.load_images(name, data) for name in DATA}
     figures.draw(rows, found, ROOT / "examples" / "pictures")
 
 

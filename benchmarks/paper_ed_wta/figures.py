@@ -8,8 +8,9 @@ import numpy as np
 from tinyproto.evaluation.figures import new_figure, save_figure
 from tinyproto.prototypes import count_wins
 
+from . import NETWORKS
 from .history import Snapshot, activity, nearest_to, record
-from .runs import NETWORKS, PROTOTYPES, Images
+from .runs import PROTOTYPES, Images
 
 TITLES = {"mnist": "MNIST", "fashion": "Fashion-MNIST"}
 COLOURS = dict(zip(NETWORKS, ("tab:green", "tab:orange", "tab:blue"), strict=True))

@@ -23,12 +23,11 @@ from tinyproto.prototypes import (
 )
 from tinyproto.random import permutation, uniform
 
-DATA = ("mnist", "fashion")
-NETWORKS: dict[str, type[WinnerTakeAll]] = {
-    "IP-WTA": IPWTA,
-    "ED-WTA": EDWTA,
-    "±ED-WTA": PlusMinusEDWTA,
-}
+from . import NETWORKS
+
+CLASSES: dict[str, type[WinnerTakeAll]] = dict(
+    zip(NETWORKS, (IPWTA, EDWTA, PlusMinusEDWTA), strict=True)
+)
 PROTOTYPES = (1, 2, 4, 6, 10, 20, 40)
 K = 6  # the authors', of which everything is measured
 SEEDS = range(5)
@@ -72,13 +71,13 @@ class Run(NamedTuple):
 
 
 def plan(data: list[str], quick: bool) -> Iterator[Run]:
-    """All runs, those first without which there is no table: seed 0, then the authors' K with all
-    seeds, then the other seeds, large networks last."""
+    """All runs, the most needed first: K up to 10 with seed 0, the authors' K with all seeds, then
+    the large networks, and the other seeds."""
     epochs, prototypes, seeds = (2, (1, K), range(1)) if quick else (EPOCHS, PROTOTYPES, SEEDS)
-    steps = [(k, 0) for k in prototypes]
-    steps += [(K, seed) for seed in seeds[1:]]
-    steps += [(k, seed) for seed in seeds[1:] for k in prototypes if k != K and k <= 10]
-    steps += [(k, seed) for seed in seeds[1:3] for k in prototypes if k > 10]
+    small, large = [k for k in prototypes if k <= 10], [k for k in prototypes if k > 10]
+    steps = [(k, 0) for k in small] + [(K, seed) for seed in seeds[1:]] + [(k, 0) for k in large]
+    steps += [(k, seed) for seed in seeds[1:] for k in small if k != K]
+    steps += [(k, seed) for seed in seeds[1:3] for k in large]
     for k, seed in steps:
         for name in data:
             for network in NETWORKS:
@@ -95,7 +94,7 @@ def rates(run: Run) -> tuple[float, float]:
 def build(run: Run) -> WinnerTakeAll:
     """The network, with learning rates that fall as far as in the authors' 49 epochs."""
     rate, beta_rate = rates(run)
-    return NETWORKS[run.network](
+    return CLASSES[run.network](
         run.prototypes,
         epochs=run.epochs,
         learning_rate=rate,

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from .runs import NETWORKS
+from . import DATA, NETWORKS
 
 Rows = list[dict[str, Any]]
 ACCURACY, REVIVED, RATIO = "test accuracy %", "test accuracy % revived", "‖w⁺ − w⁻‖/‖w⁺‖"
@@ -32,19 +32,18 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def groups(rows: Rows, *names: str) -> list[tuple[dict[str, Any], Rows]]:
-    """The rows of each combination of values of these columns, in the order of NETWORKS."""
-    order = list(NETWORKS)
+    """The rows of each combination of values of these columns, in order."""
     found: dict[tuple[Any, ...], Rows] = {}
     for row in rows:
         if "network" in row:
             found.setdefault(tuple(row[name] for name in names), []).append(row)
+    orders: dict[str, tuple[str, ...]] = {"data": DATA, "network": NETWORKS, "rates": tuple(RATES)}
 
-    def key(values: tuple[Any, ...]) -> tuple[Any, ...]:
-        ranks = {"data": ("mnist", "fashion"), "network": order, "rates": tuple(RATES)}
-        return tuple(
-            ranks[name].index(value) if name in ranks else value
+    def key(values: tuple[Any, ...]) -> list[int]:
+        return [
+            orders[name].index(value) if name in orders else value
             for name, value in zip(names, values, strict=True)
-        )
+        ]
 
     return [
         (dict(zip(names, values, strict=True)), found[values]) for values in sorted(found, key=key)

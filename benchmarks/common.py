@@ -72,6 +72,11 @@ def report(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
     print("\n\n".join(map(_table, tables)))
     if note:
         print(note)
+    write_rows(rows, path, note)
+
+
+def write_rows(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
+    """Write the rows as JSON to the path, if there is one."""
     if path is not None:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps({"rows": rows, "note": note}, indent=2) + "\n")

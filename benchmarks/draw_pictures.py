@@ -3,14 +3,18 @@
     python benchmarks/draw_pictures.py [--data DIR]
 
 prototypes.png is that of examples/mnist_ed_wta.py with its default settings; attacks.png and
-latent.png are those of examples/cifar10_adv_dpnp.py for benchmarks/models/cifar10_adv_dpnp.npz.
+latent.png are those of examples/cifar10_adv_dpnp.py for benchmarks/models/cifar10_adv_dpnp.npz;
+paper_*.png are those of bench_paper_ed_wta.py for benchmarks/results/paper_ed_wta.json.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+
+from paper_ed_wta import DATA, figures, runs
 
 from tinyproto import networks
 from tinyproto.data import load
@@ -38,6 +42,9 @@ def main() -> None:
         cifar10.draw(options, network, images, [], cifar10.sentence(options, images, right))
         for name in ("mnist/prototypes.png", "attacks.png", "latent.png"):
             shutil.copy(Path(folder) / name, ROOT / "examples" / "pictures")
+    rows = json.loads((ROOT / "benchmarks" / "results" / "paper_ed_wta.json").read_text())["rows"]
+    found = {name: runs.load_images(name, data) for name in DATA}
+    figures.draw(rows, found, ROOT / "examples" / "pictures")
 
 
 if __name__ == "__main__":

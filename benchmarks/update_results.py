@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from paper_ed_wta import tables as paper_tables
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 Rows = list[dict[str, Any]]
@@ -238,6 +240,12 @@ def comparison(found: dict[str, dict[str, Any]]) -> str:
     return markdown([*ours, *PUBLISHED])
 
 
+def paper_ed_wta(content: dict[str, Any]) -> str:
+    """The tables of the ±ED-WTA paper's experiments, with a heading for each."""
+    found = paper_tables.everything(content["rows"])
+    return "\n\n".join(f"**{name}**\n\n{markdown(table)}" for name, table in found.items())
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "autoattack": autoattack,
@@ -248,6 +256,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "mnist_ed_wta": mnist_ed_wta,
     "mutations": mutations,
     "robust": robust,
+    "paper_ed_wta": paper_ed_wta,
 }
 """Files whose tables are not simply their rows."""
 

@@ -1,8 +1,9 @@
-"""Prototype learning: winner-take-all networks, what can be computed exactly about them, detection
-of outliers, and the prototypes of DPNP."""
+"""Prototype learning: winner-take-all networks, what can be computed exactly about them, the
+choice of their size, detection of outliers, and the prototypes of DPNP."""
 
 from .base import WinnerTakeAll
 from .certificate import certified_accuracy, certify, clopper_pearson, exact_radius
+from .dead_neurons import count_wins, dead_neurons, revive
 from .detection import SCORES, Detector, certified_detection_radius
 from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from .equivalence import (
@@ -21,6 +22,7 @@ from .presets import (
     ROBUST_LINF_LARGE,
 )
 from .roc import auroc, fpr_at_tpr, roc_curve
+from .selection import Selection, select_prototypes_per_class
 from .storage import load, save
 from .winner_take_all import EDWTA, IPWTA, PlusMinusEDWTA
 
@@ -38,14 +40,17 @@ __all__ = [
     "Detector",
     "PlusMinusEDWTA",
     "PrototypeHead",
+    "Selection",
     "WinnerTakeAll",
     "alignment",
     "auroc",
     "centre_distances",
     "certified_accuracy",
+    "certified_detection_radius",
     "certify",
     "clopper_pearson",
-    "certified_detection_radius",
+    "count_wins",
+    "dead_neurons",
     "euclidean_to_inner_product",
     "exact_radius",
     "fpr_at_tpr",
@@ -55,7 +60,9 @@ __all__ = [
     "load",
     "nearest_rival",
     "repulsion",
+    "revive",
     "roc_curve",
     "save",
+    "select_prototypes_per_class",
     "simplex",
 ]

@@ -15,6 +15,7 @@ PUBLIC = [
     "tinyproto.evaluation",
     "tinyproto.evaluation.geometry",
     "tinyproto.evaluation.pictures",
+    "tinyproto.evaluation.certified_picture",
     "tinyproto.evaluation.training_pictures",
     "tinyproto.gradients",
     "tinyproto.layers",

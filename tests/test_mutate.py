@@ -23,22 +23,22 @@ def names(mutants):
 
 
 def test_the_draw_depends_on_the_seed_only(everything):
-    drawn = mutate.draw(everything, seed=0, count=60)
-    assert names(drawn) == names(mutate.draw(everything, seed=0, count=60))
-    other = set(names(mutate.draw(everything, seed=1, count=60)))
+    drawn = mutate.draw(everything, seed=0, count=80)
+    assert names(drawn) == names(mutate.draw(everything, seed=0, count=80))
+    other = set(names(mutate.draw(everything, seed=1, count=80)))
     assert len(other & set(names(drawn))) < 30
     backwards = {file: mutants[::-1] for file, mutants in everything.items()}
-    assert set(names(mutate.draw(backwards, seed=0, count=60))) == set(names(drawn))
+    assert set(names(mutate.draw(backwards, seed=0, count=80))) == set(names(drawn))
 
 
 def test_every_file_and_every_rule_is_drawn(everything):
-    drawn = mutate.draw(everything, seed=0, count=60)
-    assert len(drawn) == len({(m.file, m.line, m.after) for m in drawn}) == 60
+    drawn = mutate.draw(everything, seed=0, count=80)
+    assert len(drawn) == len({(m.file, m.line, m.after) for m in drawn}) == 80
     assert {mutant.file for mutant in drawn} == set(mutate.TESTS)
     rules = [mutant.rule for mutant in drawn]
     assert min(rules.count(rule) for rule in mutate.RULES) >= 5
     assert 16 <= sum(mutant.file.startswith(mutate.COMPILED) for mutant in drawn) <= 24
-    few = mutate.draw({DIVERGENCES: everything[DIVERGENCES][:3]}, seed=0, count=60)
+    few = mutate.draw({DIVERGENCES: everything[DIVERGENCES][:3]}, seed=0, count=80)
     assert len(few) == 3
 
 

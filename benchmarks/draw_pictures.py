@@ -2,7 +2,8 @@
 
     python benchmarks/draw_pictures.py [--data DIR]
 
-prototypes.png is that of examples/mnist_ed_wta.py with its default settings; attacks.png and
+prototypes.png is that of examples/mnist_ed_wta.py with its default settings, prototypes_robust.png
+that with --preset robust; attacks.png and
 latent.png are those of examples/cifar10_adv_dpnp.py for benchmarks/models/cifar10_adv_dpnp.npz;
 paper_*.png are those of bench_paper_ed_wta.py for benchmarks/results/paper_ed_wta.json.
 """
@@ -35,6 +36,7 @@ def main() -> None:
     given = ["--data", data] if data else []
     with tempfile.TemporaryDirectory() as folder:
         mnist.run(mnist.parse(["--out", f"{folder}/mnist", *given]))
+        mnist.run(mnist.parse(["--out", f"{folder}/robust", "--preset", "robust", *given]))
         options = cifar10.parse(["--out", folder, *given])
         network = networks.load(ROOT / "benchmarks" / "models" / "cifar10_adv_dpnp.npz")
         images = load("cifar10", data)
@@ -42,6 +44,8 @@ def main() -> None:
         cifar10.draw(options, network, images, [], cifar10.sentence(options, images, right))
         for name in ("mnist/prototypes.png", "attacks.png", "latent.png"):
             shutil.copy(Path(folder) / name, ROOT / "examples" / "pictures")
+        pictures = ROOT / "examples" / "pictures"
+        shutil.copy(Path(folder) / "robust" / "prototypes.png", pictures / "prototypes_robust.png")
     rows = json.loads((ROOT / "benchmarks" / "results" / "paper_ed_wta.json").read_text())["rows"]
     found = {name: runs.load_images(name, data) for name in DATA}
     figures.draw(rows, found, ROOT / "examples" / "pictures")

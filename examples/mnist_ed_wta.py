@@ -231,7 +231,9 @@ def detect(
 ) -> Detection:
     """Calibrate a detector on the training images x, compare the scores of x_test with those of
     each group, and attack classifier and detector together."""
-    kind = "margin" if isinstance(network, IPWTA) else "profile"
+    # The profile costs as much as its M × M matrices: too much for thousands of neurons.
+    by_margin = isinstance(network, IPWTA) or network.objective == "radius"
+    kind = "margin" if by_margin else "profile"
     detector = Detector(network, kind).fit(x, data.y_train)
     inliers = detector.score(x_test)
     areas, curves = {}, []

@@ -277,6 +277,11 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         if row["network"].startswith("compact_cnn, ")
         and (row["threads"], row["normalization"]) == (2, "BatchNorm")
     ]
+
+    def proved(preset: str, eps: float) -> str:
+        some = [row for row in found["robust"]["rows"] if row["preset"] == preset]
+        return f"{_mean(some, f'certified in [0, 1] at {eps} %'):.1f} %"
+
     ratios = ", ".join(f"{row['ours / PyTorch']:.2f}" for row in passes)
     rows = {
         "MNIST, ±ED-WTA with the authors' settings: test accuracy": (
@@ -285,6 +290,10 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         "MNIST, ±ED-WTA: certified accuracy at L2 radius 0.5; at L∞ radius 0.05": (
             f"{exact['exact l2 0.5']:.1%}; {exact['exact linf 0.05']:.1%}"
         ),
+        "MNIST, ED-WTA trained for its radius: proved in [0, 1] for all test digits at L2 1.58": (
+            proved("robust-large", 1.58)
+        ),
+        "the same trained for L∞: proved at 0.1": proved("robust-linf-large", 0.1),
         "CIFAR-10, Adv-DPNP, compact_cnn: clean accuracy; under PGD-20 at 8/255": (
             f"{defended['clean accuracy %']:.2f} %; {defended['pgd-20 8/255 %']:.2f} %"
         ),

@@ -4,12 +4,13 @@
 
 The network of examples/mnist_ed_wta.py, a detector for each score that may refuse 5 % of the
 training digits, and the first test digits; all inside [0, 1]. An image evades if it is classified
-wrongly and accepted.
+wrongly and accepted. Rows are written one after another, and those that FILE has are kept.
 """
 
+import json
 from typing import Any
 
-from common import argument_parser, load_mnist, report
+from common import argument_parser, load_mnist, report, write_rows
 
 from tinyproto.evaluation import DetectionReport, detection_report
 from tinyproto.evaluation.command import run_command
@@ -23,17 +24,22 @@ def main() -> None:
     x, y, x_test, y_test, _ = load_mnist(chosen.data)
     count, epochs = (20, 3) if chosen.quick else (200, 49)
     network = PlusMinusEDWTA(epochs=epochs).fit(x, y)
-    rows = []
-    for score in SCORES:
-        detector = Detector(network, score).fit(x, y)
-        for norm, radii in RADII.items():
-            for eps in radii:
-                found = detection_report(
-                    detector, x_test[:count], y_test[:count], eps=eps, norm=norm
-                )
-                rows.append(row(found))
-                print(rows[-1], flush=True)
     note = f"±ED-WTA of 60 neurons after {epochs} epochs, {count} test digits of MNIST, seed 0"
+    rows: list[dict[str, Any]] = []
+    if chosen.json is not None and chosen.json.exists():
+        rows = json.loads(chosen.json.read_text())["rows"]
+    known = {(row["score"], row["norm"], row["eps"]) for row in rows}
+    for score in SCORES:
+        wanted = [(norm, eps) for norm, radii in RADII.items() for eps in radii]
+        wanted = [case for case in wanted if (score, *case) not in known]
+        if not wanted:
+            continue
+        detector = Detector(network, score).fit(x, y)
+        for norm, eps in wanted:
+            found = detection_report(detector, x_test[:count], y_test[:count], eps=eps, norm=norm)
+            rows.append(row(found))
+            print(rows[-1], flush=True)
+            write_rows(rows, chosen.json, note)
     report(rows, chosen.json, note)
 
 

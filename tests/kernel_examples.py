@@ -271,7 +271,7 @@ def boundary_points(random, dtype):
     outputs = (np.zeros((7, 5), dtype) for _ in range(2))
     numbers = (np.zeros(7, dtype) for _ in range(3))
     return (
-        7, x, A, A[:, 0].copy(), own, rival, *limits, True, dtype(1), dtype(0.5),
+        7, x, A, A[:, 0].copy(), own, rival, *limits, True, dtype(1), dtype(-1), dtype(0.5),
         *outputs, *numbers,
     )  # fmt: skip
 

@@ -64,6 +64,25 @@ def test_values_stay_in_their_range():
     assert out.max() <= 1
 
 
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_a_part_of_the_images_is_deformed_and_the_rest_stays(probability):
+    x = images(2000, 5, 4)
+    out = elastic(x, seed=3, epoch=1, probability=probability)
+    always = elastic(x, seed=3, epoch=1)
+    deformed = (out == always).all(axis=(1, 2))
+    np.testing.assert_array_equal(out[~deformed], x[~deformed])
+    assert abs(deformed.mean() - probability) < 4 * 0.5 / np.sqrt(len(x))
+    some = np.array([7, 2, 1999])
+    again = elastic(x[some], seed=3, epoch=1, index=some, probability=probability)
+    np.testing.assert_array_equal(again, out[some])
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1])
+def test_a_probability_of_deformations_is_checked(probability):
+    with pytest.raises(ValueError, match="probability"):
+        elastic(images(2, 3, 3), seed=0, epoch=0, probability=probability)
+
+
 # crop_and_flip
 
 

@@ -139,7 +139,7 @@ def test_gradient(norm, box, problem, temperature, target):
         if norm == "linf" and box is not None and r is not None:
             sides = np.concatenate([box[1] - x, x - box[0]])
             assume(np.abs(sides - abs(r)).min() > 1e-3)  # nor r where a side is reached
-        loss = RadiusSteps(network, 1)(x[None], label[None], 1.0, 0.0)
+        loss = RadiusSteps(network, 1, 1)(x[None], label[None], 1.0, 0.0)
         updates = {name: problem.parameters[name] - before[name] for name in before}
         for name, array in problem.parameters.items():
             array[...] = before[name]
@@ -158,7 +158,7 @@ def test_the_switching_rule_keeps_the_two_attracting_halves(problem, norm):
     for switching in (False, True):
         network.set_params(switching=switching)
         before = {name: array.copy() for name, array in problem.parameters.items()}
-        RadiusSteps(network, 1)(x, label, 1.0, 0.0)
+        RadiusSteps(network, 1, 1)(x, label, 1.0, 0.0)
         moved[switching] = {n: problem.parameters[n] - before[n] for n in before}
         for name, array in problem.parameters.items():
             array[...] = before[name]
@@ -166,6 +166,34 @@ def test_the_switching_rule_keeps_the_two_attracting_halves(problem, norm):
         assert (moved[True][name][stays] == 0).all()
         moved[False][name][stays] = 0
         np.testing.assert_array_equal(moved[True][name], moved[False][name])
+
+
+@given(problems(samples=(4, 8), features=(2, 5)), st.sampled_from(NORMS), st.floats(0, 1))
+def test_the_ramp_gives_up_what_is_below_it_in_the_last_quarter(problem, norm, ramp):
+    network = problem.network
+    network.set_params(norm=norm, target_radius=50.0, momentum=0.0, ramp=ramp)
+    x, label = problem.x, problem.label
+    radius = network.radius_bound(x, network.classes_[label], norm=norm)
+    assume(np.abs(radius - ramp).min() > 1e-6)
+    step = RadiusSteps(network, len(x), 4)
+    for epoch in range(4):
+        np.testing.assert_allclose(
+            step(x, label, 0.0, 0.0),
+            50.0 - (np.maximum(radius, ramp) if epoch == 3 else radius),
+            rtol=1e-9,
+        )
+    kept = radius > ramp
+    moved = []
+    for some, parts in ((slice(None), 1.0), (kept, kept.mean())):
+        before = {name: array.copy() for name, array in problem.parameters.items()}
+        step.total = 10**9 if parts == 1.0 else -(10**9)  # within the ramp, and before it
+        if kept.any():
+            step(x[some], label[some], float(parts), 0.0)
+        moved.append({name: problem.parameters[name] - before[name] for name in before})
+        for name, array in problem.parameters.items():
+            array[...] = before[name]
+    for name, change in moved[0].items():
+        np.testing.assert_allclose(change, moved[1][name], rtol=1e-7, atol=1e-10)
 
 
 @given(problems(samples=(3, 6), features=(2, 5)), st.sampled_from(NORMS))
@@ -180,7 +208,7 @@ def test_a_mini_batch_averages_its_samples_and_has_momentum(problem, norm):
         at = {name: array.copy() for name, array in values.items()}
         total = {name: np.zeros_like(array) for name, array in values.items()}
         for x, label in zip(problem.x[:, None], problem.label[:, None], strict=True):
-            RadiusSteps(network, 1)(x, label, 1.0, 0.0)
+            RadiusSteps(network, 1, 1)(x, label, 1.0, 0.0)
             for name, array in values.items():
                 total[name] += (array - at[name]) / len(problem.x)
                 array[...] = at[name]
@@ -196,7 +224,7 @@ def test_a_mini_batch_averages_its_samples_and_has_momentum(problem, norm):
     for name, array in values.items():
         array[...] = start[name]
     network.set_params(momentum=0.5)
-    step = RadiusSteps(network, 1)
+    step = RadiusSteps(network, 1, 1)
     step(problem.x, problem.label, 1e-3, 0.0)
     step(problem.x, problem.label, 1e-3, 0.0)
     for name, array in values.items():
@@ -263,6 +291,7 @@ def test_the_bits_do_not_depend_on_threads_and_a_file_keeps_the_settings(digits,
         ({"target_radius": 0}, "target_radius"),
         ({"momentum": 1.0}, "momentum must be 0 or more and below 1, not 1.0"),
         ({"temperature": -1}, "temperature"),
+        ({"ramp": 2.5}, "ramp must be below target_radius, not 2.5"),
         ({"lo": 0.0}, "the box needs both lo and hi, not lo=0.0, hi=None"),
         ({"lo": 1.0, "hi": 0.0}, "lo must be below hi"),
         ({"lo": 0.0, "hi": 0.5}, r"X must lie in \[0.0, 0.5\]"),

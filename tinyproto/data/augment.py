@@ -20,8 +20,9 @@ def elastic(
     max_shift: float = 1.0,
     max_displacement: float = 1.5,
     control_points: int = 4,
+    probability: float = 1.0,
 ) -> Array:
-    """Shift and deform each image by a smooth random displacement field.
+    """Shift and deform images by smooth random displacement fields.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ def elastic(
         Largest displacement of each control point along each axis, in pixels.
     control_points : int
         Number of control points along each axis, 2 or more.
+    probability : float
+        That of an image to be deformed; the others stay as they are.
 
     Returns
     -------
@@ -71,11 +74,16 @@ def elastic(
     check_count("control_points", control_points, 2)
     check_number("max_shift", max_shift)
     check_number("max_displacement", max_displacement)
+    if check_number("probability", probability) > 1:
+        raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
     index = check_index(index, len(images), like=images)
     count = 2 + 2 * control_points**2
     drawn = 2 * uniform(count, index, seed=seed, stream="elastic", epoch=epoch, xp=xp) - 1
     grid = drawn[:, 2:].reshape(-1, control_points, control_points, 2)
     field = max_displacement * grid + max_shift * drawn[:, None, None, :2]
+    if probability < 1:
+        chance = uniform(1, index, seed=seed, stream="elastic probability", epoch=epoch, xp=xp)
+        field *= (chance < probability)[:, :, None, None]
     images = xp.ascontiguousarray(images)
     out = xp.empty_like(images)
     warp(len(images), images, field.astype(images.dtype), out)

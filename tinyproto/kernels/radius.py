@@ -77,7 +77,7 @@ def nearest_pairs(
 
 @kernel
 def boundary_points(
-    i, t, T, x, A, b, own, rival, lo, hi, euclidean, target, temperature,
+    i, t, T, x, A, b, own, rival, lo, hi, euclidean, target, least, temperature,
     difference, point, strength, radius, loss,
 ):  # fmt: skip
     """For the pair k = own[i], j = rival[i] of sample i: the nearest point z in the box lo … hi at
@@ -85,8 +85,8 @@ def boundary_points(
 
     x, point (N, d), A (neurons, d), b (neurons,); strength, radius, loss (N,); difference (N, d) is
     Aⱼ − Aₖ. The norm is L2 where `euclidean`, else L∞. The loss is max(target − r, 0) where
-    `temperature` is 0, else temperature · log(1 + exp((target − r) / temperature)). A pair that
-    cannot meet in the box has loss and strength 0.
+    `temperature` is 0, else temperature · log(1 + exp((target − r) / temperature)); below r = least
+    it is constant. A pair that cannot meet in the box has loss and strength 0.
     """
     k, m = own[i], rival[i]
     zero, one = x.dtype.type(0), x.dtype.type(1)
@@ -107,7 +107,7 @@ def boundary_points(
         radius[i] = sign * length
         strength[i], loss[i] = zero, zero
         if slope > 0:
-            shortfall = target - radius[i]
+            shortfall = target - max(radius[i], least)
             weight = one if shortfall > 0 else zero
             loss[i] = max(shortfall, zero)
             if temperature > 0:
@@ -115,6 +115,8 @@ def boundary_points(
                 small = math.exp(-abs(u))
                 loss[i] = temperature * (max(u, zero) + math.log(one + small))
                 weight = (one if u > 0 else small) / (one + small)
+            if radius[i] < least:
+                weight = zero
             if not euclidean:
                 strength[i] = weight / slope
             elif length > 0:

@@ -59,6 +59,9 @@ class WinnerTakeAll(Predictor):
         R: a sample whose radius is at least R has no loss (with temperature 0).
     temperature : float, default 0.0
         That of the smooth loss; 0 is the hinge.
+    ramp : float, optional
+        In the last quarter of the epochs, samples whose radius is smaller have a constant loss:
+        they are given up for the others.
     momentum : float, default 0.9
         Nesterov's momentum, below 1.
     lo, hi : float, optional
@@ -118,6 +121,7 @@ class WinnerTakeAll(Predictor):
     norm: str = "l2"
     target_radius: float = 2.5
     temperature: float = 0.0
+    ramp: float | None = None
     momentum: float = 0.9
     lo: float | None = None
     hi: float | None = None
@@ -187,7 +191,7 @@ class WinnerTakeAll(Predictor):
         seed = self.random_state
         with self._unchanged_on_error():
             x, label = self._prepare_fit(X, y, None)
-            xp, step = self._xp, self._batch_step(len(x))
+            xp, step = self._xp, self._batch_step(len(x), self.epochs)
             for epoch in range(self.epochs):
                 order = permutation(len(x), seed=seed, stream="shuffle", epoch=epoch, xp=xp)
                 samples = x if augment is None else augment(x, epoch)
@@ -223,7 +227,7 @@ class WinnerTakeAll(Predictor):
                 self.check_parameters()
                 x = self._validate_samples(X)
                 label = self._xp.asarray(encode_targets(y, len(x), self.classes_)[1])
-            step = self._batch_step(len(x))
+            step = self._batch_step(len(x), math.inf)
             self._run_epoch(x, label, self._xp.arange(len(x)), 1.0, step)
         return self
 
@@ -255,6 +259,9 @@ class WinnerTakeAll(Predictor):
         for name in ("beta_learning_rate", "init_scale", "init_spread", "temperature", "momentum"):
             check_number(name, getattr(self, name))
         check_number("target_radius", self.target_radius, zero=False)
+        if self.ramp is not None:
+            check_number("ramp", self.ramp)
+            self._require("ramp", self.ramp < self.target_radius, "below target_radius")
         self._require("momentum", self.momentum < 1, "0 or more and below 1")
         self._require("norm", self.norm in ("l2", "linf"), "'l2' or 'linf'")
         self._require("objective", self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}")
@@ -271,10 +278,10 @@ class WinnerTakeAll(Predictor):
         self._require("init", self.init in inits, f"one of {', '.join(inits)}")
         select_device(self.device)
 
-    def _batch_step(self, samples: int) -> BatchStep:
-        """What does one mini-batch of an epoch over so many samples, with its state."""
+    def _batch_step(self, samples: int, epochs: float) -> BatchStep:
+        """What does one mini-batch of training over so many samples and epochs, with its state."""
         if self.objective == "radius":
-            return RadiusSteps(self, samples)
+            return RadiusSteps(self, samples, epochs)
         return CrossEntropySteps(self)
 
     def _run_epoch(

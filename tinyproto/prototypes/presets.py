@@ -40,6 +40,7 @@ ROBUST: dict[str, Any] = {
     "objective": "radius",
     "norm": "l2",
     "target_radius": 2.5,
+    "ramp": 0.8,
     "prototypes_per_class": 200,
     "epochs": 40,
     "batch_size": 500,
@@ -57,7 +58,7 @@ ROBUST_LARGE: dict[str, Any] = {
 """ROBUST with as many prototypes as Voráček and Hein have."""
 
 ROBUST_LINF: dict[str, Any] = {
-    **ROBUST, "norm": "linf", "target_radius": 0.16, "learning_rate": 100.0,
+    **ROBUST, "norm": "linf", "target_radius": 0.16, "ramp": 0.05, "learning_rate": 100.0,
 }  # fmt: skip
 """For the L∞ radius."""
 
@@ -66,5 +67,9 @@ ROBUST_LINF_LARGE: dict[str, Any] = {
 }  # fmt: skip
 """ROBUST_LINF with more prototypes and epochs."""
 
-ROBUST_DEFORMATION: dict[str, Any] = {"max_shift": 0.7, "max_displacement": 1.0}
+ROBUST_DEFORMATION: dict[str, Any] = {
+    "max_shift": 0.7,
+    "max_displacement": 1.0,
+    "probability": 0.5,
+}
 """Arguments of `data.augment.elastic` for these networks, in pixels."""

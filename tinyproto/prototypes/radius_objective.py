@@ -13,6 +13,10 @@ sample is a hinge, or its smooth form with temperature T, and R is the radius ai
 
     loss = max(R − r, 0)     or     T log(1 + exp((R − r) / T))
 
+The parameter `ramp` gives up samples, in the last part of the training: where r is below it the
+loss is constant, which makes the hinge a ramp (Collobert and others, ICML 2006). What the lost ones
+would pull at then serves those that can still reach R.
+
 Voráček and Hein train nearest prototypes with this hinge (ICML 2022, arXiv 2207.07208); their bound
 is the one for A = w, b = −½‖w‖², and all three networks have it.
 
@@ -69,6 +73,9 @@ if TYPE_CHECKING:
 NORM_UPDATES = 4
 """How often an epoch computes the norms of all pairs."""
 
+RAMP_AFTER = 0.75
+"""The part of the training that comes before the ramp."""
+
 NEURONS_PER_PRODUCT = 512
 """A product with all neurons is computed in parts of this size, so that its bits do not depend on
 the number of threads that share the parts."""
@@ -87,8 +94,10 @@ class Direction(NamedTuple):
 class RadiusSteps:
     """The mini-batch steps of one call of `fit`, with the velocities and the norms of all pairs."""
 
-    def __init__(self, network: WinnerTakeAll, samples: int):
+    def __init__(self, network: WinnerTakeAll, samples: int, epochs: float):
         self.network, self.samples = network, samples
+        self.ramp_after = RAMP_AFTER * samples * epochs
+        self.total = 0
         zeros = network._xp.zeros_like
         self.velocity = {d.name: zeros(vars(network)[d.name]) for d in network._directions()}
         self.inverse_norm: Array = None
@@ -101,6 +110,9 @@ class RadiusSteps:
         if self.inverse_norm is None or self.seen * NORM_UPDATES >= self.samples:
             self.inverse_norm, self.seen = inverse_norms(A, network.norm), 0
         self.seen += len(x)
+        is_ramp = network.ramp is not None and self.total >= self.ramp_after
+        least = network.ramp if is_ramp else -np.inf
+        self.total += len(x)
 
         score = product(x, A) + b
         own, rival, _ = nearest_pairs_of(network, score, label, self.inverse_norm)
@@ -109,7 +121,7 @@ class RadiusSteps:
         lo, hi = (-np.inf, np.inf) if network.lo is None else (network.lo, network.hi)
         boundary_points(
             len(x), x, A, b, own, rival, number(lo), number(hi), network.norm == "l2",
-            number(network.target_radius), number(network.temperature),
+            number(network.target_radius), number(least), number(network.temperature),
             difference, point, strength, radius, loss,
         )  # fmt: skip
         self._update(point, strength / number(len(x)), xp.concatenate([own, rival]), number(rate))

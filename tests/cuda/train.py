@@ -14,15 +14,21 @@ from tinyproto.attacks import Victim, pgd
 from tinyproto.backend import device
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 
+SETTINGS = (
+    {"init": "random"},
+    {"init": "kmeans", "batch_size": 4},
+    {"init": "samples", "batch_size": 4, "objective": "radius", "lo": -9.0, "hi": 9.0},
+    {"init": "samples", "batch_size": 4, "objective": "radius", "norm": "linf", "temperature": 0.1},
+)
 
-def results(kind, init, batch_size, where, x, y):
+
+def results(kind, settings, where, x, y):
     """The linear form, class scores and attacked samples of a network fitted on a device."""
-    network = kind(
-        2, epochs=1, dtype="float64", init=init, batch_size=batch_size, device=where
-    ).fit(x, y)
+    network = kind(2, epochs=1, dtype="float64", device=where, **settings).fit(x, y)
     images = device.select_device(where).asarray(x)
     label = device.select_device(where).asarray(y)
     found = [*network.linear(), network.decision_function(x)]
+    found += [network.radius_bound(images, y, norm=norm) for norm in ("linf", "l2")]
     for norm in ("linf", "l2"):
         victim = Victim(network, lo=-9.0, hi=9.0)
         found.append(pgd(victim, images, label, eps=0.5, steps=2, norm=norm))
@@ -37,10 +43,9 @@ if __name__ == "__main__":
     x = random.normal(size=(6, 3)) + 2 * np.eye(2, 3)[y]
     differences = {}
     for kind in (IPWTA, EDWTA, PlusMinusEDWTA):
-        for init, batch_size in (("random", 1), ("kmeans", 4)):
-            cpu, cuda = (results(kind, init, batch_size, name, x, y) for name in ("cpu", "cuda"))
-            key = f"{kind.__name__} {init} {batch_size}"
-            differences[key] = max(
+        for settings in SETTINGS:
+            cpu, cuda = (results(kind, settings, name, x, y) for name in ("cpu", "cuda"))
+            differences[f"{kind.__name__} {settings}"] = max(
                 float(np.abs(a - b).max()) for a, b in zip(cpu, cuda, strict=True)
             )
     print(json.dumps(differences))

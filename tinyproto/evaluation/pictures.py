@@ -1,5 +1,6 @@
 """Pictures of prototypes. Matplotlib and Pillow are imported when they are used."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from .figures import image_grid, new_figure, save_figure
 __all__ = ["animate_prototypes", "plot_prototypes", "plot_roc_curves"]
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+CHARACTERS_PER_PANEL = 42  # of a title
 
 
 def plot_prototypes(
@@ -68,7 +71,7 @@ def plot_prototypes(
         axis.tick_params(length=0)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(textwrap.fill(title, CHARACTERS_PER_PANEL * len(panels)), fontsize=12)
     save_figure(figure, path)
 
 

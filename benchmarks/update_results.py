@@ -293,7 +293,9 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         "MNIST, ED-WTA trained for its radius: proved in [0, 1] for all test digits at L2 1.58": (
             proved("robust-large", 1.58)
         ),
-        "the same with half as many prototypes, trained for L∞: proved at 0.1": proved("robust-linf", 0.1),
+        "the same with half as many prototypes, trained for L∞: proved at 0.1": proved(
+            "robust-linf", 0.1
+        ),
         "CIFAR-10, Adv-DPNP, compact_cnn: clean accuracy; under PGD-20 at 8/255": (
             f"{defended['clean accuracy %']:.2f} %; {defended['pgd-20 8/255 %']:.2f} %"
         ),

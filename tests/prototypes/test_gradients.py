@@ -91,7 +91,7 @@ def test_mini_batches_of_one_are_the_online_rule(problem, rate):
     network.set_params(learning_rate=rate, beta_learning_rate=rate / 10)
     start = {name: value.copy() for name, value in problem.parameters.items()}
     losses = [
-        network._train_batch(x, label, rate, rate / 10)[0]
+        CrossEntropySteps(network)(x, label, rate, rate / 10)[0]
         for x, label in zip(problem.x[:, None], problem.label[:, None], strict=True)
     ]
     stepped = {name: value.copy() for name, value in problem.parameters.items()}

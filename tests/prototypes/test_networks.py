@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.strategies import KINDS, problems
 from tinyproto.backend.cpu import load_numba
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
+from tinyproto.prototypes.cross_entropy import CrossEntropySteps
 
 
 def blobs(samples=120, features=5, classes=3, seed=0):
@@ -40,7 +41,7 @@ def test_a_sample_only_attracts_prototypes(problem):
     network, x, label = problem.network, problem.x[:1], problem.label[:1]
     pairs = [network.positive_prototypes_, network.negative_prototypes_]
     before = [np.linalg.norm(x - w, axis=1) for w in pairs]
-    network._train_batch(x, label, 0.01, 0.0)
+    CrossEntropySteps(network)(x, label, 0.01, 0.0)
     for w, distance in zip(pairs, before, strict=True):
         assert (np.linalg.norm(x - w, axis=1) <= distance + 1e-12).all()
 
@@ -150,7 +151,7 @@ def test_two_classes_have_one_decision_value():
             "prototypes_per_class must be 1 or more, not -1",
         ),
         ({"prototypes_per_class": 2.5}, "prototypes_per_class must be .* not 2.5"),
-        ({"init": "zeros"}, "init must be one of random, kmeans, class-mean, not 'zeros'"),
+        ({"init": "zeros"}, "init must be one of random, kmeans, class-mean, samples, not 'zeros'"),
         ({"epochs": -1}, "epochs must be .* not -1"),
         ({"batch_size": 0}, "batch_size must be .* not 0"),
         ({"learning_rate": 0}, "learning_rate must be a finite number above 0, not 0"),

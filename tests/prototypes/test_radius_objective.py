@@ -46,7 +46,7 @@ def pair_distance(problem, x, own, rival, norm, box):
         return np.clip(step, low, high)
 
     least, most = 0.0, 1e6
-    for _ in range(200):
+    for _ in range(70):
         middle = (least + most) / 2
         if abs(g @ delta(middle)) < abs(h):
             least = middle

@@ -147,7 +147,7 @@ def test_no_attack_succeeds_inside_the_radius_of_digits_and_most_do_just_outside
 ):
     x, y, x_test, y_test = digits
     detector = Detector(PlusMinusEDWTA(3, epochs=8).fit(x, y), score).fit(x, y)
-    images, labels = x_test[:300], y_test[:300]
+    images, labels = x_test[:100], y_test[:100]
     radius = certified_detection_radius(detector, images, labels, norm=norm, **BOX)
     assert np.isfinite(radius).all()
     failing = radius == 0

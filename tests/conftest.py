@@ -10,7 +10,8 @@ from hypothesis import settings
 
 from tests.data_files import make_arrays, write  # noqa: F401
 
-settings.register_profile("tinyproto", deadline=None, max_examples=30, derandomize=True)
+settings.register_profile("tinyproto", deadline=None, max_examples=20, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile("tinyproto")
 
 

@@ -30,9 +30,20 @@ def mnist():
         pytest.skip("needs all of MNIST: set TINYPROTO_DATA to a folder with mnist.npz")
     from tinyproto.data import load
 
-    data = load("mnist", folder)
-    flat = [x.reshape(len(x), -1) / np.float32(255) for x in (data.x_train, data.x_test)]
-    return flat[0], data.y_train, flat[1], data.y_test
+    return flattened(load("mnist", folder))
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The package's sample of MNIST, in the same form."""
+    from tinyproto.data import load
+
+    return flattened(load("mnist", download=False))
+
+
+def flattened(data):
+    x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
+    return x, data.y_train, x_test, data.y_test
 
 
 def pytest_collection_modifyitems(config, items):

@@ -269,7 +269,7 @@ def boundary_points(random, dtype):
     x, _, _, A, own, rival = pairs(random, dtype)
     x, limits = 1 / (1 + np.exp(-x)), (dtype(0), dtype(1))
     outputs = (np.zeros((7, 5), dtype) for _ in range(2))
-    numbers = (np.zeros(7, dtype) for _ in range(3))
+    numbers = (np.zeros(7, dtype) for _ in range(2))
     return (
         7, x, A, A[:, 0].copy(), own, rival, *limits, True, dtype(1), dtype(-1), dtype(0.5),
         *outputs, *numbers,

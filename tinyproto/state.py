@@ -4,6 +4,7 @@ Nothing is pickled, so loading a file never runs code from it. Nothing is compre
 file never needs more memory than the file has bytes. Each entry has a checksum (zip's CRC-32).
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -19,10 +20,12 @@ import numpy as np
 from .backend.device import Array, to_host
 from .npz import KINDS, read_arrays
 
-__all__ = ["METADATA", "atomic_write", "load_arrays", "save_arrays"]
+__all__ = ["METADATA", "array_checksum", "atomic_write", "load_arrays", "save_arrays"]
 
 METADATA = "metadata.json"
 """The entry of the file that holds the metadata."""
+
+CHUNK_SIZE = 1 << 24  # bytes of an array that are hashed at a time
 
 
 def save_arrays(
@@ -183,3 +186,32 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def array_checksum(array: Array) -> str:
+    """A checksum of an array's shape, dtype and elements, by which a file says what it belongs to.
+
+    Parameters
+    ----------
+    array : array
+        Any but one of objects.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.state import array_checksum
+    >>> array_checksum(np.zeros((2, 3))) == array_checksum(np.zeros((3, 2)))
+    False
+    """
+    array = np.asarray(to_host(array))
+    digest = hashlib.blake2b(f"{array.shape} {array.dtype.str}".encode(), digest_size=8)
+    rows = max(1, CHUNK_SIZE // max(1, array[:1].nbytes)) if array.ndim else 1
+    for start in range(0, len(array) if array.ndim else 1, rows):
+        chunk = array[start : start + rows] if array.ndim else array
+        digest.update(np.ascontiguousarray(chunk).view(np.uint8).data if chunk.size else b"")
+    return digest.hexdigest()

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tests.prototypes.detector_cases import detectors, make_detector
 from tinyproto.attacks import Victim, attack_detector, evades, pgd
 from tinyproto.attacks.region import norms
-from tinyproto.data import load
 from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
@@ -18,13 +17,6 @@ from tinyproto.prototypes import (
     certified_detection_radius,
     exact_radius,
 )
-
-
-@pytest.fixture(scope="module")
-def digits():
-    data = load("mnist", download=False)
-    x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
-    return x, data.y_train, x_test, data.y_test
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_a_file_that_is_none_is_refused(tmp_path):
 def test_checksums_tell_arrays_apart():
     a, b = np.arange(6.0), np.arange(3.0)
     sums = {
-        radius_file.checksum(*arrays)
+        radius_file.checksums(*arrays)
         for arrays in ((a,), (a, b), (b, a), (a.reshape(2, 3),), (a.astype("f4"),), ())
     }
     assert len(sums) == 6

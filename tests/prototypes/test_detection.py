@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyproto.backend.blas import one_blas_thread
-from tinyproto.data import load, load_outliers
+from tinyproto.data import load_outliers
 from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
@@ -26,14 +26,6 @@ def serial_blas():
     """On a busy machine the threads of BLAS wait for one another, which takes most of the time."""
     with one_blas_thread():
         yield
-
-
-@pytest.fixture(scope="module")
-def digits():
-    """The package's sample of MNIST: x, y, x_test, y_test."""
-    data = load("mnist", download=False)
-    x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
-    return x, data.y_train, x_test, data.y_test
 
 
 @pytest.fixture(scope="module")

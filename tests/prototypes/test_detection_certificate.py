@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from tests.prototypes.detector_cases import detectors, make_detector
 from tinyproto.attacks import attack_detector, evades
 from tinyproto.attacks.region import norms
-from tinyproto.data import load
 from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
@@ -130,13 +129,6 @@ def test_an_empty_set_is_infinitely_far():
     for accepted in (apart, outside):
         assert l2_lower_bound(accepted) == np.inf
         assert linf_lower_bound(accepted, 0.0, np.inf) == np.inf
-
-
-@pytest.fixture(scope="module")
-def digits():
-    data = load("mnist", download=False)
-    x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
-    return x, data.y_train, x_test, data.y_test
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.strategies import finite_difference, problems
-from tinyproto.data import load
 from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
@@ -245,9 +244,9 @@ def test_products_and_norms(samples, neurons, seed):
 
 
 @pytest.fixture(scope="module")
-def digits():
-    data = load("mnist", download=False)
-    return data.x_train.reshape(len(data.x_train), -1)[:1000] / np.float32(255), data.y_train[:1000]
+def digits(digits):
+    x, y, *_ = digits
+    return x[:1000], y[:1000]
 
 
 SETTINGS = {

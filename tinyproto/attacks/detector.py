@@ -38,8 +38,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..backend.device import Array, select_device, to_device, to_host
+from ..kernels.polyhedra import difference_sums
+from ..layers.linear import rowwise
 from ..prototypes import Detector, exact_radius
-from ..prototypes.detection.profile import rowwise
 from ..prototypes.detection.scores import neuron_scores, winners
 from ..prototypes.validation import encode_targets
 from ..validation import check_number
@@ -154,7 +155,7 @@ def attack_detector(
     )
     for weight in weights:
         check_number("each of the weights", weight, zero=False)
-    search = _Search(detector, victim, steps)
+    search = _Search(detector, victim, steps, inputs.norm)
     found = inputs.x.copy()
     for first in range(0, len(x), IMAGES):
         part = slice(first, first + IMAGES)
@@ -217,12 +218,19 @@ def ignoring_attack(
 class _Search:
     """The searches for a detector; labels are indices of classes here."""
 
-    def __init__(self, detector: Detector, victim: Victim, steps: int):
+    def __init__(self, detector: Detector, victim: Victim, steps: int, norm: str):
         self.detector, self.victim, self.steps = detector, victim, steps
         self.network = detector.network_
         self.A, self.b = self.network.linear()
         self.per_class = len(self.b) // len(self.network.classes_)
         self.owner = np.arange(len(self.b)) // self.per_class
+        # ‖Aₖ − A_m‖ (neurons, neurons) in the dual norm
+        self.lengths = np.empty((len(self.A), len(self.A)))
+        difference_sums(
+            len(self.A), self.A, np.ascontiguousarray(self.A.T), norm == "l2", self.lengths
+        )
+        if norm == "l2":
+            np.sqrt(self.lengths, out=self.lengths)
 
     def attack(
         self, inputs: Inputs, weights: tuple[float, ...], restarts: int, seed: int
@@ -256,11 +264,10 @@ class _Search:
         """Every image with every class that is within reach."""
         x = inputs.x.astype(np.float64)
         score = rowwise(x, self.A.T) + self.b
-        order = 2 if inputs.norm == "l2" else 1
         farthest = np.full(score.shape, -np.inf)
         for k in range(len(self.b)):  # neurons of the true class
             own = np.flatnonzero(self.owner[k] == inputs.y)
-            length = np.linalg.norm(self.A - self.A[k], ord=order, axis=1)
+            length = self.lengths[k]
             excess = score[own, k][:, None] - score[own]
             distance = excess / np.where(length > 0, length, 1.0)
             farthest[own] = np.maximum(farthest[own], distance)

@@ -78,12 +78,12 @@ def nearest_pairs(
 @kernel
 def boundary_points(
     i, t, T, x, A, b, own, rival, lo, hi, euclidean, target, least, temperature,
-    difference, point, strength, radius, loss,
+    difference, point, strength, loss,
 ):  # fmt: skip
     """For the pair k = own[i], j = rival[i] of sample i: the nearest point z in the box lo … hi at
-    which their scores are equal, the signed distance r to it, the loss, and −∂loss/∂h.
+    which their scores are equal, the loss of the signed distance r to it, and −∂loss/∂h.
 
-    x, point (N, d), A (neurons, d), b (neurons,); strength, radius, loss (N,); difference (N, d) is
+    x, point (N, d), A (neurons, d), b (neurons,); strength and loss (N,); difference (N, d) is
     Aⱼ − Aₖ. The norm is L2 where `euclidean`, else L∞. The loss is max(target − r, 0) where
     `temperature` is 0, else temperature · log(1 + exp((target − r) / temperature)); below r = least
     it is constant. A pair that cannot meet in the box has loss and strength 0.
@@ -104,10 +104,10 @@ def boundary_points(
         square += delta * delta
     length = math.sqrt(row_sum(square)) if euclidean else tau
     if t == 0:
-        radius[i] = sign * length
+        radius = sign * length
         strength[i], loss[i] = zero, zero
         if slope > 0:
-            shortfall = target - max(radius[i], least)
+            shortfall = target - max(radius, least)
             weight = one if shortfall > 0 else zero
             loss[i] = max(shortfall, zero)
             if temperature > 0:
@@ -115,7 +115,7 @@ def boundary_points(
                 small = math.exp(-abs(u))
                 loss[i] = temperature * (max(u, zero) + math.log(one + small))
                 weight = (one if u > 0 else small) / (one + small)
-            if radius[i] < least:
+            if radius < least:
                 weight = zero
             if not euclidean:
                 strength[i] = weight / slope

@@ -44,7 +44,7 @@ at β = 1. The objective does not train β.
 the rival move towards z, the point on the boundary. With `switching=True` only these move, as in
 the paper's rule for the cross-entropy. The full gradient also moves w⁻ᵢ and w⁺ⱼ away from z.
 
-Choosing the rival takes ‖Aᵢ − Aⱼ‖ of all pairs. These norms change slowly, and are computed
+Choosing the pair takes ‖Aᵢ − Aⱼ‖ of all pairs. These norms change slowly, and are computed
 `NORM_UPDATES` times in an epoch. They only choose: the r and the gradient of the pair are exact.
 """
 
@@ -117,12 +117,12 @@ class RadiusSteps:
         score = product(x, A) + b
         own, rival, _ = nearest_pairs_of(network, score, label, self.inverse_norm)
         difference, point = xp.empty_like(x), xp.empty_like(x)
-        strength, radius, loss = (xp.empty(len(x), dtype=x.dtype) for _ in range(3))
+        strength, loss = (xp.empty(len(x), dtype=x.dtype) for _ in range(2))
         lo, hi = (-np.inf, np.inf) if network.lo is None else (network.lo, network.hi)
         boundary_points(
             len(x), x, A, b, own, rival, number(lo), number(hi), network.norm == "l2",
             number(network.target_radius), number(least), number(network.temperature),
-            difference, point, strength, radius, loss,
+            difference, point, strength, loss,
         )  # fmt: skip
         self._update(point, strength / number(len(x)), xp.concatenate([own, rival]), number(rate))
         return loss

@@ -19,9 +19,9 @@ import numpy as np
 from ..backend.device import to_host
 from ..optimizers import Optimizer
 from ..parameters import leaves
+from ..state import array_checksum
 
 NOT_DESCRIBED = "not described"
-CHUNK_SIZE = 1 << 24  # bytes of an array that are hashed at a time
 SAMPLED_STEPS = 1000
 MAX_DEPTH = 20  # of objects in objects
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
@@ -70,16 +70,11 @@ def describe_schedule(learning_rate: Callable[[int], float], steps: int) -> str:
 
 
 def checksum(array: Any) -> str:
-    """A checksum of an array's shape, dtype and elements."""
+    """`state.array_checksum`, or for an array of objects that it has none."""
     array = np.asarray(to_host(array))
     if array.dtype.hasobject:
         return f"array of objects {NOT_DESCRIBED}"
-    digest = hashlib.blake2b(f"{array.shape} {array.dtype.str}".encode(), digest_size=8)
-    rows = max(1, CHUNK_SIZE // max(1, array[:1].nbytes)) if array.ndim else 1
-    for start in range(0, len(array) if array.ndim else 1, rows):
-        chunk = array[start : start + rows] if array.ndim else array
-        digest.update(np.ascontiguousarray(chunk).view(np.uint8).data if chunk.size else b"")
-    return digest.hexdigest()
+    return array_checksum(array)
 
 
 def _describe(value: Any, outer: tuple[int, ...]) -> str:

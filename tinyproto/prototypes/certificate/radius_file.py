@@ -1,12 +1,11 @@
 """The file of `certify`: radii so far, and what they belong to."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...state import load_arrays, save_arrays
+from ...state import array_checksum, load_arrays, save_arrays
 from .search import Search
 
 KIND = "radii"
@@ -17,22 +16,18 @@ def description(search: Search, x: np.ndarray, label: np.ndarray | None) -> dict
     real, task = search.real, search.task
     return {
         "kind": KIND,
-        "network": checksum(real.weights, real.biases, np.array(real.beta), *real.prototypes),
-        "inputs": checksum(x),
-        "labels": checksum(*([] if label is None else [label])),
+        "network": checksums(real.weights, real.biases, np.array(real.beta), *real.prototypes),
+        "inputs": checksums(x),
+        "labels": checksums(*([] if label is None else [label])),
         "norm": task.norm,
         "box": [repr(bound) for bound in task.box],
         "overshoot": repr(task.overshoot),
     }
 
 
-def checksum(*arrays: np.ndarray) -> str:
-    """Of the shapes and values."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype} {array.shape} ".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+def checksums(*arrays: np.ndarray) -> str:
+    """Those of the arrays, in their order."""
+    return " ".join(map(array_checksum, arrays))
 
 
 def save_radii(

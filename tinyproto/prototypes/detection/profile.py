@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...layers.linear import rowwise
 from ..base import WinnerTakeAll
 from .scores import calibration_samples, positive_prototypes, winners
 
@@ -99,12 +100,6 @@ class Profile:
             rows = owner == c
             out[rows] = product(error[rows], self.inverse[c])
         return out
-
-
-def rowwise(rows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """rows @ matrix, one row at a time: the bits of a row do not depend on the others."""
-    product: np.ndarray = np.matmul(rows[:, None, :], matrix)[:, 0]
-    return product
 
 
 def profiles(w: np.ndarray, whitening: np.ndarray, X: np.ndarray) -> np.ndarray:

@@ -164,10 +164,10 @@ module.__spec__ = real.__spec__
 
 def install():
     """Be `cupy`, and let kernels take the arrays: in the simulator, two lanes in two blocks."""
-    from tests.cuda.simulate import switch_threads_often
+    from tests.cuda.simulate import prepare_simulator
     from tinyproto.backend.kernel import Kernel
 
-    switch_threads_often()
+    prepare_simulator()
     launch = Kernel.launch
 
     def simulated(self, rows, *arguments, **_):

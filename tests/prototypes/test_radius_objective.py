@@ -56,8 +56,8 @@ def pair_distance(problem, x, own, rival, norm, box):
     return sign * np.linalg.norm(delta(most), ord=2 if norm == "l2" else np.inf)
 
 
-def bounds(problem, norm):
-    """maxᵢ minⱼ r_ij, by loops."""
+def bounds(problem, norm, without=()):
+    """maxᵢ minⱼ r_ij, by loops; without some neurons."""
     A, b = linear(problem)
     dual = 2 if norm == "l2" else 1
     o = problem.x @ A.T + b
@@ -67,8 +67,10 @@ def bounds(problem, norm):
             min(
                 (row[i] - row[j]) / np.linalg.norm(A[i] - A[j], ord=dual)
                 for j in np.flatnonzero(owner != label)
+                if j not in without
             )
             for i in np.flatnonzero(owner == label)
+            if i not in without
         )
         for row, label in zip(o, problem.label, strict=True)
     ])  # fmt: skip
@@ -165,6 +167,55 @@ def test_the_switching_rule_keeps_the_two_attracting_halves(problem, norm):
         assert (moved[True][name][stays] == 0).all()
         moved[False][name][stays] = 0
         np.testing.assert_array_equal(moved[True][name], moved[False][name])
+
+
+@given(problems(samples=(4, 8), features=(2, 5)), st.sampled_from(NORMS))
+def test_the_last_quarter_aims_at_the_final_radius(problem, norm):
+    problem.network.set_params(norm=norm, target_radius=50.0, final_target_radius=40.0)
+    label = problem.label
+    radius = problem.network.radius_bound(problem.x, problem.network.classes_[label], norm=norm)
+    assume(radius.max() < 40)
+    step = RadiusSteps(problem.network, len(radius), 4)
+    for target in (50, 50, 50, 40):
+        np.testing.assert_allclose(step(problem.x, label, 0.0, 0.0), target - radius, rtol=1e-9)
+
+
+@given(
+    problems(samples=(4, 8), features=(2, 5), per_class=(1, 4)),
+    st.sampled_from(NORMS),
+    st.sampled_from([0.3, 0.9]),
+)
+def test_dropout_leaves_neurons_out_of_a_mini_batch(problem, norm, dropout):
+    network, x, label = problem.network, problem.x, problem.label
+    network.set_params(norm=norm, target_radius=50.0, momentum=0.0, dropout=dropout)
+    step = RadiusSteps(network, 2 * len(x), 2)
+    for _ in range(3):
+        mask = step._left_out()
+        assert (mask == step._left_out()).all()
+        assert not mask.reshape(-1, network.prototypes_per_class).all(axis=1).any()
+        expected = 50 - bounds(problem, norm, np.flatnonzero(mask))
+        before = {name: array.copy() for name, array in problem.parameters.items()}
+        np.testing.assert_allclose(step(x, label, 1e-3, 0.0), expected, rtol=1e-9)
+        for name, array in problem.parameters.items():
+            if name != "beta":
+                assert (array[mask] == before[name][mask]).all()
+
+
+def test_dropout_draws_each_neuron_anew(digits):
+    x, y = digits
+    network = EDWTA(20, **{**SETTINGS, "init": "samples", "epochs": 0, "dropout": 0.3})
+    network.fit(x, y)
+    step = RadiusSteps(network, len(x), 1)
+    masks = []
+    for start in range(0, len(x), 50):
+        masks.append(step._left_out())
+        step(x[start : start + 50], np.searchsorted(network.classes_, y[start : start + 50]), 0, 0)
+    masks = np.array(masks)  # 20 batches × 200 neurons
+    assert abs(masks.mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / masks.size)
+    assert (masks.mean(axis=0) < 0.9).all()
+    assert masks.any(axis=0).mean() > 0.95
+    network.n_epochs_ += 1
+    assert (RadiusSteps(network, len(x), 1)._left_out() != masks[0]).any()
 
 
 @given(problems(samples=(4, 8), features=(2, 5)), st.sampled_from(NORMS), st.floats(0, 1))
@@ -290,7 +341,11 @@ def test_the_bits_do_not_depend_on_threads_and_a_file_keeps_the_settings(digits,
         ({"target_radius": 0}, "target_radius"),
         ({"momentum": 1.0}, "momentum must be 0 or more and below 1, not 1.0"),
         ({"temperature": -1}, "temperature"),
-        ({"ramp": 2.5}, "ramp must be below target_radius, not 2.5"),
+        ({"ramp": 2.5}, "ramp must be below the radius aimed at, not 2.5"),
+        ({"ramp": 2.0, "final_target_radius": 1.9}, "ramp must be below the radius aimed at"),
+        ({"final_target_radius": 0}, "final_target_radius"),
+        ({"dropout": 1}, "dropout must be 0 or more and below 1, not 1"),
+        ({"dropout": -0.1}, "dropout"),
         ({"lo": 0.0}, "the box needs both lo and hi, not lo=0.0, hi=None"),
         ({"lo": 1.0, "hi": 0.0}, "lo must be below hi"),
         ({"lo": 0.0, "hi": 0.5}, r"X must lie in \[0.0, 0.5\]"),

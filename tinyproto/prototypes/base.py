@@ -59,9 +59,14 @@ class WinnerTakeAll(Predictor):
         R: a sample whose radius is at least R has no loss (with temperature 0).
     temperature : float, default 0.0
         That of the smooth loss; 0 is the hinge.
+    final_target_radius : float, optional
+        R in the last quarter of the epochs.
     ramp : float, optional
         In the last quarter of the epochs, samples whose radius is smaller have a constant loss:
         they are given up for the others.
+    dropout : float, default 0.0
+        The probability of each neuron to be left out of a mini-batch, below 1. A class whose
+        neurons would all be left out keeps them.
     momentum : float, default 0.9
         Nesterov's momentum, below 1.
     lo, hi : float, optional
@@ -121,7 +126,9 @@ class WinnerTakeAll(Predictor):
     norm: str = "l2"
     target_radius: float = 2.5
     temperature: float = 0.0
+    final_target_radius: float | None = None
     ramp: float | None = None
+    dropout: float = 0.0
     momentum: float = 0.9
     lo: float | None = None
     hi: float | None = None
@@ -256,13 +263,17 @@ class WinnerTakeAll(Predictor):
         check_count("random_state", self.random_state, 0, (1 << 32) - 1)
         for name in ("learning_rate", "beta", "decay"):
             check_number(name, getattr(self, name), zero=False)
-        for name in ("beta_learning_rate", "init_scale", "init_spread", "temperature", "momentum"):
+        for name in ("beta_learning_rate", "init_scale", "init_spread", "temperature"):
             check_number(name, getattr(self, name))
         check_number("target_radius", self.target_radius, zero=False)
+        last = self.target_radius if self.final_target_radius is None else self.final_target_radius
+        check_number("final_target_radius", last, zero=False)
         if self.ramp is not None:
             check_number("ramp", self.ramp)
-            self._require("ramp", self.ramp < self.target_radius, "below target_radius")
-        self._require("momentum", self.momentum < 1, "0 or more and below 1")
+            self._require("ramp", self.ramp < last, "below the radius aimed at")
+        for name in ("momentum", "dropout"):
+            check_number(name, getattr(self, name))
+            self._require(name, getattr(self, name) < 1, "0 or more and below 1")
         self._require("norm", self.norm in ("l2", "linf"), "'l2' or 'linf'")
         self._require("objective", self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}")
         if (self.lo is None) != (self.hi is None):

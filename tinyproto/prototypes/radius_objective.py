@@ -13,9 +13,14 @@ sample is a hinge, or its smooth form with temperature T, and R is the radius ai
 
     loss = max(R − r, 0)     or     T log(1 + exp((R − r) / T))
 
-The parameter `ramp` gives up samples, in the last part of the training: where r is below it the
-loss is constant, which makes the hinge a ramp (Collobert and others, ICML 2006). What the lost ones
-would pull at then serves those that can still reach R.
+In the last part of the training R may be smaller (`final_target_radius`): the large one makes
+margins that last on new samples, the small one spends what is left on the radius that counts. And
+there the parameter `ramp` gives up samples: where r is below it the loss is constant, which makes
+the hinge a ramp (Collobert and others, ICML 2006). What the lost ones would pull at then serves
+those that can still reach R.
+
+With `dropout` each mini-batch leaves out some neurons, drawn at random (Srivastava and others, JMLR
+2014): a sample then learns to be robust by several neurons, not by the one that knows it by heart.
 
 Voráček and Hein train nearest prototypes with this hinge (ICML 2022, arXiv 2207.07208); their bound
 is the one for A = w, b = −½‖w‖², and all three networks have it.
@@ -65,6 +70,7 @@ from ..kernels.radius import (
     nearest_pairs,
     pair_update,
 )
+from ..random import uniform
 
 if TYPE_CHECKING:
     from .base import WinnerTakeAll
@@ -73,8 +79,11 @@ if TYPE_CHECKING:
 NORM_UPDATES = 4
 """How often an epoch computes the norms of all pairs."""
 
-RAMP_AFTER = 0.75
-"""The part of the training that comes before the ramp."""
+FINAL_AFTER = 0.75
+"""The part of the training that comes before the final radius and the ramp."""
+
+LEFT_OUT = -1e30
+"""The score of a neuron that dropout leaves out: never the best own one, nor a near rival."""
 
 NEURONS_PER_PRODUCT = 512
 """A product with all neurons is computed in parts of this size, so that its bits do not depend on
@@ -96,7 +105,7 @@ class RadiusSteps:
 
     def __init__(self, network: WinnerTakeAll, samples: int, epochs: float):
         self.network, self.samples = network, samples
-        self.ramp_after = RAMP_AFTER * samples * epochs
+        self.final_after = FINAL_AFTER * samples * epochs
         self.total = 0
         zeros = network._xp.zeros_like
         self.velocity = {d.name: zeros(vars(network)[d.name]) for d in network._directions()}
@@ -110,22 +119,36 @@ class RadiusSteps:
         if self.inverse_norm is None or self.seen * NORM_UPDATES >= self.samples:
             self.inverse_norm, self.seen = inverse_norms(A, network.norm), 0
         self.seen += len(x)
-        is_ramp = network.ramp is not None and self.total >= self.ramp_after
-        least = network.ramp if is_ramp else -np.inf
-        self.total += len(x)
-
+        target, least = network.target_radius, -np.inf
+        if self.total >= self.final_after:
+            target = target if network.final_target_radius is None else network.final_target_radius
+            least = least if network.ramp is None else network.ramp
         score = product(x, A) + b
+        if network.dropout:
+            score[:, self._left_out()] = LEFT_OUT
+        self.total += len(x)
         own, rival, _ = nearest_pairs_of(network, score, label, self.inverse_norm)
         difference, point = xp.empty_like(x), xp.empty_like(x)
         strength, loss = (xp.empty(len(x), dtype=x.dtype) for _ in range(2))
         lo, hi = (-np.inf, np.inf) if network.lo is None else (network.lo, network.hi)
         boundary_points(
             len(x), x, A, b, own, rival, number(lo), number(hi), network.norm == "l2",
-            number(network.target_radius), number(least), number(network.temperature),
+            number(target), number(least), number(network.temperature),
             difference, point, strength, loss,
         )  # fmt: skip
         self._update(point, strength / number(len(x)), xp.concatenate([own, rival]), number(rate))
         return loss
+
+    def _left_out(self) -> Array:
+        """The neurons that dropout leaves out of the next mini-batch, as a mask (neurons,)."""
+        network, neurons = self.network, len(self.network.prototype_labels_)
+        batch = self.total % self.samples // network.batch_size
+        drawn = uniform(
+            1, network._xp.arange(neurons) + batch * neurons, seed=network.random_state,
+            stream="dropout", epoch=network.n_epochs_, xp=network._xp,
+        )  # fmt: skip
+        mask = (drawn < network.dropout).reshape(-1, network._per_class)
+        return (mask & ~mask.all(axis=1, keepdims=True)).ravel()
 
     def _update(self, point: Array, strength: Array, pairs: Array, rate: np.number) -> None:
         """The step of Nesterov's momentum, from the mean of the samples' losses."""

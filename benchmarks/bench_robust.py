@@ -24,11 +24,11 @@ from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import (
     EDWTA,
     ROBUST,
-    ROBUST_DEFORMATION,
     ROBUST_LARGE,
     ROBUST_LINF,
     ROBUST_LINF_LARGE,
     load,
+    robust_deformation,
     save,
 )
 from tinyproto.prototypes.certificate import certify, clopper_pearson
@@ -57,7 +57,9 @@ def train(
 
     def deform(samples: Any, epoch: int) -> Any:
         images = samples.reshape(-1, *data.x_train.shape[1:])
-        deformed = elastic(images, seed=seed, epoch=epoch, **ROBUST_DEFORMATION)
+        deformed = elastic(
+            images, seed=seed, epoch=epoch, **robust_deformation(epoch, settings["epochs"])
+        )
         return deformed.reshape(samples.shape)
 
     started = time.perf_counter()

@@ -31,7 +31,6 @@ from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
     ROBUST,
-    ROBUST_DEFORMATION,
     ROBUST_LINF,
     Detector,
     PlusMinusEDWTA,
@@ -40,6 +39,7 @@ from tinyproto.prototypes import (
     centre_distances,
     exact_radius,
     inner_product_to_euclidean,
+    robust_deformation,
     roc_curve,
     save,
 )
@@ -50,11 +50,6 @@ NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
 PRESETS = {
     "authors": AUTHORS, "accurate": ACCURATE, "robust": ROBUST, "robust-linf": ROBUST_LINF,
 }  # fmt: skip
-DEFORMATIONS: dict[str, dict[str, Any]] = {
-    "accurate": {},
-    "robust": ROBUST_DEFORMATION,
-    "robust-linf": ROBUST_DEFORMATION,
-}
 NORMS = {"l2": "L2", "linf": "L∞"}
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)
@@ -143,10 +138,10 @@ def train(
     evaluation_seconds = 0.0
 
     def augment(samples: Any, epoch: int) -> Any:
+        is_accurate = preset == "accurate"
+        options = {} if is_accurate else robust_deformation(epoch, network.epochs)
         images, seed = samples.reshape(-1, *shape), network.random_state
-        return elastic(images, seed=seed, epoch=epoch, **DEFORMATIONS[preset]).reshape(
-            samples.shape
-        )
+        return elastic(images, seed=seed, epoch=epoch, **options).reshape(samples.shape)
 
     with progress(network.epochs, "epoch") as advance:
 

@@ -48,11 +48,46 @@ def test_a_linear_field_deforms_a_linear_image_exactly():
     np.testing.assert_allclose(out[:, :8, :8], expected[:, :8, :8], atol=1e-12)
 
 
+@given(st.integers(5, 14), st.integers(5, 14), st.integers(2, 5), st.integers(0, 5))
+def test_the_rotation_is_one_about_the_centre(height, width, points, epoch):
+    """The map is linear, and is found from images that are linear in the row and the column."""
+    row, column = np.mgrid[0:height, 0:width].astype(np.float64)
+    largest, out = 10.0, []
+    for image in (row, column):  # one at a time: both have index 0, and so the same angle
+        out.append(elastic(
+            image[None], seed=1, epoch=epoch, max_shift=0, max_displacement=0,
+            max_rotation=largest, control_points=points,
+        )[0])  # fmt: skip
+    middle = np.array([height - 1, width - 1]) / 2
+    position = np.stack([row, column], axis=-1) - middle
+    found = np.stack(out, axis=-1) - middle
+    inside = (slice(1, -1), slice(1, -1))  # near the border zeros come in
+    p, q = position[inside].reshape(-1, 2), found[inside].reshape(-1, 2)
+    near = np.abs(p).max(axis=1) <= min(height, width) / 4 + 0.5
+    matrix, *_ = np.linalg.lstsq(p[near], q[near], rcond=None)
+    np.testing.assert_allclose(p[near] @ matrix, q[near], atol=1e-6)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(2), atol=1e-6)
+    assert np.linalg.det(matrix) > 0
+    angle = np.degrees(np.arctan2(matrix[0, 1], matrix[0, 0]))
+    assert 0 < abs(angle) <= largest
+
+
+def test_rotations_are_uniform_and_of_an_image_each():
+    column = np.mgrid[0:5, 0:5][1].astype(np.float64)
+    x = np.repeat(column[None], 4000, axis=0)
+    out = elastic(x, seed=0, epoch=0, max_shift=0, max_displacement=0, max_rotation=10.0)
+    sine = out[:, 3, 2] - out[:, 2, 2]  # one pixel down from the centre
+    angle = np.degrees(np.arcsin(sine))
+    counts, _ = np.histogram(angle, bins=10, range=(-10, 10))
+    assert counts.sum() == len(x)
+    assert (np.abs(counts - 400) < 5 * np.sqrt(400)).all()
+
+
 @given(st.integers(1, 7), st.integers(0, 3))
 def test_elastic_depends_on_index_epoch_and_seed_only(cut, epoch):
     x = images(8, 5, 5)
-    whole = elastic(x, seed=3, epoch=epoch)
-    rest = elastic(x[cut:], seed=3, epoch=epoch, index=np.arange(cut, 8))
+    whole = elastic(x, seed=3, epoch=epoch, max_rotation=20)
+    rest = elastic(x[cut:], seed=3, epoch=epoch, index=np.arange(cut, 8), max_rotation=20)
     np.testing.assert_array_equal(whole[cut:], rest)
     assert (elastic(x, seed=3, epoch=epoch + 1) != whole).any()
     assert (elastic(x, seed=4, epoch=epoch) != whole).any()
@@ -220,6 +255,7 @@ def test_wrong_arguments(change, message):
         ({"control_points": 1}, "control_points must be 2 or more, not 1"),
         ({"control_points": 2.5}, "control_points must be a whole number, 2 or more, not 2.5"),
         ({"max_shift": np.nan}, "max_shift must be a finite number of 0 or more, not nan"),
+        ({"max_rotation": -1}, "max_rotation must be a finite number of 0 or more, not -1"),
         ({"max_displacement": -1}, "max_displacement must be a finite number of 0 or more, not -1"),
     ],
 )

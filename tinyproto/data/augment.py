@@ -1,5 +1,7 @@
 """Augmentation of training images. Random numbers depend on (seed, epoch, index) only."""
 
+import math
+
 import numpy as np
 
 from ..backend.device import Array, array_module
@@ -19,6 +21,7 @@ def elastic(
     index: Array | None = None,
     max_shift: float = 1.0,
     max_displacement: float = 1.5,
+    max_rotation: float = 0.0,
     control_points: int = 4,
     probability: float = 1.0,
 ) -> Array:
@@ -37,6 +40,8 @@ def elastic(
         Largest shift of the whole image along each axis, in pixels.
     max_displacement : float
         Largest displacement of each control point along each axis, in pixels.
+    max_rotation : float
+        Largest rotation of the whole image about its centre, in degrees.
     control_points : int
         Number of control points along each axis, 2 or more.
     probability : float
@@ -55,8 +60,9 @@ def elastic(
 
     Notes
     -----
-    Shifts and displacements are uniform. Between the control points, which form a regular grid, the
-    field is interpolated bilinearly, and so are the images at the places where it points.
+    Shifts, displacements and rotations are uniform. Between the control points, which form a
+    regular grid, the field is interpolated bilinearly, and so are the images at the places where it
+    points.
 
     Examples
     --------
@@ -74,6 +80,7 @@ def elastic(
     check_count("control_points", control_points, 2)
     check_number("max_shift", max_shift)
     check_number("max_displacement", max_displacement)
+    check_number("max_rotation", max_rotation)
     if check_number("probability", probability) > 1:
         raise ValueError(f"probability must be between 0 and 1, not {probability!r}")
     index = check_index(index, len(images), like=images)
@@ -81,6 +88,9 @@ def elastic(
     drawn = 2 * uniform(count, index, seed=seed, stream="elastic", epoch=epoch, xp=xp) - 1
     grid = drawn[:, 2:].reshape(-1, control_points, control_points, 2)
     field = max_displacement * grid + max_shift * drawn[:, None, None, :2]
+    if max_rotation:
+        turn = 2 * uniform(1, index, seed=seed, stream="elastic rotation", epoch=epoch, xp=xp) - 1
+        field += _rotation(math.radians(max_rotation) * turn[:, 0], images.shape[1:], grid.shape[1])
     if probability < 1:
         chance = uniform(1, index, seed=seed, stream="elastic probability", epoch=epoch, xp=xp)
         field *= (chance < probability)[:, :, None, None]
@@ -88,6 +98,18 @@ def elastic(
     out = xp.empty_like(images)
     warp(len(images), images, field.astype(images.dtype), out)
     return out
+
+
+def _rotation(angle: Array, shape: tuple[int, ...], control_points: int) -> Array:
+    """The displacements (N, g, g, 2) of a rotation about the centre of an image (H, W).
+
+    They are linear in the position, so their bilinear interpolation is exact.
+    """
+    xp = array_module(angle)
+    y, x = (xp.linspace(-0.5, 0.5, control_points) * (side - 1) for side in shape)
+    y, x = y[None, :, None], x[None, None, :]
+    sine, cosine = (f(angle)[:, None, None] for f in (xp.sin, xp.cos))
+    return xp.stack([(cosine - 1) * y - sine * x, sine * y + (cosine - 1) * x], axis=-1)
 
 
 def crop_and_flip(

@@ -16,10 +16,10 @@ from .presets import (
     ACCURATE,
     AUTHORS,
     ROBUST,
-    ROBUST_DEFORMATION,
     ROBUST_LARGE,
     ROBUST_LINF,
     ROBUST_LINF_LARGE,
+    robust_deformation,
 )
 from .roc import auroc, fpr_at_tpr, roc_curve
 from .selection import Selection, select_prototypes_per_class
@@ -32,7 +32,6 @@ __all__ = [
     "EDWTA",
     "IPWTA",
     "ROBUST",
-    "ROBUST_DEFORMATION",
     "ROBUST_LARGE",
     "ROBUST_LINF",
     "ROBUST_LINF_LARGE",
@@ -61,6 +60,7 @@ __all__ = [
     "nearest_rival",
     "repulsion",
     "revive",
+    "robust_deformation",
     "roc_curve",
     "save",
     "select_prototypes_per_class",

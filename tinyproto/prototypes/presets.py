@@ -3,6 +3,8 @@ robustness radius, of EDWTA (benchmarks/bench_robust.py)."""
 
 from typing import Any
 
+from .radius_objective import FINAL_AFTER
+
 AUTHORS: dict[str, Any] = {
     "prototypes_per_class": 6,
     "epochs": 49,
@@ -40,7 +42,9 @@ ROBUST: dict[str, Any] = {
     "objective": "radius",
     "norm": "l2",
     "target_radius": 2.5,
+    "final_target_radius": 1.9,
     "ramp": 0.8,
+    "dropout": 0.3,
     "prototypes_per_class": 200,
     "epochs": 40,
     "batch_size": 500,
@@ -50,16 +54,21 @@ ROBUST: dict[str, Any] = {
     "init": "samples",
 }
 """For the L2 radius. The hinge, its R, the momentum and the start from samples are those of Voráček
-and Hein (arXiv 2207.07208); the images are deformed by `ROBUST_DEFORMATION`, anew in each epoch."""
+and Hein (arXiv 2207.07208); the images are deformed by `robust_deformation`, anew in each epoch."""
 
 ROBUST_LARGE: dict[str, Any] = {
-    **ROBUST, "prototypes_per_class": 400, "epochs": 80, "learning_rate": 25.0,
+    **ROBUST, "prototypes_per_class": 400, "epochs": 150, "learning_rate": 25.0, "dropout": 0.5,
 }  # fmt: skip
 """ROBUST with as many prototypes as Voráček and Hein have."""
 
 ROBUST_LINF: dict[str, Any] = {
-    **ROBUST, "norm": "linf", "target_radius": 0.16, "ramp": 0.05, "learning_rate": 100.0,
-}  # fmt: skip
+    **ROBUST,
+    "norm": "linf",
+    "target_radius": 0.16,
+    "final_target_radius": 0.12,
+    "ramp": 0.05,
+    "learning_rate": 100.0,
+}
 """For the L∞ radius."""
 
 ROBUST_LINF_LARGE: dict[str, Any] = {
@@ -67,9 +76,30 @@ ROBUST_LINF_LARGE: dict[str, Any] = {
 }  # fmt: skip
 """ROBUST_LINF with more prototypes and epochs."""
 
-ROBUST_DEFORMATION: dict[str, Any] = {
-    "max_shift": 0.7,
-    "max_displacement": 1.0,
-    "probability": 0.5,
-}
-"""Arguments of `data.augment.elastic` for these networks, in pixels."""
+
+def robust_deformation(epoch: int, epochs: int) -> dict[str, Any]:
+    """How an epoch of these presets deforms the images: arguments of `data.elastic`.
+
+    All images at first, and half of them in the last quarter, where the others are as they are.
+
+    Parameters
+    ----------
+    epoch : int
+        From 0 on.
+    epochs : int
+        Of the whole training.
+
+    Returns
+    -------
+    dict
+        max_shift, max_displacement, max_rotation and probability.
+
+    Examples
+    --------
+    >>> from tinyproto.prototypes import robust_deformation
+    >>> [robust_deformation(epoch, 40)["probability"] for epoch in (0, 29, 30, 39)]
+    [1.0, 1.0, 0.5, 0.5]
+    """
+    probability = 1.0 if epoch < FINAL_AFTER * epochs else 0.5
+    sizes = {"max_shift": 0.5, "max_displacement": 1.0, "max_rotation": 6.0}
+    return {**sizes, "probability": probability}

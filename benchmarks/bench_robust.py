@@ -12,6 +12,7 @@ networks, and is where they are looked for.
 """
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -84,7 +85,7 @@ def row_of(preset: str, seed: int, chosen: Any) -> dict[str, Any]:
     started = time.perf_counter()
     radius, _ = certify(
         network, x_test, y_test, norm=norm, lo=0.0, hi=1.0, workers=chosen.workers,
-        path=radii_path, verbose=True,
+        path=radii_path, verbose=sys.stderr.isatty(),
     )  # fmt: skip
     certificate_seconds = time.perf_counter() - started
     some = slice(0, WITHOUT_BOX)

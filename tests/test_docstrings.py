@@ -14,6 +14,8 @@ PUBLIC = [
     "tinyproto.data.augment",
     "tinyproto.evaluation",
     "tinyproto.evaluation.geometry",
+    "tinyproto.evaluation.explanation",
+    "tinyproto.evaluation.explanation_picture",
     "tinyproto.evaluation.pictures",
     "tinyproto.evaluation.certified_picture",
     "tinyproto.evaluation.training_pictures",

@@ -3,7 +3,8 @@
 `python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
 `tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
 `tinyproto.evaluation.certified_picture`, which need Matplotlib; measures of a latent space are in
-`tinyproto.evaluation.geometry`.
+`tinyproto.evaluation.geometry`. `tinyproto.evaluation.explanation` says why a winner-take-all
+network chose a class, pixel by pixel.
 """
 
 from .detection import DetectionReport, detection_report

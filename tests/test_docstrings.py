@@ -14,6 +14,7 @@ PUBLIC = [
     "tinyproto.data.augment",
     "tinyproto.evaluation",
     "tinyproto.evaluation.geometry",
+    "tinyproto.evaluation.collapse",
     "tinyproto.evaluation.explanation",
     "tinyproto.evaluation.explanation_picture",
     "tinyproto.evaluation.pictures",

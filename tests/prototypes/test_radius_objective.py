@@ -1,5 +1,7 @@
 """Training for the radius: the bound by its definition, the gradient by finite differences."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -292,6 +294,15 @@ def test_products_and_norms(samples, neurons, seed):
         found = 1 / inverse_norms(A, norm)
         off = ~np.eye(len(A), dtype=bool)
         np.testing.assert_allclose(found[off], expected[off], rtol=1e-6, atol=1e-6)
+
+
+@given(problems(samples=(1, 1)), st.sampled_from([8, 16, 20]))
+def test_the_norms_are_computed_four_times_in_an_epoch(problem, samples):
+    step, label = RadiusSteps(problem.network, samples, 2), problem.label
+    with patch("tinyproto.prototypes.radius_objective.inverse_norms", wraps=inverse_norms) as norms:
+        for done in range(2 * samples):
+            step(problem.x, label, 0.0, 0.0)
+            assert norms.call_count == 1 + done // (samples // 4)
 
 
 @pytest.fixture(scope="module")

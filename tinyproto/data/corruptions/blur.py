@@ -1,6 +1,7 @@
 """Blur: out of focus, through glass, by motion, by zooming, Gaussian."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,22 +75,21 @@ def motion_angles(draws: Draws, images: Images) -> tuple[Floats]:
 
 
 def zoom_blur(images: Images, severity: int) -> Floats:
-    """Average over enlargements of the image.
-
-    All of it is one linear map of the pixels.
-    """
+    """Average over the image and its enlargements: one linear map of the pixels."""
     count, side, _, channels = images.shape
-    planes = images.transpose(0, 3, 1, 2).reshape(-1, side * side) / np.float32(255)
-    blurred = (planes @ _zoom_map(side, ZOOM[severity - 1])).reshape(count, channels, side, side)
-    return np.clip(blurred.transpose(0, 2, 3, 1), 0, 1) * 255
+    pixels = images.transpose(1, 2, 0, 3).reshape(side * side, -1) / 255.0
+    # A sparse product, as that of BLAS may depend on the number of images.
+    blurred = (_zoom_map(side, ZOOM[severity - 1]) @ pixels).reshape(side, side, count, channels)
+    return np.clip(blurred.transpose(2, 0, 1, 3), 0, 1) * 255
 
 
 @cache
-def _zoom_map(side: int, most: float) -> NDArray[np.float32]:
-    """The transposed matrix of the mean of the image and of all its enlargements."""
+def _zoom_map(side: int, most: float) -> Any:
+    """The sparse matrix of the mean of the image and of all its enlargements."""
+    require("scipy", "SciPy")
+    from scipy.sparse import csr_array, eye_array, kron
+
     factors = np.arange(1, most, 0.01)
-    total = np.eye(side * side)
-    for factor in factors:
-        line = zoom_matrix(side, float(factor))
-        total += np.kron(line, line)
-    return np.ascontiguousarray(total.T / (len(factors) + 1), np.float32)
+    lines = [csr_array(zoom_matrix(side, float(factor))) for factor in factors]
+    total = sum((kron(line, line) for line in lines), start=eye_array(side * side))
+    return csr_array(total) / (len(factors) + 1)

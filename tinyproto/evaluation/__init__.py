@@ -1,20 +1,25 @@
-"""Evaluation: robustness under attack, detection, checks for masked gradients, pictures, reports.
+"""Evaluation: robustness under attack and corruption, detection, checks for masked gradients,
+pictures, reports.
 
-`python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
+`python -m tinyproto.evaluation model.npz` attacks a saved network, and
+`python -m tinyproto.evaluation.corruption model.npz` corrupts its images. Pictures are in
 `tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
 `tinyproto.evaluation.certified_picture`, which need Matplotlib; measures of a latent space are in
 `tinyproto.evaluation.geometry`.
 """
 
+from .corruption import CorruptionReport, corruption_report
 from .detection import DetectionReport, detection_report
 from .metrics import write_metrics
 from .report import Report, Result
 from .robustness import evaluate
 
 __all__ = [
+    "CorruptionReport",
     "DetectionReport",
     "Report",
     "Result",
+    "corruption_report",
     "detection_report",
     "evaluate",
     "write_metrics",

@@ -94,7 +94,7 @@ RANDOM = [name for name in CORRUPTIONS if CATALOGUE[name].draw and name != "fros
 # How often each of the eight images is corrupted: an angle, a fog or an affine map is one random
 # choice for the whole image, and takes more of them than noise.
 REPEATS = {
-    "elastic_transform": 1000, "fog": 500, "motion_blur": 500, "snow": 400, "spatter": 800,
+    "elastic_transform": 1000, "fog": 500, "motion_blur": 500, "snow": 1600, "spatter": 800,
     "impulse_noise": 100,
 }  # fmt: skip
 RINGS = np.array([0.5, 2.5, 5.5, 9.5, 14, 23])
@@ -157,6 +157,6 @@ def test_frost_changes_images_about_as_much_as_the_original(reference, severity)
         moments(corrupted, reference["x_clean"], 100)
         for corrupted in original_and_own(reference, "frost", severity)
     )
-    print(our_mean / mean, our_variance / variance, our_power / power)
     assert our_mean == pytest.approx(mean, rel=0.05)
-    assert our_variance == pytest.approx(variance, rel=0.15)
+    assert our_variance == pytest.approx(variance, rel=0.1)
+    assert np.allclose(our_power, power, rtol=0.35)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests import ROOT
 from tinyproto.data import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
-from tinyproto.evaluation import CorruptionReport, corruption_report
-from tinyproto.evaluation.corruption import plot_corruptions
+from tinyproto.evaluation import corruption_report
+from tinyproto.evaluation.corruption import CorruptionReport, plot_corruptions
 from tinyproto.evaluation.corruption.__main__ import chosen, main, parse
 
 MODEL = str(ROOT / "benchmarks" / "models" / "cifar10_pgd.npz")

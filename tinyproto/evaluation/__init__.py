@@ -8,14 +8,13 @@ pictures, reports.
 `tinyproto.evaluation.geometry`.
 """
 
-from .corruption import CorruptionReport, corruption_report
+from .corruption import corruption_report
 from .detection import DetectionReport, detection_report
 from .metrics import write_metrics
 from .report import Report, Result
 from .robustness import evaluate
 
 __all__ = [
-    "CorruptionReport",
     "DetectionReport",
     "Report",
     "Result",

@@ -83,22 +83,20 @@ def corruption_report(
 
     Examples
     --------
-    Whether an image is brighter than half stays easy to see in noise and hard in fog:
+    A classifier by brightness does not see noise, but is misled where all images become brighter:
 
     >>> import numpy as np
     >>> from tinyproto.evaluation import corruption_report
-    >>> x = np.random.default_rng(0).integers(0, 256, (20, 1, 1, 1)).repeat(32, 1).repeat(32, 2)
-    >>> x = x.repeat(3, 3).astype(np.uint8)
+    >>> x = np.array([50, 100, 150, 200], np.uint8)[:, None, None, None] + np.zeros(
+    ...     (1, 32, 32, 3), np.uint8)
     >>> def classifier(images):
     ...     excess = images.mean(axis=(1, 2, 3)) - 0.5
     ...     return np.stack([-excess, excess], axis=1)
-    >>> y = classifier(x / 255).argmax(axis=1)
     >>> report = corruption_report(
-    ...     classifier, x, y, corruptions=["gaussian_noise", "brightness"], severities=[1, 5])
-    >>> report.clean, report.accuracy["gaussian_noise"][1]
-    (1.0, 1.0)
-    >>> report.accuracy["brightness"][5] < 0.9
-    True
+    ...     classifier, x, np.array([0, 0, 1, 1]),
+    ...     corruptions=["gaussian_noise", "brightness"], severities=[1, 5])
+    >>> report.clean, report.accuracy
+    (1.0, {'gaussian_noise': {1: 1.0, 5: 1.0}, 'brightness': {1: 1.0, 5: 0.75}})
     """
     x, y = to_host(x), to_host(y)
     check_shape("x", x, ("N", 32, 32, 3))

@@ -37,7 +37,7 @@ class CorruptionReport:
     (0.65, {1: 0.75, 5: 0.55})
     >>> other = CorruptionReport(0.9, {"fog": {1: 0.6, 5: 0.2}, "snow": {1: 0.6, 5: 0.4}})
     >>> {name: round(error, 3) for name, error in ours.relative_to(other).items()}
-    {'fog': 0.5, 'snow': 0.8, 'mean': 0.65}
+    {'snow': 0.8, 'fog': 0.5, 'mean': 0.65}
     """
 
     clean: float

@@ -41,6 +41,18 @@ def digits():
     return flattened(load("mnist", download=False))
 
 
+@pytest.fixture
+def samples_only(monkeypatch):
+    """No data sets but the samples in the package."""
+
+    def no_network(entry):
+        raise OSError("no network in tests")
+
+    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
+    monkeypatch.setattr("tinyproto.data.datasets._cache_folder", lambda: Path("/nowhere"))
+    monkeypatch.setattr("tinyproto.data.datasets._download", no_network)
+
+
 def flattened(data):
     x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (data.x_train, data.x_test))
     return x, data.y_train, x_test, data.y_test

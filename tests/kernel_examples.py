@@ -304,3 +304,32 @@ def nearest_pairs(random, dtype):
 @example
 def difference_sums(random, dtype):
     return 3, *normal(random, dtype, (3, 5), (5, 4)), True, np.zeros((3, 4), dtype)
+
+
+# Corruptions of images.
+
+
+@example
+def line_blur(random, dtype):
+    images = random.random((3, 5, 4, 2)).astype(dtype)
+    offset, weight = random.integers(-6, 7, (3, 3, 2)), random.random(3).astype(dtype)
+    return 3, images, offset, weight, images * 0
+
+
+@example
+def resample(random, dtype):
+    images = random.random((3, 5, 4, 2)).astype(dtype)
+    return 3, images, random.uniform(-9, 9, (3, 5, 4, 2)).astype(dtype), 1, images * 0
+
+
+@example
+def chamfer_distance(random, dtype):
+    distance = np.where(random.random((3, 5, 4)) < 0.2, 0, 1 << 20)
+    return 3, 65536, 91750, 143976, distance
+
+
+@example
+def quantiles(random, dtype):
+    distribution = np.sort(random.random((4, 6)), axis=1).astype(dtype)
+    uniform = random.random((3, 7)).astype(dtype)
+    return 3, uniform, random.integers(0, 4, (3, 7)), distribution, np.zeros((3, 7), np.int64)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,16 +16,7 @@ from tinyproto.prototypes import PlusMinusEDWTA, storage
 MODEL = str(ROOT / "benchmarks" / "models" / "cifar10_pgd.npz")
 
 
-@pytest.fixture(autouse=True)
-def samples_only(monkeypatch):
-    """No data sets but the samples in the package."""
-    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
-    monkeypatch.setattr("tinyproto.data.datasets._cache_folder", lambda: Path("/nowhere"))
-    monkeypatch.setattr("tinyproto.data.datasets._download", _no_network)
-
-
-def _no_network(entry):
-    raise OSError("no network in tests")
+pytestmark = pytest.mark.usefixtures("samples_only")
 
 
 @pytest.mark.parametrize(

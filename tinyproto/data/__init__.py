@@ -1,6 +1,17 @@
-"""Data sets: find, download, verify, load and augment them."""
+"""Data sets: find, download, verify, load, augment and corrupt them."""
 
 from .augment import crop_and_flip, elastic
+from .corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt, load_corrupted
 from .datasets import Dataset, load, load_outliers
 
-__all__ = ["Dataset", "crop_and_flip", "elastic", "load", "load_outliers"]
+__all__ = [
+    "CORRUPTIONS",
+    "CORRUPTION_GROUPS",
+    "Dataset",
+    "corrupt",
+    "crop_and_flip",
+    "elastic",
+    "load",
+    "load_corrupted",
+    "load_outliers",
+]

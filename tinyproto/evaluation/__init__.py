@@ -1,12 +1,15 @@
-"""Evaluation: robustness under attack, detection, checks for masked gradients, pictures, reports.
+"""Evaluation: robustness under attack and corruption, detection, checks for masked gradients,
+pictures, reports.
 
-`python -m tinyproto.evaluation model.npz` attacks a saved network. Pictures are in
+`python -m tinyproto.evaluation model.npz` attacks a saved network, and
+`python -m tinyproto.evaluation.corruption model.npz` corrupts its images. Pictures are in
 `tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
 `tinyproto.evaluation.certified_picture`, which need Matplotlib; measures of a latent space are in
 `tinyproto.evaluation.geometry`. `tinyproto.evaluation.explanation` says why a winner-take-all
 network chose a class, pixel by pixel.
 """
 
+from .corruption import corruption_report
 from .detection import DetectionReport, detection_report
 from .metrics import write_metrics
 from .report import Report, Result
@@ -16,6 +19,7 @@ __all__ = [
     "DetectionReport",
     "Report",
     "Result",
+    "corruption_report",
     "detection_report",
     "evaluate",
     "write_metrics",

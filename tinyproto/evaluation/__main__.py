@@ -8,26 +8,17 @@ more examples extends it.
 """
 
 import argparse
-import tempfile
 from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import numpy as np
-
-from .. import networks, state
 from ..attacks import Victim
 from ..attacks.inputs import question_radius
-from ..attacks.victim import Model
 from ..backend.device import select_device
-from ..data import load
-from ..data.sources import SOURCES, Source
-from ..prototypes import storage
 from .command import run_command
 from .result_folder import exclusive
 from .robustness import evaluate
+from .saved_models import check_writable, open_with_test_images
 from .suites import ATTACKS, LISTS, choose
 
 
@@ -76,53 +67,6 @@ def parse_radius(text: str, norm: str) -> float:
     return value
 
 
-def check_writable(*paths: Path | None) -> None:
-    """Raises ValueError, before anything is computed, if one of the files cannot be written."""
-    given = [path for path in paths if path is not None]
-    if len(given) > len({path.resolve() for path in given}):
-        raise ValueError(f"--out and --state must be different files, not both {given[0]}")
-    for path in given:
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder: a file is needed")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=path.parent).close()
-        except OSError as error:
-            raise ValueError(f"cannot write {path}: {error.strerror}") from None
-
-
-def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
-    """A model to attack, the data set it was trained on, and its labels (None for 0 … C − 1).
-    Raises ValueError if the file does not hold a model."""
-    if path.is_dir() or not path.exists():
-        raise ValueError(
-            f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"
-        )
-    _, metadata = state.load_arrays(path)
-    if "kind" in metadata:
-        network = storage.load(path, "cpu" if xp is np else "cuda")
-        return network, str(metadata.get("dataset", "mnist")), network.classes_
-    return networks.fold(networks.load(path, xp)), str(metadata.get("dataset", "cifar10")), None
-
-
-def check_images(model: Path, trained_on: str, name: str) -> None:
-    """Raises ValueError for a data set whose images or classes are not like those of the one that
-    the model was trained on."""
-    own, other = SOURCES.get(trained_on), SOURCES.get(name)
-    if own is None or other is None:
-        return
-
-    def describe(source: Source) -> str:
-        shape = " × ".join(map(str, source.image_shape))
-        return f"images of {shape} in {len(source.class_names)} classes"
-
-    if describe(own) != describe(other):
-        raise ValueError(
-            f"{model} was trained on {trained_on}, {describe(own)}; {name} has {describe(other)}: "
-            f"choose --dataset {trained_on}"
-        )
-
-
 def run(options: argparse.Namespace) -> None:
     eps = parse_radius(options.eps, options.norm)
     choose(options.attack, options.norm)
@@ -132,22 +76,11 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--examples and --batch must be 1 or more")
     if options.out and options.out.suffix not in (".json", ".csv"):
         raise ValueError(f"--out must end in .json or .csv, not {options.out.name!r}")
-    check_writable(options.out, options.state)
+    check_writable({"--out": options.out, "--state": options.state})
     xp = select_device(options.device)
-    model, trained_on, classes = open_model(options.model, xp)
-    name = options.dataset or trained_on
-    check_images(options.model, trained_on, name)
-    data = load(name, options.data)
-    images = data.x_test[: options.examples]
-    if images.ndim == 3:
-        images = images[..., None]  # a channel axis for grey images, which Square needs
-    labels = data.y_test[: options.examples]
-    if classes is not None:
-        if not np.isin(labels, classes).all():
-            raise ValueError(f"{options.model} was not trained on all classes of {data.name}")
-        labels = np.searchsorted(classes, labels)
-    fewer = f" (of {options.examples} requested)" if len(images) < options.examples else ""
-    print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
+    model, images, labels = open_with_test_images(
+        options.model, xp, options.examples, dataset=options.dataset, folder=options.data
+    )
     x = xp.asarray(images) / xp.float32(255)
     saved = options.state
     lock = nullcontext() if saved is None else exclusive(

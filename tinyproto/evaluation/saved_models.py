@@ -1,0 +1,94 @@
+"""What the commands that evaluate a saved model share: the model, its test images, their files."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import networks, state
+from ..attacks.victim import Model
+from ..data import load
+from ..data.sources import SOURCES, Source
+from ..prototypes import storage
+
+
+def check_writable(files: Mapping[str, Path | None]) -> None:
+    """Raises ValueError, before anything is computed, if one of the files, which are named after
+    their options, cannot be written."""
+    given: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        if (other := given.setdefault(path.resolve(), option)) != option:
+            raise ValueError(f"{other} and {option} must be different files, not both {path}")
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: a file is needed")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise ValueError(f"cannot write {path}: {error.strerror}") from None
+
+
+def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
+    """A model to attack, the data set it was trained on, and its labels (None for 0 … C − 1).
+    Raises ValueError if the file does not hold a model."""
+    if path.is_dir() or not path.exists():
+        raise ValueError(
+            f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"
+        )
+    _, metadata = state.load_arrays(path)
+    if "kind" in metadata:
+        network = storage.load(path, "cpu" if xp is np else "cuda")
+        return network, str(metadata.get("dataset", "mnist")), network.classes_
+    return networks.fold(networks.load(path, xp)), str(metadata.get("dataset", "cifar10")), None
+
+
+def check_images(model: Path, trained_on: str, name: str) -> None:
+    """Raises ValueError for a data set whose images or classes are not like those of the one that
+    the model was trained on."""
+    own, other = SOURCES.get(trained_on), SOURCES.get(name)
+    if own is None or other is None:
+        return
+
+    def describe(source: Source) -> str:
+        shape = " × ".join(map(str, source.image_shape))
+        return f"images of {shape} in {len(source.class_names)} classes"
+
+    if describe(own) != describe(other):
+        raise ValueError(
+            f"{model} was trained on {trained_on}, {describe(own)}; {name} has {describe(other)}: "
+            f"choose --dataset {trained_on}"
+        )
+
+
+def open_with_test_images(
+    path: Path,
+    xp: ModuleType,
+    count: int,
+    *,
+    dataset: str | None = None,
+    folder: str | Path | None = None,
+) -> tuple[Model, np.ndarray, np.ndarray]:
+    """A saved model, the first test images (N, H, W, C) of a data set, uint8, and their labels as
+    columns of the model's scores; by default the data set it was trained on. A line says which.
+
+    Raises ValueError for a file without a model, and for another kind of images or of classes.
+    """
+    model, trained_on, classes = open_model(path, xp)
+    name = dataset or trained_on
+    check_images(path, trained_on, name)
+    data = load(name, folder)
+    images, labels = data.x_test[:count], data.y_test[:count]
+    if images.ndim == 3:
+        images = images[..., None]  # a channel axis for grey images, which Square needs
+    if classes is not None:
+        if not np.isin(labels, classes).all():
+            raise ValueError(f"{path} was not trained on all classes of {data.name}")
+        labels = np.searchsorted(classes, labels)
+    fewer = f" (of {count} requested)" if len(images) < count else ""
+    print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
+    return model, images, labels

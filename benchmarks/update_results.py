@@ -173,7 +173,7 @@ def robust(content: dict[str, Any]) -> str:
     rows = content["rows"]
     seeds = {row["preset"]: [r for r in rows if r["preset"] == row["preset"]] for row in rows}
     measures = [
-        ("test accuracy %", "test accuracy"),
+        ("test accuracy %", "accuracy"),
         *(
             (f"certified in [0, 1] at {eps} %", f"certified in [0, 1] at {eps}")
             for eps in (0.5, 1.0, 1.58, 2.0, 0.05, 0.1, 0.15, 0.2)
@@ -183,7 +183,7 @@ def robust(content: dict[str, Any]) -> str:
         ("nearest image of own class %", "prototypes nearest to an image of their class"),
         ("K", "prototypes of each class"),
         ("epochs", "epochs"),
-        ("test digits", "test digits"),
+        ("test digits", "digits judged"),
     ]
     found: Rows = []
     for key, name in measures:

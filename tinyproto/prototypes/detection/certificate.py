@@ -16,8 +16,8 @@ of
     of class y, where x is classified correctly; it is proved to the last bit
   - the least over m of the bound of `dual.py`, with all these rows and the ball
 
-The rivals are sorted by a bound in closed form, ‖x − w⁺ₘ‖ − τ or what a single row gives, and those
-that cannot be nearest are skipped.
+The rivals are sorted by a bound in closed form, ‖x − w⁺ₘ‖ − τ or what a single row gives, for which
+the norms of all pairs are computed once; and those that cannot be nearest are skipped.
 
 An input that is refused at x itself can be classified wrongly and still has a radius above 0. For
 the scores profile and combined no certificate is offered: the set of profiles that are accepted is
@@ -32,12 +32,16 @@ from ...backend.device import Array, to_host
 from ...validation import resolve_norm
 from ..base import WinnerTakeAll
 from ..certificate import exact_radius
+from ..radius_objective import inverse_norms
 from ..validation import encode_targets
 from .detector import Detector
 from .dual import SLACK, AcceptedSet, l2_lower_bound, linf_lower_bound
 from .scores import positive_prototypes
 
 CERTIFIED = ("margin", "distance")
+RIVALS = 256  # whose rows are bounded at once
+SIMILAR = 1e-6  # ‖Aₘ − Aₖ‖² / (‖Aₘ‖² + ‖Aₖ‖²) at least, for the distance from a Gram matrix
+ROUNDING = 1e-6  # relative, of such a distance: 1e-16 / SIMILAR for each of d products, and more
 ROWS = 16  # that bind most at x: any rows give a bound, and these nearly always the best one
 
 
@@ -137,37 +141,66 @@ class _Rivals:
         if detector.kind == "distance":
             self.w, self.R = positive_prototypes(network), detector.threshold_
         self.absolute = np.abs(self.A), np.abs(self.b)
+        self.inverse = self._inverse_norms("l2")
+        self.dual = self.inverse if norm == "l2" else self._inverse_norms(norm)
+
+    def _inverse_norms(self, norm: str) -> np.ndarray:
+        """1 / ‖Aₘ − Aₖ‖ (neurons, neurons) in the dual norm; 0, which bounds nothing, within a
+        class and where A is so similar that the norm is lost in rounding."""
+        inverse = inverse_norms(self.A, norm)
+        square = (self.A**2).sum(axis=1)
+        inverse[inverse**2 * (square + square[:, None]) > 1 / SIMILAR] = 0
+        inverse[self.owner[:, None] == self.owner] = 0
+        return inverse
 
     def nearest(self, x: np.ndarray, label: int) -> float:
         """A lower bound of the distance to the nearest set of a neuron of another class."""
         score = self.A @ x + self.b
         size = self.absolute[0] @ np.abs(x) + self.absolute[1]
         rivals = np.flatnonzero(self.owner != label)
-        sets = [self._accepted(x, score, size, int(m)) for m in rivals]
-        bounds = np.array([self._single_bound(accepted) for accepted in sets])
+        bounds = self._row_bounds(x, score, size, rivals)
         best = np.inf
         for i in np.argsort(bounds, kind="stable"):
             if bounds[i] >= best:
                 break
-            best = min(best, self._bound(sets[i], float(bounds[i]), best))
+            accepted = self._accepted(x, score, size, int(rivals[i]))
+            single = max(float(bounds[i]), self._single_bound(accepted))
+            if single < best:
+                best = min(best, self._bound(accepted, single, best))
         return best
+
+    def _row_bounds(
+        self, x: np.ndarray, score: np.ndarray, size: np.ndarray, rivals: np.ndarray
+    ) -> np.ndarray:
+        """A lower bound, for each rival, of what `_single_bound` finds from all rows."""
+        bounds = np.empty(len(rivals))
+        for start in range(0, len(rivals), RIVALS):
+            part = slice(start, start + RIVALS)
+            m = rivals[part, None]
+            least = (score - SLACK * size) - (score[m] + SLACK * size[m])
+            least += self.t - SLACK * abs(self.t)
+            least *= self.dual[rivals[part]]
+            bounds[part] = (1 - ROUNDING) * least.max(axis=1).clip(min=0)
+        if self.w is not None and self.norm == "l2":
+            distance = np.linalg.norm(self.w[rivals] - x, axis=1)
+            bounds = np.maximum(bounds, distance * (1 - SLACK) - self.R)
+        return bounds
 
     def _accepted(
         self, x: np.ndarray, score: np.ndarray, size: np.ndarray, m: int
     ) -> AcceptedSet:  # fmt: skip
         others = np.flatnonzero(self.owner != self.owner[m])
+        ratio = (score[others] - score[m] + self.t) * self.inverse[m, others]
+        others = others[np.argsort(-ratio, kind="stable")[:ROWS]]
         h = score[others] - score[m] + self.t
         G = self.A[m] - self.A[others]
         length = np.linalg.norm(G, axis=1)
         length = np.where(length > 0, length, 1.0)
-        chosen = np.argsort(-h / length, kind="stable")[:ROWS]
-        others, length = others[chosen], length[chosen]
         v = np.zeros_like(x) if self.w is None else self.w[m] - x
         terms = (size[others] + size[m] + abs(self.t)) / length
         return AcceptedSet(
-            G[chosen] / length[:, None], h[chosen] / length, terms, v, self.R,
-            self.lo - x, self.hi - x,
-        )  # fmt: skip
+            G / length[:, None], h / length, terms, v, self.R, self.lo - x, self.hi - x
+        )
 
     def _single_bound(self, accepted: AcceptedSet) -> float:
         """The largest distance to the half-space of a row, or to the ball."""

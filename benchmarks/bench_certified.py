@@ -1,17 +1,14 @@
 """Certified accuracy as a curve, and the curve that attacks leave above it.
 
     python benchmarks/bench_certified.py [--model FILE] [--norm l2|linf|both] [--images N]
-        [--attacked N] [--suite N] [--workers N] [--state DIR] [--picture DIR] [--quick]
-        [--json FILE]
+        [--attacked N] [--workers N] [--state DIR] [--picture DIR] [--quick] [--json FILE]
 
 For a saved winner-take-all network (default: that of examples/mnist_ed_wta.py) and the first test
 digits of MNIST: the exact radius inside [0, 1] and without that box, and the nearest points of
 another class that attacks find. FAB needs no radius; APGD then halves the interval between the
-certified radius and the distance reached so far, six times for each of its two losses. Then every
-attack of `tinyproto.attacks.ATTACKS` attacks the digits of --suite, each digit at its own certified
-radius, where none may succeed, and a little farther, where many should. The parameters are taken as
-float64, so that an attack below a certified radius would be an error of the proof; one ends the
-benchmark. With --state, what is computed is kept in a file for each norm,
+certified radius and the distance reached so far, six times for each of its two losses. The
+parameters are taken as float64, so that an attack below a certified radius would be an error of
+the proof; one ends the benchmark. With --state, what is computed is kept in a file for each norm,
 and a benchmark that was stopped goes on.
 """
 
@@ -24,7 +21,7 @@ from typing import Any
 import numpy as np
 from common import argument_parser, load_mnist, report
 
-from tinyproto.attacks import ATTACKS, SINGLE_NORM, Victim, apgd, fab
+from tinyproto.attacks import Victim, apgd, fab
 from tinyproto.attacks.region import norms
 from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import (
@@ -41,8 +38,6 @@ RADII = {"l2": (0.0, 0.5, 1.0, 1.58, 2.0, 2.5, 3.0), "linf": (0.0, 0.05, 0.1, 0.
 MARKED = {"l2": 1.58, "linf": 0.1}
 HALVINGS = 6
 BATCH = 100
-FARTHER = 1.05
-WITHOUT_RADIUS = ("cw", "fab", "fab-t")  # of ATTACKS, those that look for the nearest point
 TOLERANCE = 1e-9  # relative: the rounding of an attack's own scores and of its distance
 
 
@@ -53,7 +48,6 @@ def parse() -> argparse.Namespace:
     add("--norm", choices=("l2", "linf", "both"), default="both")
     add("--images", type=int, metavar="N", help="test digits to certify (1000; --quick 40)")
     add("--attacked", type=int, metavar="N", help="of these, to attack (200; --quick 10)")
-    add("--suite", type=int, metavar="N", help="and to attack with all attacks (100; --quick 5)")
     add("--workers", type=int, default=1, metavar="N", help="processes that certify")
     add("--state", type=Path, metavar="DIR", help="folder for radii found so far")
     add("--picture", type=Path, metavar="DIR", help="folder for certified_NORM.png")
@@ -65,7 +59,6 @@ def main() -> None:
     x, y, x_test, y_test, _ = load_mnist(chosen.data)
     images = chosen.images or (40 if chosen.quick else 1000)
     attacked = min(chosen.attacked or (10 if chosen.quick else 200), images)
-    suite = min(chosen.suite or (5 if chosen.quick else 100), images)
     if chosen.model is None:
         settings = {**AUTHORS, **({"epochs": 2} if chosen.quick else {})}
         network: WinnerTakeAll = PlusMinusEDWTA(random_state=0, **settings).fit(x, y)
@@ -75,9 +68,8 @@ def main() -> None:
     x_test, y_test = x_test[:images].astype(np.float64), y_test[:images]
     rows: list[dict[str, Any]] = []
     for norm in ("l2", "linf") if chosen.norm == "both" else (chosen.norm,):
-        curve, cost, radius = measure(network, x_test, y_test, norm, attacked, chosen)
-        some = slice(suite)
-        rows += [*curve, cost, *run_suite(network, x_test[some], y_test[some], norm, radius[some])]
+        curve, cost = measure(network, x_test, y_test, norm, attacked, chosen)
+        rows += [*curve, cost]
     kind, neurons = type(network).__name__, len(network.prototype_labels_)
     note = f"{kind} of {neurons} neurons, the first {images:,} test digits of MNIST"
     report(rows, chosen.json, note)
@@ -95,8 +87,8 @@ def in_float64(network: WinnerTakeAll) -> WinnerTakeAll:
 def measure(
     network: WinnerTakeAll, x: np.ndarray, y: np.ndarray, norm: str, attacked: int,
     chosen: argparse.Namespace,
-) -> tuple[list[dict[str, Any]], dict[str, Any], np.ndarray]:  # fmt: skip
-    """The rows of the curve, that of the cost, and the certified radii."""
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
+    """The rows of the curve and that of the cost."""
 
     def radii(name: str, **box: float) -> tuple[np.ndarray, float]:
         path = None if chosen.state is None else chosen.state / f"{norm}_{name}.npz"
@@ -130,7 +122,7 @@ def measure(
     if chosen.picture is not None:
         path, some = chosen.picture / f"certified_{norm}.png", slice(attacked)
         draw(path, norm, radius[some], reached["all"], unboxed[some])
-    cost = {
+    return curve, {
         "norm": norm,
         "images": len(x),
         "seconds to certify": seconds,
@@ -144,7 +136,6 @@ def measure(
         "largest ratio": f"{ratio.max():.4f}",
         "smallest ratio − 1": f"{ratio.min() - 1:.1e}",
     }
-    return curve, cost, radius
 
 
 def attack(
@@ -184,40 +175,6 @@ def distances(
     """How far the points are from x, (N,); ∞ where the prediction is still right."""
     wrong = victim(points)[0].argmax(axis=1) != label
     return np.where(wrong, norms(points - x, norm), np.inf)
-
-
-def run_suite(
-    network: WinnerTakeAll, x: np.ndarray, y: np.ndarray, norm: str, radius: np.ndarray
-) -> list[dict[str, Any]]:
-    """A row for each attack of the package. Ends the program where one is below the radius."""
-    victim, label = Victim(network), np.searchsorted(network.classes_, y)
-    right, rows = np.flatnonzero(radius > 0), []
-    for name, run in ATTACKS.items():
-        if SINGLE_NORM.get(name, norm) != norm:
-            continue
-        begun, reached = time.perf_counter(), 0.0
-        for factor in (FARTHER,) if name in WITHOUT_RADIUS else (1.0, FARTHER):
-            distance = np.full(len(right), np.inf)
-            for start in range(0, len(right), BATCH):
-                part = slice(start, start + BATCH)
-                at = right[part]
-                points = run(
-                    victim, x[at], label[at], eps=factor * radius[at], norm=norm, seed=0, index=at
-                )
-                distance[part] = distances(victim, points, x[at], label[at], norm)
-            check(name, norm, distance, radius[right], right)
-            reached = float((distance <= factor * radius[right] * (1 + TOLERANCE)).mean())
-        rows.append(
-            {
-                "norm": norm,
-                "attack": name,
-                "right digits attacked": len(right),
-                "below their radius": 0,  # else `check` has ended the program
-                f"within {FARTHER} times their radius %": 100 * reached,
-                "seconds": time.perf_counter() - begun,
-            }
-        )
-    return rows
 
 
 def attack_batch(

@@ -59,11 +59,7 @@ def main() -> None:
     x, y, x_test, y_test, _ = load_mnist(chosen.data)
     images = chosen.images or (40 if chosen.quick else 1000)
     attacked = min(chosen.attacked or (10 if chosen.quick else 200), images)
-    if chosen.model is None:
-        settings = {**AUTHORS, **({"epochs": 2} if chosen.quick else {})}
-        network: WinnerTakeAll = PlusMinusEDWTA(random_state=0, **settings).fit(x, y)
-    else:
-        network = load(chosen.model)
+    network = chosen_network(chosen, x, y)
     network = in_float64(network)
     x_test, y_test = x_test[:images].astype(np.float64), y_test[:images]
     rows: list[dict[str, Any]] = []
@@ -73,6 +69,14 @@ def main() -> None:
     kind, neurons = type(network).__name__, len(network.prototype_labels_)
     note = f"{kind} of {neurons} neurons, the first {images:,} test digits of MNIST"
     report(rows, chosen.json, note)
+
+
+def chosen_network(chosen: argparse.Namespace, x: np.ndarray, y: np.ndarray) -> WinnerTakeAll:
+    """The network of --model, or that of examples/mnist_ed_wta.py."""
+    if chosen.model is not None:
+        return load(chosen.model)
+    settings = {**AUTHORS, **({"epochs": 2} if chosen.quick else {})}
+    return PlusMinusEDWTA(random_state=0, **settings).fit(x, y)
 
 
 def in_float64(network: WinnerTakeAll) -> WinnerTakeAll:

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_certified import TOLERANCE, check, distances, in_float64
+from bench_certified import TOLERANCE, check, chosen_network, distances, in_float64
 from common import argument_parser, load_mnist, report
 
 from tinyproto.attacks import ATTACKS, SINGLE_NORM, Victim
 from tinyproto.evaluation.command import run_command
-from tinyproto.prototypes import AUTHORS, PlusMinusEDWTA, WinnerTakeAll, certify, load
+from tinyproto.prototypes import WinnerTakeAll, certify
 
 BATCH = 250
 FARTHER = 1.05
@@ -75,11 +75,7 @@ def main() -> None:
     chosen = parse()
     x, y, x_test, y_test, _ = load_mnist(chosen.data)
     images = chosen.images or (5 if chosen.quick else 1000)
-    if chosen.model is None:
-        settings = {**AUTHORS, **({"epochs": 2} if chosen.quick else {})}
-        network: WinnerTakeAll = PlusMinusEDWTA(random_state=0, **settings).fit(x, y)
-    else:
-        network = load(chosen.model)
+    network = chosen_network(chosen, x, y)
     x_test, y_test, norm = x_test[:images], y_test[:images], chosen.norm
     exact = in_float64(copy.deepcopy(network))
     double = x_test.astype(np.float64)

@@ -158,9 +158,7 @@ def separation(features: np.ndarray, labels: np.ndarray, classes: int) -> dict[s
     >>> separation(features, np.array([0, 0, 1, 1]), 2)["Fisher ratio"]
     25.0
     """
-    h = _rows("features", features)
-    check_count("classes", classes, 2)
-    y = class_indices(labels, len(h), classes)
+    h, y, _ = _classes(features, labels, classes)
     means = class_means(h, y, classes)
     within = float(((h - means[y]) ** 2).sum())
     between = float(((means[y] - h.mean(axis=0)) ** 2).sum())
@@ -200,12 +198,7 @@ def silhouette(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     >>> silhouette(np.array([[0.0], [2.0], [10.0]]), np.array([0, 0, 1]), 2).tolist()
     [0.8, 0.75, 0.0]
     """
-    h = _rows("features", features)
-    check_count("classes", classes, 2)
-    y = class_indices(labels, len(h), classes)
-    counts = np.bincount(y, minlength=classes)
-    if not counts.all():
-        raise ValueError(f"class {int(counts.argmin())} of {classes} has no features")
+    h, y, counts = _classes(features, labels, classes)
     member = np.eye(classes)[y]
     square = (h**2).sum(axis=1)
     found = np.empty(len(h))
@@ -224,3 +217,16 @@ def silhouette(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
         alone = (counts[own] == 1) | (largest == 0)
         found[part] = np.where(alone, 0, (b - a) / np.where(alone, 1, largest))
     return found
+
+
+def _classes(
+    features: np.ndarray, labels: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features and labels of two classes or more, and how many each class has: 1 or more."""
+    h = _rows("features", features)
+    check_count("classes", classes, 2)
+    y = class_indices(labels, len(h), classes)
+    counts = np.bincount(y, minlength=classes)
+    if not counts.all():
+        raise ValueError(f"class {int(counts.argmin())} of {classes} has no features")
+    return h, y, counts

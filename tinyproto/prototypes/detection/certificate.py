@@ -172,7 +172,7 @@ class _Rivals:
     def _row_bounds(
         self, x: np.ndarray, score: np.ndarray, size: np.ndarray, rivals: np.ndarray
     ) -> np.ndarray:
-        """A lower bound, for each rival, of what `_single_bound` finds from all rows."""
+        """A lower bound of the distance to each rival's set, by its farthest row or its ball."""
         bounds = np.empty(len(rivals))
         for start in range(0, len(rivals), RIVALS):
             part = slice(start, start + RIVALS)
@@ -203,14 +203,11 @@ class _Rivals:
         )
 
     def _single_bound(self, accepted: AcceptedSet) -> float:
-        """The largest distance to the half-space of a row, or to the ball."""
+        """The largest distance to the half-space of one of its rows."""
         order = 2 if self.norm == "l2" else 1
         dual = np.linalg.norm(accepted.G, ord=order, axis=1)
         least = accepted.h - SLACK * accepted.size
-        bound = float((least / np.where(dual > 0, dual, 1.0)).max(initial=0.0))
-        if self.norm == "l2" and np.isfinite(self.R):
-            bound = max(bound, float(np.linalg.norm(accepted.v)) * (1 - SLACK) - self.R)
-        return bound
+        return float((least / np.where(dual > 0, dual, 1.0)).max(initial=0.0))
 
     def _bound(self, accepted: AcceptedSet, least: float, limit: float) -> float:
         if self.norm == "l2":

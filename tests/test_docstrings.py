@@ -17,6 +17,8 @@ PUBLIC = [
     "tinyproto.evaluation.corruption",
     "tinyproto.evaluation.geometry",
     "tinyproto.evaluation.collapse",
+    "tinyproto.evaluation.confusion",
+    "tinyproto.evaluation.robustness_curve",
     "tinyproto.evaluation.explanation",
     "tinyproto.evaluation.explanation_picture",
     "tinyproto.evaluation.pictures",

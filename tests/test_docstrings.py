@@ -33,6 +33,7 @@ PUBLIC = [
     "tinyproto.progress",
     "tinyproto.prototypes",
     "tinyproto.random",
+    "tinyproto.report",
     "tinyproto.schedules",
     "tinyproto.state",
     "tinyproto.training",

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 
 # A folder or file may import itself and those before it. Those of one line do not know one another.
 ORDER = [
-    "progress npz",
+    "progress npz optional",
     "backend",
     "cpu parameters",
     "gradients validation",
@@ -24,12 +24,24 @@ ORDER = [
     "attacks",
     "training",
     "evaluation",
+    "report",
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
-BASE = {"backend", "npz", "parameters", "kernels", "random", "state", "validation", "gradients"}
+BASE = {
+    "optional",
+    "backend",
+    "npz",
+    "parameters",
+    "kernels",
+    "random",
+    "state",
+    "validation",
+    "gradients",
+}
 
-OPTIONAL = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
+
+OPTIONAL = {"jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
 
 
 def modules():
@@ -102,7 +114,7 @@ def test_importing_everything_loads_neither_numba_nor_an_optional_package():
 import sys
 import tinyproto.prototypes, tinyproto.attacks, tinyproto.data, tinyproto.state
 import tinyproto.prototypes.certificate, tinyproto.prototypes.equivalence, tinyproto.evaluation
-import tinyproto.networks, tinyproto.training
+import tinyproto.networks, tinyproto.training, tinyproto.report
 loaded = {name.split(".")[0] for name in sys.modules}
 print(sorted(loaded & {"numba", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}))
 """

@@ -437,7 +437,7 @@ def test_a_mat_file_of_version_4(tmp_path):
 def test_svhn_names_scipy_where_it_is_missing(file, monkeypatch):
     file.write_bytes(SVHN_FILE)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="need SciPy; install it with: pip install scipy"):
+    with pytest.raises(ImportError, match="needs SciPy; install it with: pip install scipy"):
         read_svhn(file)
 
 

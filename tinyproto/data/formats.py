@@ -8,7 +8,6 @@ amount of memory. Where a format contains a checksum, the whole file is read, so
 is verified; idx and tar have one only if they are gzipped.
 """
 
-import importlib.util
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..npz import Header, read_arrays
+from ..optional import require_package
 from .cifar import read_pickled_cifar as read_pickled_cifar
 from .damage import (
     CHUNK_SIZE,
@@ -124,8 +124,7 @@ def read_svhn(path: AnyPath) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     -----
     Source: Netzer and others, "Reading digits in natural images", 2011.
     """
-    if importlib.util.find_spec("scipy") is None:
-        raise ImportError("SVHN's .mat files need SciPy; install it with: pip install scipy")
+    require_package("scipy", "reading SVHN's .mat files")
     with open(path, "rb") as file, reading(path, "SVHN's .mat file"):
         content = read_matrices(file, ("X", "y"))
         images, labels = content.get("X"), content.get("y")

@@ -68,10 +68,16 @@ def plot_certified_accuracy(
     name = NORMS.get(resolve_norm(norm), str(norm))
     distances = np.concatenate([np.ravel(radius), np.ravel(attacked)])
     farthest = SHOWN * float(distances[np.isfinite(distances)].max(initial=1e-12))
+
+    def proved_at(eps: np.ndarray) -> np.ndarray:
+        return 100 * certified_accuracy(radius, eps)
+
+    def left_at(eps: np.ndarray) -> np.ndarray:
+        # At r an input is broken if its nearest adversarial point is at r or nearer.
+        return 100 * certified_accuracy(attacked, np.nextafter(eps, np.inf))
+
     grid = np.linspace(0.0, farthest, POINTS)
-    proved = 100 * certified_accuracy(radius, grid)
-    # At r an input is broken if its nearest adversarial point is at r or nearer.
-    left = 100 * certified_accuracy(attacked, np.nextafter(grid, np.inf))
+    proved, left = proved_at(grid), left_at(grid)
     figure, (axis,) = new_figure(1, width=6.4, height=4.4)
     axis.fill_between(grid, proved, left, color="0.85", label="between them: not known")
     axis.plot(grid, left, color="tab:red", linewidth=1.8, label="right under all attacks tried")
@@ -82,7 +88,7 @@ def plot_certified_accuracy(
             linestyle="--", label="proved without the range of pixels",
         )  # fmt: skip
     if marked is not None:
-        lower, upper = (float(np.interp(marked, grid, curve)) for curve in (proved, left))
+        lower, upper = (float(at(np.array([marked]))[0]) for at in (proved_at, left_at))
         axis.axvline(marked, color="0.6", linewidth=0.8)
         axis.annotate(
             f"at {marked:g}: {lower:.1f} % proved,\n{upper:.1f} % under attack",

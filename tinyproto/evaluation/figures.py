@@ -9,6 +9,8 @@ import numpy as np
 from ..state import atomic_write
 
 FORMATS = ("png", "svg", "pdf")
+LINE_STYLES = ("-", "--", "-.", ":")
+"""By which the lines of a picture are told apart without their colours."""
 NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """Metadata without which two files of one picture would differ."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..state import atomic_write
-from .figures import image_grid, new_figure, save_figure
+from .figures import LINE_STYLES, image_grid, new_figure, save_figure
 
 __all__ = ["animate_prototypes", "plot_prototypes", "plot_roc_curves"]
 
@@ -97,8 +97,9 @@ def plot_roc_curves(panels: Mapping[str, Curves], path: str | Path, *, title: st
     """
     figure, axes = new_figure(len(panels), width=5.2, height=4.4)
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
-        for label, (outliers, inliers) in curves.items():
-            axis.plot(np.maximum(outliers, 1e-4), inliers, label=label)
+        for n, (label, (outliers, inliers)) in enumerate(curves.items()):
+            style = LINE_STYLES[n % len(LINE_STYLES)]
+            axis.plot(np.maximum(outliers, 1e-4), inliers, style, label=label)
         axis.axhline(0.95, color="0.7", linewidth=0.8, linestyle=":")
         axis.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1.01), title=name)
         axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 0.95, 1])

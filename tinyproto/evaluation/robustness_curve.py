@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from ..validation import check_shape, resolve_norm
-from .figures import new_figure, save_figure
+from .figures import LINE_STYLES, new_figure, save_figure
 from .report import NORMS, Report
 
 __all__ = ["accuracy_at", "nearest_distances", "plot_robustness_curves"]
 
 POINTS = 400  # of each curve
 SHOWN = 1.05  # of the largest distance or radius
-STYLES = ("-", "--", "-.", ":")
 
 
 def nearest_distances(report: Report) -> np.ndarray:
@@ -136,7 +135,7 @@ def plot_robustness_curves(
         label = name
         if marked is not None:
             label = f"{name}: {100 * float(accuracy_at(distances, marked)):.1f} % at {marked:.3g}"
-        style = STYLES[n % len(STYLES)]
+        style = LINE_STYLES[n % len(LINE_STYLES)]
         axis.plot(grid, 100 * accuracy_at(distances, grid), style, linewidth=1.8, label=label)
     if marked is not None:
         axis.axvline(marked, color="0.6", linewidth=0.8)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import networks, state
 from ..attacks.victim import Model
-from ..data import load
+from ..data import Dataset, load
 from ..data.sources import SOURCES, Source
 from ..prototypes import storage
 
@@ -65,6 +65,24 @@ def check_images(model: Path, trained_on: str, name: str) -> None:
         )
 
 
+def open_with_data(
+    path: Path,
+    xp: ModuleType,
+    *,
+    dataset: str | None = None,
+    folder: str | Path | None = None,
+) -> tuple[Model, Dataset, Any]:
+    """A saved model, a data set, by default the one it was trained on, and the labels of its
+    columns of scores (None for 0 … C − 1).
+
+    Raises ValueError for a file without a model, and for another kind of images or of classes.
+    """
+    model, trained_on, classes = open_model(path, xp)
+    name = dataset or trained_on
+    check_images(path, trained_on, name)
+    return model, load(name, folder), classes
+
+
 def open_with_test_images(
     path: Path,
     xp: ModuleType,
@@ -78,17 +96,21 @@ def open_with_test_images(
 
     Raises ValueError for a file without a model, and for another kind of images or of classes.
     """
-    model, trained_on, classes = open_model(path, xp)
-    name = dataset or trained_on
-    check_images(path, trained_on, name)
-    data = load(name, folder)
-    images, labels = data.x_test[:count], data.y_test[:count]
+    model, data, classes = open_with_data(path, xp, dataset=dataset, folder=folder)
+    images = data.x_test[:count]
+    labels = column_indices(path, data.name, data.y_test[:count], classes)
     if images.ndim == 3:
         images = images[..., None]  # a channel axis for grey images, which Square needs
-    if classes is not None:
-        if not np.isin(labels, classes).all():
-            raise ValueError(f"{path} was not trained on all classes of {data.name}")
-        labels = np.searchsorted(classes, labels)
     fewer = f" (of {count} requested)" if len(images) < count else ""
     print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
     return model, images, labels
+
+
+def column_indices(path: Path, name: str, labels: np.ndarray, classes: Any) -> np.ndarray:
+    """Labels of a data set as columns of the model's scores, which are of these classes (None for
+    0 … C − 1). Raises ValueError if it has no column for one of them."""
+    if classes is None:
+        return labels
+    if not np.isin(labels, classes).all():
+        raise ValueError(f"{path} was not trained on all classes of {name}")
+    return np.searchsorted(classes, labels)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .draws import Draws, Floats, Images, require
+from ...optional import require_package
+from .draws import Draws, Floats, Images
 from .linear import blur_along_line, gaussian_filter, zoom_matrix
 
 DEFOCUS = ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1))  # radius, σ of its edge
@@ -23,7 +24,7 @@ def gaussian_blur(images: Images, severity: int) -> Floats:
 
 def defocus_blur(images: Images, severity: int) -> Floats:
     """Average over a disc whose edge is blurred."""
-    require("scipy", "SciPy")
+    require_package("scipy", "this corruption")
     from scipy.ndimage import correlate
 
     disc = _disc(*DEFOCUS[severity - 1])
@@ -86,7 +87,7 @@ def zoom_blur(images: Images, severity: int) -> Floats:
 @cache
 def _zoom_map(side: int, most: float) -> Any:
     """The sparse matrix of the mean of the image and of all its enlargements."""
-    require("scipy", "SciPy")
+    require_package("scipy", "this corruption")
     from scipy.sparse import csr_array, eye_array, kron
 
     factors = np.arange(1, most, 0.01)

@@ -5,7 +5,8 @@ import io
 import numpy as np
 
 from ...kernels.resample import resample
-from .draws import Draws, Floats, Images, require
+from ...optional import require_package
+from .draws import Draws, Floats, Images
 from .linear import gaussian_filter
 
 BRIGHTNESS = (0.05, 0.1, 0.15, 0.2, 0.3)  # added to the value
@@ -56,7 +57,7 @@ def contrast(images: Images, severity: int) -> Floats:
 
 def pixelate(images: Images, severity: int) -> Images:
     """Reduce the image, and enlarge it again, both with a box filter."""
-    require("PIL", "Pillow")
+    require_package("PIL", "this corruption")
     from PIL import Image
 
     height, width = images.shape[1:3]
@@ -70,7 +71,7 @@ def pixelate(images: Images, severity: int) -> Images:
 
 def jpeg_compression(images: Images, severity: int) -> Images:
     """Write the image as JPEG, and read it."""
-    require("PIL", "Pillow")
+    require_package("PIL", "this corruption")
     from PIL import Image
 
     out = np.empty_like(images)

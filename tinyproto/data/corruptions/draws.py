@@ -1,6 +1,5 @@
 """The random numbers of one corruption, for each image."""
 
-import importlib.util
 import math
 from dataclasses import dataclass
 
@@ -38,11 +37,3 @@ class Draws:
             epoch=self.severity, step=step,
         )  # fmt: skip
         return drawn.reshape(len(self.index), *shape)
-
-
-def require(module: str, package: str) -> None:
-    """Raise ImportError, in one line, unless an optional package is installed."""
-    if importlib.util.find_spec(module) is None:
-        raise ImportError(
-            f"this corruption needs {package}; install it with: pip install {package.lower()}"
-        )

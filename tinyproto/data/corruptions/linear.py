@@ -7,14 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.line_blur import line_blur
-from .draws import Floats, require
+from ...optional import require_package
+from .draws import Floats
 
 
 def gaussian_filter(
     x: Floats, sigma: float, *, mode: str = "nearest", truncate: float = 4.0
 ) -> Floats:
     """Filter the rows and columns of images (N, H, W) or (N, H, W, C)."""
-    require("scipy", "SciPy")
+    require_package("scipy", "this corruption")
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(x, sigma, mode=mode, truncate=truncate, axes=(1, 2))
@@ -26,7 +27,7 @@ def zoom_matrix(size: int, factor: float) -> Floats:
 
     Pixels at the ends of the part that is enlarged become pixels at the ends of the result.
     """
-    require("scipy", "SciPy")
+    require_package("scipy", "this corruption")
     from scipy.ndimage import zoom
 
     part = math.ceil(size / factor)

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.chamfer import chamfer_distance
-from .draws import Draws, Floats, Images, require
+from ...optional import require_package
+from .draws import Draws, Floats, Images
 from .linear import gaussian_filter
 
 # mean and σ of the liquid, σ of its filter, the least amount that is seen, the weight of water or
@@ -61,7 +62,7 @@ def _relief(drops: Images) -> NDArray[np.uint8]:
 
 def _neighbours(x: NDArray, weights: NDArray) -> NDArray:
     """Σ weights · the 3 × 3 pixels around each one of (N, H, W), mirrored at the edge's pixels."""
-    require("scipy", "SciPy")
+    require_package("scipy", "this corruption")
     from scipy.ndimage import correlate
 
     return correlate(x, weights[None], mode="mirror")
@@ -85,7 +86,7 @@ def equalize(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def edges(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """The edges of grey images (N, H, W), by Canny (IEEE PAMI 8, 1986), as OpenCV finds them: the
     gradient by Sobel, its size in L1, thinned in four directions, by two thresholds."""
-    require("scipy", "SciPy")
+    require_package("scipy", "this corruption")
     from scipy.ndimage import binary_propagation, correlate1d
 
     x = images.astype(np.int64)

@@ -1,9 +1,10 @@
 """The two convex programs of the exact radius: a quadratic one for L2, a linear one for L∞."""
 
-import importlib.util
 from typing import Any
 
 import numpy as np
+
+from ...optional import require_package
 
 
 def nonnegative_quadratic_program(Q: np.ndarray, h: np.ndarray) -> np.ndarray:
@@ -49,8 +50,7 @@ def linear_program(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """min r with Gδ ≥ h, −r ≤ δ ≤ r, low ≤ δ ≤ high, for G (K, d): the multipliers (K,) of G and
     δ (d,), or None if no δ satisfies the constraints. Raises ImportError without SciPy."""
-    if importlib.util.find_spec("scipy") is None:
-        raise ImportError("the exact L∞ radius needs SciPy; install it with: pip install scipy")
+    require_package("scipy", "the exact L∞ radius")
     from scipy.sparse import block_array, csr_array, eye_array
 
     rows, d = G.shape

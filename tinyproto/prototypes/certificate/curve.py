@@ -12,11 +12,10 @@ distribution are those of beta distributions, P(S ≥ s | p) = I_p(s, n − s + 
 incomplete beta function, of which the bounds are inverses.
 """
 
-import importlib.util
-
 import numpy as np
 
 from ...backend.device import Array, to_host
+from ...optional import require_package
 from ...validation import check_count, require
 
 
@@ -95,10 +94,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     if successes in (0, n):  # I_p(1, n) = 1 − (1 − p)ⁿ and I_p(n, 1) = pⁿ
         bound = tail ** (1 / n)
         return (0.0, 1 - bound) if successes == 0 else (bound, 1.0)
-    if importlib.util.find_spec("scipy") is None:
-        raise ImportError(
-            "a Clopper-Pearson interval needs SciPy; install it with: pip install scipy"
-        )
+    require_package("scipy", "a Clopper-Pearson interval")
     from scipy.special import betaincinv
 
     lower = betaincinv(successes, n - successes + 1, tail)

@@ -1,0 +1,272 @@
+"""The report: its parts, the page, and the command; the page is read back with an HTML parser."""
+
+import base64
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyproto import networks
+from tinyproto.data import load
+from tinyproto.evaluation.command import run_command
+from tinyproto.prototypes import PlusMinusEDWTA, save
+from tinyproto.report import Settings
+from tinyproto.report import __main__ as command
+from tinyproto.report import run as parts_run
+from tinyproto.report.content import LeftOut, Picture, Section, Table, Text
+from tinyproto.report.page import Judged, render
+from tinyproto.report.subject import Subject
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+VOID = {"meta", "img", "link", "br", "hr"}
+QUICK = ["--examples", "40", "--attack", "fgsm"]
+
+
+class Page(HTMLParser):
+    """What is in a page: that its elements are nested, its ids, links, pictures and headings."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.ids, self.links, self.pictures = [], [], [], []
+        self.headings, self.cells, self.loads = [], [], []
+        self.feed(text)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        if tag == "img":
+            self.pictures.append(found)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        self.loads += [found[name] for name in ("src", "srcset", "data") if name in found]
+        self.loads += [found["href"]] if tag == "link" else []
+        assert tag not in ("script", "iframe", "object", "embed")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells.append(text)
+
+
+def read_page(path: Path) -> Page:
+    text = path.read_text()
+    page = Page(text)
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert all(load.startswith("data:image/png;base64,") for load in page.loads)
+    assert not re.search(r"@import|url\(", text)
+    assert all(picture["alt"] for picture in page.pictures)
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:]))  # noqa: B905
+    assert len(text) < 5e6
+    return page
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A ±ED-WTA network of the sample digits, and an untrained network of layers."""
+    folder = tmp_path_factory.mktemp("models")
+    data = load("mnist", download=False)
+    x = data.x_train.reshape(len(data.x_train), -1) / np.float32(255)
+    fitted = PlusMinusEDWTA(2, epochs=2, random_state=0).fit(x, data.y_train)
+    save(fitted, folder / "digits.npz", dataset="mnist")
+    network = networks.compact_cnn(10, feature_width=16, head="prototypes")
+    networks.save(network, folder / "objects.npz", dataset="cifar10", method="adv-dpnp")
+    return folder
+
+
+def test_report_of_a_winner_take_all_network(models, tmp_path, capsys):
+    out = tmp_path / "report"
+    command.run(command.parse([str(models / "digits.npz"), "--out", str(out), *QUICK]))
+    page = read_page(out / "index.html")
+    figures = json.loads((out / "report.json").read_text())["digits"]
+    assert set(figures["left out"]) >= {"radii", "corruptions"}
+    assert {"model", "attacks", "certificate", "prototypes", "detection"} <= set(figures["parts"])
+    assert len(page.pictures) >= 4
+    for part in figures["parts"].values():
+        for value in part["figures"].values():
+            assert value in page.cells
+    capsys.readouterr()
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("section.json")}
+    first = (out / "index.html").read_bytes()
+    command.run(command.parse([str(models / "digits.npz"), "--out", str(out), *QUICK]))
+    assert before == {file: file.stat().st_mtime_ns for file in out.rglob("section.json")}
+    assert (out / "index.html").read_bytes() == first
+
+
+def test_clean_accuracy_is_that_of_the_network(models, tmp_path):
+    subject = Subject(models / "digits.npz", Settings(examples=40))
+    data = load("mnist", download=False)
+    network = subject.winner_take_all
+    expected = network.score(data.x_test[:40].reshape(40, -1) / np.float32(255), data.y_test[:40])
+    section = parts_run.PARTS["model"](subject, tmp_path)
+    assert section.figures["clean accuracy"] == f"{100 * expected:.1f} %"
+
+
+def test_attacked_images_are_in_the_ball_and_do_not_depend_on_the_number(models):
+    few, many = (Subject(models / "digits.npz", Settings(examples=n)) for n in (20, 40))
+    assert float(np.abs(few.attacked - few.x).max()) <= few.eps + 1e-6
+    np.testing.assert_array_equal(few.attacked, many.attacked[:20])
+    assert (few.predicted_attacked == few.y).sum() <= (few.predicted == few.y).sum()
+
+
+def test_report_of_a_network_of_layers_beside_another(models, tmp_path):
+    shutil.copy(models / "objects.npz", tmp_path / "copy.npz")
+    out = tmp_path / "report"
+    parts = ["--parts", "model", "attacks", "mistakes", "settings", "prototypes"]
+    arguments = [str(models / "objects.npz"), "--compare", str(tmp_path / "copy.npz")]
+    command.run(command.parse([*arguments, "--out", str(out), *QUICK, *parts]))
+    page = read_page(out / "index.html")
+    figures = json.loads((out / "report.json").read_text())
+    assert set(figures) == {"objects", "copy"}
+    one, other = figures["objects"]["parts"], figures["copy"]["parts"]
+    assert one["attacks"]["figures"] == other["attacks"]["figures"]
+    assert {"objects", "copy"} <= set(page.cells)
+    assert "reconstructed" in (out / "index.html").read_text()
+
+
+def wrong(tmp_path, models):
+    return {
+        "not a number": (["--eps", "wide"], "--eps must be a number"),
+        "no examples": (["--examples", "0"], "--examples must be 1 or more"),
+        "seed": (["--seed", "-1"], "--seed must be in"),
+        "attack": (["--attack", "tickle"], "tickle"),
+        "twice": (["--compare", str(models / "digits.npz")], "both models are named digits"),
+        "data set": (["--dataset", "cifar10"], "was trained on mnist"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["not a number", "no examples", "seed", "attack", "twice", "data set"]
+)
+def test_wrong_options_end_with_one_line_and_no_folder(case, models, tmp_path, capsys):
+    options, message = wrong(tmp_path, models)[case]
+    out = tmp_path / "report"
+    chosen = command.parse([str(models / "digits.npz"), "--out", str(out), *options])
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: command.run(chosen))
+    assert message in str(ended.value)
+    assert "\n" not in str(ended.value)
+    assert not out.exists()
+
+
+def test_without_jinja_nothing_is_computed(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    out = tmp_path / "report"
+    with pytest.raises(ImportError, match="needs Jinja2; install it with: pip install jinja2"):
+        command.run(command.parse([str(models / "digits.npz"), "--out", str(out), *QUICK]))
+    assert not out.exists()
+
+
+def png(width: int, height: int) -> bytes:
+    from PIL import Image
+
+    file = Path("a.png")
+    Image.new("L", (width, height)).save(file)
+    return file.read_bytes()
+
+
+@pytest.fixture
+def counted(monkeypatch, tmp_path):
+    """Two parts that count how often they are made, and a subject that has only an identity."""
+    monkeypatch.chdir(tmp_path)
+    made = {"plain": 0, "pictured": 0, "absent": 0}
+
+    def plain(subject, folder):
+        made["plain"] += 1
+        return Section("Plain", [Text("a & b < c"), Table("t", [{"x": 1}])], {"figure": "1 %"})
+
+    def pictured(subject, folder):
+        made["pictured"] += 1
+        (folder / "p.png").write_bytes(png(30, 20))
+        return Section("Pictured", [Picture("p.png", 'a "picture"')])
+
+    def absent(subject, folder):
+        made["absent"] += 1
+        raise LeftOut("not for this model")
+
+    parts = {"plain": plain, "pictured": pictured, "absent": absent}
+    monkeypatch.setattr(parts_run, "PARTS", parts)
+
+    class Named:
+        name = "model"
+        identity = {"eps": 0.1}  # noqa: RUF012
+
+    return made, Named(), tmp_path / "parts"
+
+
+def test_parts_are_made_once(counted):
+    made, subject, folder = counted
+    first = parts_run.make_parts(subject, folder, made)
+    assert parts_run.make_parts(subject, folder, made) == first
+    assert made == {"plain": 1, "pictured": 1, "absent": 2}
+    assert first[1] == {"absent": "not for this model"}
+
+
+@pytest.mark.parametrize("damage", ["cut", "other JSON", "unknown block", "no picture", "identity"])
+def test_a_damaged_part_is_made_again(counted, damage):
+    made, subject, folder = counted
+    sections, _ = parts_run.make_parts(subject, folder, made)
+    file = folder / "pictured" / "section.json"
+    text = file.read_text()
+    if damage == "cut":
+        file.write_text(text[: len(text) // 2])
+    elif damage == "other JSON":
+        file.write_text("[1]")
+    elif damage == "unknown block":
+        file.write_text(text.replace('"kind": "picture"', '"kind": "sound"'))
+    elif damage == "no picture":
+        (folder / "pictured" / "p.png").unlink()
+    else:
+        subject.identity = {"eps": 0.2}
+    assert parts_run.make_parts(subject, folder, made)[0] == sections
+    assert made["pictured"] == 2
+    assert made["plain"] == (2 if damage == "identity" else 1)
+
+
+def test_progress_of_other_settings_is_removed(counted):
+    made, subject, folder = counted
+    parts_run.make_parts(subject, folder, made)
+    (folder / "plain" / "attacks.npz").write_bytes(b"of another model")
+    parts_run.make_parts(subject, folder, made)
+    assert (folder / "plain" / "attacks.npz").exists()
+    subject.identity = {"eps": 0.2}
+    parts_run.make_parts(subject, folder, made)
+    assert not (folder / "plain" / "attacks.npz").exists()
+
+
+def test_page_escapes_and_embeds(counted, tmp_path):
+    made, subject, folder = counted
+    judged = Judged("<model>", *parts_run.make_parts(subject, folder, made), folder)
+    (tmp_path / "page.html").write_text(render([judged], "A <title>"))
+    page = read_page(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "a &amp; b &lt; c" in text
+    assert "<model>" not in text
+    (picture,) = page.pictures
+    assert picture["alt"] == 'a "picture"'
+    assert (picture["width"], picture["height"]) == ("30", "20")
+    content = picture["src"].removeprefix("data:image/png;base64,")
+    assert base64.b64decode(content) == (folder / "pictured" / "p.png").read_bytes()
+    assert "not for this model" in text
+
+
+def test_section_as_json():
+    blocks = [Text("a"), Table("c", [{"n": 1}], "note"), Picture("f", "alt")]
+    section = Section("T", blocks, {"k": "v"})
+    assert Section.from_json(json.loads(json.dumps(section.to_json()))) == section

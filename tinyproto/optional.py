@@ -1,0 +1,38 @@
+"""Packages that only some functions need, and what to say where one is missing."""
+
+import importlib.util
+
+__all__ = ["require_package"]
+
+NAMES = {  # module: the name of its package, which pip takes in lower case
+    "PIL": "Pillow",
+    "jinja2": "Jinja2",
+    "matplotlib": "Matplotlib",
+    "scipy": "SciPy",
+    "sklearn": "scikit-learn",
+}
+
+
+def require_package(module: str, purpose: str) -> None:
+    """Make sure that an optional package is installed.
+
+    Parameters
+    ----------
+    module : str
+        The module to import, one of those in `NAMES`.
+    purpose : str
+        What needs it, with which the message begins.
+
+    Raises
+    ------
+    ImportError
+        In one line, with what to install, if it is not.
+
+    Examples
+    --------
+    >>> from tinyproto.optional import require_package
+    >>> require_package("scipy", "the exact L∞ radius")
+    """
+    if importlib.util.find_spec(module) is None:
+        name = NAMES[module]
+        raise ImportError(f"{purpose} needs {name}; install it with: pip install {name.lower()}")

@@ -1,0 +1,13 @@
+"""A page about a trained model: how it fares under attack and corruption, what it learned, and why
+it answers as it does.
+
+    python -m tinyproto.report model.npz --out report
+
+writes one HTML page that holds everything, and the same figures as JSON. The page needs Jinja2, its
+pictures Matplotlib and Pillow, the corruptions SciPy: `pip install "tinyproto[report]"`.
+"""
+
+from .subject import Settings
+from .write import write_report
+
+__all__ = ["Settings", "write_report"]

@@ -1,0 +1,78 @@
+"""The parts of a report are made one after another; those that are there are not made again."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..state import atomic_write
+from .content import LeftOut, Picture, Section
+from .parts import PARTS
+from .subject import Subject
+
+
+def make_parts(
+    subject: Subject, folder: Path, names: Iterable[str]
+) -> tuple[dict[str, Section], dict[str, str]]:
+    """The sections by name, and the reasons of those that were left out.
+
+    Each part is kept in a folder of its own. It is read from there if it was made before of the
+    same model with the same settings, so a report that was stopped goes on where it was. Lines on
+    standard error say which part is made.
+    """
+    chosen = list(names)
+    sections: dict[str, Section] = {}
+    left_out: dict[str, str] = {}
+    for number, name in enumerate(chosen, 1):
+        place = folder / name
+        section = _read(place, subject.identity)
+        if section is None:
+            print(f"{subject.name}: {name} ({number} of {len(chosen)})", file=sys.stderr)
+            place.mkdir(parents=True, exist_ok=True)
+            _forget_others(place, subject.identity)
+            try:
+                section = PARTS[name](subject, place)
+            except (LeftOut, ImportError) as reason:
+                left_out[name] = str(reason)
+                continue
+            _write(place, subject.identity, section)
+        sections[name] = section
+    return sections, left_out
+
+
+def _read(folder: Path, identity: dict[str, Any]) -> Section | None:
+    """The section that is kept in a folder; None for that of other settings, and for a file or a
+    picture that is missing or damaged."""
+    try:
+        content = json.loads((folder / "section.json").read_text())
+        if content["identity"] != identity:
+            return None
+        section = Section.from_json(content["section"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    pictures = [block.file for block in section.blocks if isinstance(block, Picture)]
+    return section if all((folder / file).is_file() for file in pictures) else None
+
+
+def _write(folder: Path, identity: dict[str, Any], section: Section) -> None:
+    content = {"identity": identity, "section": section.to_json()}
+    with atomic_write(folder / "section.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _forget_others(folder: Path, identity: dict[str, Any]) -> None:
+    """Remove the progress of a part of another model or with other settings, which could not be
+    continued; and note whose progress will be here."""
+    note = folder / "identity.json"
+    text = json.dumps(identity, sort_keys=True)
+    try:
+        same = note.read_text() == text
+    except OSError:
+        same = False
+    if not same:
+        for file in folder.iterdir():
+            if file.is_file():
+                file.unlink()
+        with atomic_write(note) as temporary:
+            temporary.write_text(text)

@@ -4,7 +4,7 @@ it answers as it does.
     python -m tinyproto.report model.npz --out report
 
 writes one HTML page that holds everything, and the same figures as JSON. The page needs Jinja2, its
-pictures Matplotlib and Pillow, the corruptions SciPy: `pip install "tinyproto[report]"`.
+pictures Matplotlib and Pillow, the corruptions SciPy: `pip install -e ".[report]"`.
 """
 
 from .subject import Settings

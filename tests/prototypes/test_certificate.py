@@ -9,6 +9,7 @@ from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
 from tinyproto.prototypes import IPWTA, PlusMinusEDWTA, exact_radius
+from tinyproto.prototypes.certificate import rival_distance
 from tinyproto.prototypes.certificate.convex import linear_program, nonnegative_quadratic_program
 from tinyproto.prototypes.certificate.projection import Problem, halfspace_distance, solve_l2
 
@@ -169,6 +170,31 @@ def test_nonnegative_quadratic_program_meets_its_optimality_conditions(n, seed):
     assert (solution >= 0).all()
     assert (gradient >= -1e-8).all()
     assert abs(gradient @ solution) <= 1e-7
+
+
+def test_a_quadratic_program_without_a_minimum_gives_large_multipliers():
+    solution = nonnegative_quadratic_program(np.zeros((3, 3)), np.array([2.0, -1.0, 0.0]))
+    assert solution[0] > 1e9
+    assert (solution[1:] == 0).all()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_rows_that_bind_are_added_until_none_is_missing(norm, monkeypatch):
+    """It starts from two rows, and needs no exact arithmetic to find the others."""
+    random = np.random.default_rng(0)
+    network = IPWTA(30, epochs=0, dtype="float64").fit(random.normal(size=(60, 10)), [0, 1] * 30)
+    weights = random.normal(size=(60, 10))
+    network.weights_[:] = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    network.biases_[:] = 0.0
+    x = random.normal(size=(20, 10))
+    expected, _ = exact_radius(network, x, norm=norm)
+
+    def refused(*arguments):
+        raise AssertionError("a row was missing")
+
+    monkeypatch.setattr(rival_distance, "ROWS", 2)
+    monkeypatch.setattr(rival_distance.Neighbourhood, "_exact_distance", refused)
+    np.testing.assert_allclose(exact_radius(network, x, norm=norm)[0], expected, rtol=1e-9)
 
 
 @given(st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinyproto.prototypes import EDWTA, certify, exact_radius
-from tinyproto.prototypes.certificate import radius_file, search
+from tinyproto.prototypes.certificate import parallel, radius_file, search
 from tinyproto.state import load_arrays, save_arrays
 
 METHODS = [m for m in ("fork", "spawn") if hasattr(os, "fork") or m == "spawn"]
@@ -98,6 +98,24 @@ def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
         assert len(computed) == missing
     for result in (found, again):
         np.testing.assert_array_equal(result, expected)
+
+
+def test_radii_are_saved_on_the_way(tmp_path, monkeypatch):
+    network, x, y = problem()
+    path, missing = tmp_path / "radii.npz", []
+    save_radii = parallel.save_radii
+
+    def watched(*arguments):
+        save_radii(*arguments)
+        missing.append(int(np.isnan(load_arrays(path)[0]["radius"]).sum()))
+
+    monkeypatch.setattr(parallel, "SAVE_EVERY", -1)
+    monkeypatch.setattr(parallel, "save_radii", watched)
+    certify(network, x, y, path=path, **BOX)
+    assert len(missing) > 2
+    assert missing == sorted(missing, reverse=True)
+    assert missing[0] < len(x)
+    assert missing[-1] == 0
 
 
 PROGRAM = """

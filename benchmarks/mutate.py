@@ -171,6 +171,11 @@ EQUIVALENT = {
         "magnitude = [0.5 * self.beta -> self.beta] * squares",
     ): "an allowance for rounding that is twice as large allows for it, too",
     (
+        "cpu/winograd/convolve.py",
+        "_convolve",
+        "fitting = CACHE_BYTES // ([36 -> 37] * 4 * (padded(channels) + padded(out)))",
+    ): "how many tiles are computed at once, which changes no sum",
+    (
         "cpu/direct/weights.py",
         "_sum_products",
         "rows = dy_rows * stride if z < count [- -> +] 1 else (band_rows - 1) * stride + size",

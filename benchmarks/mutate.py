@@ -105,7 +105,7 @@ TESTS = {
     "prototypes/certificate/rows.py": CERTIFICATE,
     "prototypes/certificate/search.py": CERTIFICATE,
     "attacks/detector.py": [DETECTION[3]],
-    "evaluation/collapse.py": ["tests/evaluation/test_collapse.py"],
+    "evaluation/geometry/collapse.py": ["tests/evaluation/test_collapse.py"],
     "evaluation/detection.py": ["tests/evaluation/test_detection_report.py"],
     "evaluation/explanation.py": ["tests/evaluation/test_explanation.py"],
     "prototypes/detection/certificate.py": [DETECTION[2], "-m", "not slow"],

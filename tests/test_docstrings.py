@@ -16,7 +16,6 @@ PUBLIC = [
     "tinyproto.evaluation",
     "tinyproto.evaluation.corruption",
     "tinyproto.evaluation.geometry",
-    "tinyproto.evaluation.collapse",
     "tinyproto.evaluation.explanation",
     "tinyproto.evaluation.explanation_picture",
     "tinyproto.evaluation.pictures",

@@ -1,0 +1,27 @@
+"""Geometry of a latent space: compactness of the classes, separation between them, angles, neural
+collapse; a report of all of it for clean and attacked images side by side, and its pictures.
+
+Features h (N, d) and prototypes c (M, d) are in the same units, those of the network's feature
+layer. All measures are computed with NumPy on the CPU, in float64.
+
+`python -m tinyproto.evaluation.geometry model.npz` measures a saved network. Pictures need
+Matplotlib.
+"""
+
+from .angles import pairwise_angles, prototype_angles, simplex_angle
+from .collapse import neural_collapse, separation, silhouette, simplex_distance
+from .distances import class_means, compactness
+from .planes import prototype_plane
+
+__all__ = [
+    "class_means",
+    "compactness",
+    "neural_collapse",
+    "pairwise_angles",
+    "prototype_angles",
+    "prototype_plane",
+    "separation",
+    "silhouette",
+    "simplex_angle",
+    "simplex_distance",
+]

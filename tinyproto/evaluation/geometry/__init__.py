@@ -10,15 +10,23 @@ Matplotlib.
 
 from .angles import pairwise_angles, prototype_angles, simplex_angle
 from .collapse import neural_collapse, separation, silhouette, simplex_distance
-from .distances import class_means, compactness
-from .planes import prototype_plane
+from .distances import class_means, compactness, prototype_distances
+from .measure import geometry_report, latent_arrays
+from .planes import discriminant_plane, prototype_plane
+from .report import GeometryReport, LatentArrays
 
 __all__ = [
+    "GeometryReport",
+    "LatentArrays",
     "class_means",
     "compactness",
+    "discriminant_plane",
+    "geometry_report",
+    "latent_arrays",
     "neural_collapse",
     "pairwise_angles",
     "prototype_angles",
+    "prototype_distances",
     "prototype_plane",
     "separation",
     "silhouette",

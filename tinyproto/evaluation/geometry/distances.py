@@ -94,3 +94,44 @@ def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nd
     total = np.zeros((classes, h.shape[1]))
     np.add.at(total, y, h)
     return total / count[:, None]
+
+
+def prototype_distances(
+    features: np.ndarray, labels: np.ndarray, prototypes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the distance of each feature to its own prototype, and to the nearest other one.
+
+    Parameters
+    ----------
+    features : array (N, d)
+        Features.
+    labels : array (N,)
+        Integers, indices of prototypes.
+    prototypes : array (M, d)
+        A vector for each class; M ≥ 2.
+
+    Returns
+    -------
+    own, rival : array (N,)
+        Distances in the features' units. With prototypes of one length and no bias, a feature is
+        classified correctly where own < rival: ‖h − c_j‖² = ‖h‖² − 2 h · c_j + ‖c_j‖².
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, values that are not finite, or a label that has no prototype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.geometry import prototype_distances
+    >>> prototypes = np.array([[0.0, 0], [3, 4]])
+    >>> own, rival = prototype_distances(np.array([[0.0, 0], [3, 0]]), np.array([0, 0]), prototypes)
+    >>> own.tolist(), rival.tolist()
+    ([0.0, 3.0], [5.0, 4.0])
+    """
+    h, y, c = check_classed(features, labels, prototypes)
+    distances = np.stack([np.linalg.norm(h - prototype, axis=1) for prototype in c], axis=1)
+    own = distances[np.arange(len(y)), y]
+    distances[np.arange(len(y)), y] = np.inf
+    return own, distances.min(axis=1)

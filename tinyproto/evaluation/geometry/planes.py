@@ -3,6 +3,10 @@
 import numpy as np
 
 from ...prototypes.validation import check_rows
+from .checks import class_indices
+from .distances import class_means
+
+RIDGE = 1e-6  # of the mean variance of a feature
 
 
 def prototype_plane(features: np.ndarray, prototypes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,6 +65,78 @@ def prototype_plane(features: np.ndarray, prototypes: np.ndarray) -> tuple[np.nd
         _, s, principal = np.linalg.svd(rest, full_matrices=False)
         axes = _two_axes(np.concatenate([axes, s[:, None] * principal, np.eye(h.shape[1])]))
     return origin, axes[::-1]
+
+
+def discriminant_plane(
+    features: np.ndarray, labels: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The plane of linear discriminant analysis: the one in which the class means are farthest
+    apart, measured in standard deviations within the classes.
+
+    Parameters
+    ----------
+    features : array (N, d)
+        Features, of every class some; d ≥ 2.
+    labels : array (N,)
+        Integers in 0 … classes − 1.
+    classes : int
+        Number of classes, 2 or more.
+
+    Returns
+    -------
+    origin : array (d,)
+        The mean of the features.
+    axes : array (2, d)
+        (h − origin) @ axes.T are the coordinates of a feature h. Along each axis the features have
+        the variance 1 within their classes, and their coordinates are not correlated there. The
+        axes are not orthonormal. The first class's mean has no negative coordinate.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, a class without features, and features that are all equal.
+
+    Notes
+    -----
+    With the class means μ_c, the mean μ̄ of all features and n_c features in a class,
+
+        Σ_W = 1/N Σᵢ (hᵢ − μ_{yᵢ})(hᵢ − μ_{yᵢ})ᵀ        Σ_B = 1/N Σ_c n_c (μ_c − μ̄)(μ_c − μ̄)ᵀ,
+
+    an axis v maximizes vᵀ Σ_B v / vᵀ Σ_W v. Its gradient is 0 where Σ_B v = λ Σ_W v, and the
+    quotient is λ there. With Σ_W = L Lᵀ and u = Lᵀ v this is L⁻¹ Σ_B L⁻ᵀ u = λ u, a symmetric
+    problem, whose orthonormal u give vᵀ Σ_W v = 1. The axes are those of the two largest λ. Σ_B has
+    rank C − 1 at most: with two classes the second λ is 0. A small ridge is added to Σ_W, which is
+    singular where there are fewer features than dimensions.
+
+    Source: Fisher, 1936; Rao, 1948, for more than two classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.evaluation.geometry import discriminant_plane
+    >>> labels = np.arange(60) % 3
+    >>> features = np.eye(3)[labels] + np.random.default_rng(0).normal(scale=0.1, size=(60, 3))
+    >>> origin, axes = discriminant_plane(features, labels, 3)
+    >>> flat = (features - origin) @ axes.T
+    >>> within = flat - np.stack([flat[labels == c].mean(axis=0) for c in range(3)])[labels]
+    >>> (abs(within.T @ within) / 60).round(3).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    h = check_rows(features, "features")
+    if h.shape[1] < 2:
+        raise ValueError(f"features must have 2 or more dimensions, not {h.shape[1]}")
+    y = class_indices(labels, len(h), classes)
+    means, origin = class_means(h, y, classes), h.mean(axis=0)
+    within, between = h - means[y], means[y] - origin
+    variance = float(((h - origin) ** 2).mean())
+    if not variance:
+        raise ValueError("the features are all equal: no direction separates their classes")
+    covariance = within.T @ within / len(h) + RIDGE * variance * np.eye(h.shape[1])
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+    whitened = between @ inverse.T
+    _, vectors = np.linalg.eigh(whitened.T @ whitened / len(h))
+    axes = vectors[:, :-3:-1].T @ inverse
+    return origin, axes * np.where((means[0] - origin) @ axes.T < 0, -1.0, 1.0)[:, None]
 
 
 def _two_axes(vectors: np.ndarray, least: float = 0.0) -> np.ndarray:

@@ -12,6 +12,8 @@ from .angles import pairwise_angles, prototype_angles, simplex_angle
 from .collapse import neural_collapse, separation, silhouette, simplex_distance
 from .distances import class_means, compactness, prototype_distances
 from .measure import geometry_report, latent_arrays
+from .pictures import plot_angles, plot_distances, plot_movement
+from .plane_pictures import plot_discriminant_plane, plot_tsne
 from .planes import discriminant_plane, prototype_plane
 from .report import GeometryReport, LatentArrays
 
@@ -25,6 +27,11 @@ __all__ = [
     "latent_arrays",
     "neural_collapse",
     "pairwise_angles",
+    "plot_angles",
+    "plot_discriminant_plane",
+    "plot_distances",
+    "plot_movement",
+    "plot_tsne",
     "prototype_angles",
     "prototype_distances",
     "prototype_plane",

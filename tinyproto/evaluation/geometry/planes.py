@@ -6,7 +6,7 @@ from ...prototypes.validation import check_rows
 from .checks import class_indices
 from .distances import class_means
 
-RIDGE = 1e-6  # of the mean variance of a feature
+RIDGE = 1e-9  # of the mean variance of a feature
 
 
 def prototype_plane(features: np.ndarray, prototypes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

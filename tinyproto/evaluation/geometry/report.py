@@ -135,14 +135,13 @@ class GeometryReport:
             name, *values = row.values()
             if other is not None:
                 values += relative.get(name, (math.nan, math.nan))
-            rows.append([name, *map(_cell, values)])
+            rows.append([self._named(name), *map(_cell, values)])
         tables = [rows]
         for heading, figures in (("movement", self.movement), ("prototypes", self.prototypes)):
             if figures:
-                tables.append([[heading, ""], *([n, _cell(v)] for n, v in figures.items())])
-        text = "\n\n".join(map(align_columns, tables))
-        text = text.replace("prototype", self.settings.get("vectors", "prototype"))
-        return "\n\n".join(filter(None, [text, self._about()]))
+                named = ([self._named(name), _cell(value)] for name, value in figures.items())
+                tables.append([[self._named(heading), ""], *named])
+        return "\n\n".join([*map(align_columns, tables), *filter(None, [self._about()])])
 
     def json(self) -> str:
         """Everything but the arrays as JSON; a value that is not finite is null."""
@@ -178,6 +177,10 @@ class GeometryReport:
         if clean.keys() != attacked.keys() or not isinstance(settings, dict):
             raise ValueError(f"{path}: expected equal measures and settings, found something else")
         return cls(clean, attacked, movement, prototypes, settings)
+
+    def _named(self, text: str) -> str:
+        """The text with the word for the vectors of the classes."""
+        return text.replace("prototype", self.settings.get("vectors", "prototype"))
 
     def _about(self) -> str:
         s = self.settings

@@ -55,7 +55,9 @@ def plot_distances(report: GeometryReport, path: str | Path, *, title: str = "")
         axis.fill_between(grid, density, facecolor=colour, alpha=0.15, linewidth=0)
         axis.plot(grid, density, color=colour, linestyle=line, label=label)
 
-    _two_panels(report, values, draw, "distance", "", path, title, (0, high))
+    _two_panels(
+        report, values, draw, "distance", ", in the features' units", path, title, (0, high)
+    )
 
 
 def plot_angles(report: GeometryReport, path: str | Path, *, title: str = "") -> None:
@@ -179,7 +181,7 @@ def _two_panels(
     for side, axis in enumerate(axes):
         for each, (which, colour, line, hatch) in zip(values, STYLES, strict=True):
             name = f"own {noun}" if which == "own" else f"nearest rival {noun}"
-            middle = f"{np.median(each[side]):.3g}{'°' if unit else ''}"
+            middle = f"{np.median(each[side]):.3g}{'°' if what == 'angle' else ''}"
             draw(axis, each[side], f"{name}: {middle} in the median", colour, line, hatch)
         nearer = (values[0][side] < values[1][side]).mean()
         axis.set_title(

@@ -106,6 +106,8 @@ TESTS = {
     "prototypes/certificate/search.py": CERTIFICATE,
     "attacks/detector.py": [DETECTION[3]],
     "evaluation/geometry/collapse.py": ["tests/evaluation/test_collapse.py"],
+    "evaluation/geometry/measure.py": ["tests/evaluation/test_geometry_report.py"],
+    "evaluation/geometry/planes.py": ["tests/evaluation/test_geometry.py"],
     "evaluation/detection.py": ["tests/evaluation/test_detection_report.py"],
     "evaluation/explanation.py": ["tests/evaluation/test_explanation.py"],
     "prototypes/detection/certificate.py": [DETECTION[2], "-m", "not slow"],

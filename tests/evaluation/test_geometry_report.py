@@ -75,8 +75,8 @@ def test_every_measure_is_what_its_name_says(kind):
             "distance to own class mean, mean": to_mean,
             "distance between class means, mean": np.mean(apart),
             "distance between class means, least": np.min(apart),
-            "own / between class means": to_mean / np.mean(apart),
-            "own / between prototypes": np.mean(own)
+            "compactness / separation, class means": to_mean / np.mean(apart),
+            "compactness / separation, prototypes": np.mean(own)
             / np.mean([np.linalg.norm(c[j] - c[k]) for j, k in pairs]),
             **separation(h, Y, 3),
             **neural_collapse(h, Y, c, bias),

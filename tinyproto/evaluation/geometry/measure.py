@@ -259,8 +259,8 @@ def _measure(arrays: LatentArrays, side: int, bias: np.ndarray) -> Figures:
         "distance to own class mean, mean": found["compactness"],
         "distance between class means, mean": found["mean_separation"],
         "distance between class means, least": found["least_separation"],
-        "own / between class means": found["compactness"] / found["mean_separation"],
-        "own / between prototypes": float(own.mean()) / _between(c),
+        "compactness / separation, class means": found["compactness"] / found["mean_separation"],
+        "compactness / separation, prototypes": float(own.mean()) / _between(c),
         **separation(h, y, len(c)),
         **neural_collapse(h, y, c, bias),
     }

@@ -135,7 +135,7 @@ def plot_movement(report: GeometryReport, path: str | Path, *, title: str = "") 
     """
     arrays, noun = arrays_of(report), report.settings.get("vectors", "prototype")
     points = np.stack([arrays.own_distance, arrays.rival_distance], axis=2)  # (2, N, 2)
-    figure, (axis,) = new_figure(1, width=6.6, height=7)
+    figure, (axis,) = new_figure(1, width=6.6, height=7.2)
     low, high = float(points.min()), float(points.max())
     edge = 0.04 * (high - low)
     limits = (low - edge, high + edge)
@@ -158,8 +158,9 @@ def plot_movement(report: GeometryReport, path: str | Path, *, title: str = "") 
               fontsize=9, color="tab:green")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
-    what = f"Each of {len(chosen)} arrows is one image, from clean to attacked."
-    axis.set_title("\n".join(filter(None, [title, what])), fontsize=11)
+    arrows = f"Each of {len(chosen)} arrows is one image, from clean to attacked."
+    axis.set_title(arrows, fontsize=11)
+    figure.suptitle(title, fontsize=12)
     save_figure(figure, path)
 
 

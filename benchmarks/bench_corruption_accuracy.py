@@ -30,7 +30,7 @@ def main() -> None:
     count = 500 if options.quick else 10_000
     reports = {}
     for name, file in MODELS.items():
-        model, x, y = open_with_test_images(
+        model, x, y, _ = open_with_test_images(
             FOLDER / file, select_device("cpu"), count, folder=options.data
         )
         path = options.reports / f"{Path(file).stem}.json" if options.reports else None

@@ -34,7 +34,7 @@ def markdown(rows: Rows) -> str:
 def _table(columns: list[str], rows: Rows) -> str:
     cells = [[_text(row[name]) for name in columns] for row in rows]
     numbers = (
-        all(re.match(r"\d|$", cell) for cell in column) for column in zip(*cells, strict=True)
+        all(re.match(r"-?\d|$", cell) for cell in column) for column in zip(*cells, strict=True)
     )
     lines = [columns, ["---:" if right else "---" for right in numbers], *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -246,12 +246,19 @@ def paper_ed_wta(content: dict[str, Any]) -> str:
     return "\n\n".join(f"**{name}**\n\n{markdown(table)}" for name, table in found.items())
 
 
+def geometry(content: dict[str, Any]) -> str:
+    """The rows, and what was measured."""
+    note = content["note"]
+    return f"{markdown(content['rows'])}\n\n{note[0].upper()}{note[1:]}."
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "autoattack": autoattack,
     "autoattack_l2": autoattack,
     "cifar10_adv_dpnp": evaluation,
     "cifar10_standard": cifar10_standard,
+    "geometry": geometry,
     "gradients": gradients,
     "mnist_ed_wta": mnist_ed_wta,
     "mutations": mutations,

@@ -16,7 +16,6 @@ PUBLIC = [
     "tinyproto.evaluation",
     "tinyproto.evaluation.corruption",
     "tinyproto.evaluation.geometry",
-    "tinyproto.evaluation.collapse",
     "tinyproto.evaluation.confusion",
     "tinyproto.evaluation.robustness_curve",
     "tinyproto.evaluation.explanation",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.evaluation.collapse import (
+from tinyproto.evaluation.geometry import (
     neural_collapse,
     separation,
     silhouette,

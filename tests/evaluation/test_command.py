@@ -8,8 +8,9 @@ import pytest
 
 from tests import ROOT
 from tinyproto.data import load
-from tinyproto.evaluation.__main__ import main, parse, parse_radius
+from tinyproto.evaluation.__main__ import main, parse
 from tinyproto.evaluation.result_folder import exclusive
+from tinyproto.evaluation.saved_models import parse_radius
 from tinyproto.evaluation.suites import ATTACKS, LISTS
 from tinyproto.prototypes import PlusMinusEDWTA, storage
 

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from tinyproto.evaluation.geometry import (
     class_means,
     compactness,
+    discriminant_plane,
     pairwise_angles,
     prototype_angles,
+    prototype_distances,
     prototype_plane,
     simplex_angle,
 )
@@ -144,6 +146,75 @@ def test_the_mean_minimizes_the_squared_distances():
         assert ((features - moved[labels]) ** 2).sum() > best
 
 
+@given(st.integers(2, 9), st.integers(1, 12), st.integers(0, 999))
+def test_distances_to_the_own_and_to_the_nearest_other_prototype(classes, width, seed):
+    drawn = np.random.default_rng(seed)
+    h, c = drawn.normal(size=(20, width)), drawn.normal(size=(classes, width))
+    y = drawn.integers(0, classes, 20)
+    own, rival = prototype_distances(h, y, c)
+    for n in range(20):
+        between = [np.sqrt(((h[n] - prototype) ** 2).sum()) for prototype in c]
+        assert own[n] == pytest.approx(between.pop(y[n]))
+        assert rival[n] == pytest.approx(min(between))
+    c /= np.linalg.norm(c, axis=1, keepdims=True)
+    own, rival = prototype_distances(h, y, c)
+    apart = abs(own - rival) > 1e-9
+    np.testing.assert_array_equal((own < rival)[apart], ((h @ c.T).argmax(axis=1) == y)[apart])
+
+
+def classed(classes, width, count, seed):
+    """Features of every class, around random means with a common random covariance."""
+    drawn = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(classes), drawn.integers(0, classes, count)])
+    noise = drawn.normal(size=(len(y), width)) @ drawn.normal(size=(width, width))
+    return 3 * drawn.normal(size=(classes, width))[y] + noise, y
+
+
+@given(st.integers(3, 6), st.integers(2, 8), st.integers(0, 999))
+def test_the_discriminant_plane_is_that_of_scikit_learn(classes, width, seed):
+    discriminant = pytest.importorskip("sklearn.discriminant_analysis")
+    h, y = classed(classes, width, 100, seed)
+    origin, axes = discriminant_plane(h, y, classes)
+    ours = (h - origin) @ axes.T
+    fitted = discriminant.LinearDiscriminantAnalysis(solver="eigen").fit(h, y)
+    theirs = fitted.transform(h)[:, :2]
+    theirs -= theirs.mean(axis=0)
+    theirs *= np.sign((ours * theirs).sum(axis=0))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+@given(st.integers(2, 6), st.integers(2, 8), st.integers(0, 999))
+def test_no_other_direction_discriminates_better(classes, width, seed):
+    """The quotient of variances at the first axis, against random and nearby directions; the second
+    is the best of those that are not correlated with the first."""
+    h, y = classed(classes, width, 60, seed)
+    origin, axes = discriminant_plane(h, y, classes)
+    means = np.stack([h[y == c].mean(axis=0) for c in range(classes)])
+
+    def quotient(v):
+        within = ((h - means[y]) @ v) ** 2
+        return (((means[y] - h.mean(axis=0)) @ v) ** 2).sum() / within.sum()
+
+    drawn = np.random.default_rng(seed)
+    for k, axis in enumerate(axes):
+        for scale in (1e-2, 1.0, 100.0):
+            v = axis / np.linalg.norm(axis) + scale * drawn.normal(size=width)
+            if k == 1:  # out of what correlates with the first axis
+                within = (h - means[y]).T @ (h - means[y]) / len(h)
+                v -= axes[0] * (axes[0] @ within @ v) / (axes[0] @ within @ axes[0])
+            assert quotient(v) <= quotient(axis) * (1 + 1e-6) + 1e-6
+    assert ((means[0] - origin) @ axes.T >= -1e-9).all()
+
+
+def test_the_discriminant_plane_of_classes_that_are_points_and_of_few_features():
+    y = np.arange(9) % 3
+    origin, axes = discriminant_plane(5 * np.eye(4)[y], y, 3)
+    assert np.isfinite(axes).all()
+    h = rng.normal(size=(4, 20))  # Σ_W is singular
+    origin, axes = discriminant_plane(h, np.array([0, 1, 2, 0]), 3)
+    assert np.isfinite((h - origin) @ axes.T).all()
+
+
 H, Y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
 NOT_FINITE = np.array([[1.0, 2, 3], [1, np.nan, 3]])
 
@@ -161,6 +232,11 @@ NOT_FINITE = np.array([[1.0, 2, 3], [1, np.nan, 3]])
         (lambda: prototype_angles(H + 1, Y, H[:1] + 1), r"prototypes must be \(rows ≥ 2, d\)"),
         (lambda: prototype_angles(H, Y, np.ones((2, 2))), r"prototypes must be \(M, 3\)"),
         (lambda: prototype_angles(H + 1, Y + 1, H[:2] + 1), "labels must "),
+        (lambda: prototype_distances(H, Y, np.zeros((2, 2))), r"prototypes must be \(M, 3\)"),
+        (lambda: prototype_distances(H, Y + 1, H[:2]), "labels must hold classes"),
+        (lambda: discriminant_plane(H, Y, 2), "the features are all equal"),
+        (lambda: discriminant_plane(H[:, :1], Y, 2), "2 or more dimensions, not 1"),
+        (lambda: discriminant_plane(H, Y, 3), "class 2 of 3 has no features"),
         (lambda: pairwise_angles(np.zeros(3)), r"vectors must be \(rows ≥ 1, d\)"),
         (lambda: pairwise_angles([[1, 2], [0, 0]]), "vector 1 has length 0"),
         (lambda: simplex_angle(1), "vertices must be 2 or more, not 1"),

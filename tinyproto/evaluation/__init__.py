@@ -1,12 +1,12 @@
 """Evaluation: robustness under attack and corruption, detection, checks for masked gradients,
 pictures, reports.
 
-`python -m tinyproto.evaluation model.npz` attacks a saved network, and
-`python -m tinyproto.evaluation.corruption model.npz` corrupts its images. Pictures are in
+`python -m tinyproto.evaluation model.npz` attacks a saved network,
+`python -m tinyproto.evaluation.corruption model.npz` corrupts its images, and
+`python -m tinyproto.evaluation.geometry model.npz` measures its latent space. Pictures are in
 `tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
-`tinyproto.evaluation.certified_picture`, which need Matplotlib; measures of a latent space are in
-`tinyproto.evaluation.geometry`. `tinyproto.evaluation.explanation` says why a winner-take-all
-network chose a class, pixel by pixel.
+`tinyproto.evaluation.certified_picture`, which need Matplotlib. `tinyproto.evaluation.explanation`
+says why a winner-take-all network chose a class, pixel by pixel.
 """
 
 from .corruption import corruption_report

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..validation import check_count
 from .figures import new_figure, save_figure
-from .geometry import class_indices
+from .geometry.checks import class_indices
 
 __all__ = ["changed_classes", "class_accuracy", "confusion_matrix", "plot_confusion"]
 

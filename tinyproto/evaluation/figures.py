@@ -1,6 +1,10 @@
-"""Helpers of the pictures: figures, their files, grids of images; Matplotlib is imported on use."""
+"""Helpers of the pictures: figures, their files, grids of images, densities, names of points.
+
+Matplotlib is imported when it is used.
+"""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +53,33 @@ def image_grid(
     padded = np.pad(rows, [(0, 0), (0, 0), (0, gap), (0, gap)], constant_values=np.nan)
     picture = padded.transpose(0, 2, 1, 3).reshape(classes * (height + gap), -1)
     return picture, height + gap
+
+
+def kernel_density(values: np.ndarray, grid: np.ndarray, *, least_width: float) -> np.ndarray:
+    """A Gaussian kernel estimate of a density on a grid, with Silverman's bandwidth, or
+    `least_width` where that is narrower."""
+    low, high = np.percentile(values, [25, 75])
+    scale = min(float(values.std()), (high - low) / 1.34) or float(values.std())
+    width = max(0.9 * scale * len(values) ** -0.2, least_width)
+    bumps = np.exp(-0.5 * ((grid[:, None] - values) / width) ** 2)
+    density: np.ndarray = bumps.mean(axis=1) / (width * np.sqrt(2 * np.pi))
+    return density
+
+
+def name_points(axis: Any, points: np.ndarray, names: Sequence[str]) -> None:
+    """Names above the points (n, 2), or below those in the lower half."""
+    from matplotlib.patheffects import withStroke
+
+    for point, up, name in zip(points, points[:, 1] - points[:, 1].mean(), names, strict=True):
+        axis.annotate(
+            name, point, (0, 12 if up > 0 else -12), textcoords="offset points", fontsize=11,
+            ha="center", va="bottom" if up > 0 else "top", zorder=4,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
+
+
+def class_colours(classes: int) -> np.ndarray:
+    """RGBA for each class: Matplotlib's ten distinct colours, again and again."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["tab10"](np.arange(classes) % 10))

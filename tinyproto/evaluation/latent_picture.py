@@ -9,14 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .figures import new_figure, save_figure
-from .geometry import (
-    class_indices,
-    pairwise_angles,
-    prototype_angles,
-    prototype_plane,
-    simplex_angle,
-)
+from .figures import class_colours, kernel_density, name_points, new_figure, save_figure
+from .geometry.angles import pairwise_angles, prototype_angles, simplex_angle
+from .geometry.checks import class_indices
+from .geometry.planes import prototype_plane
 
 
 def plot_latent_space(
@@ -117,7 +113,7 @@ def _draw_plane(
     of_these = np.isin(y, drawn)
     origin, axes = prototype_plane(h[of_these] if of_these.any() else h, c[drawn])
     dots, stars = (h[of_these] - origin) @ axes.T, (c[drawn] - origin) @ axes.T
-    colours = _colours(len(drawn))
+    colours = class_colours(len(drawn))
     points = np.concatenate([dots, stars])
     low, high = points.min(axis=0), points.max(axis=0)
     half, middle = 0.62 * float((high - low).max()), (low + high) / 2
@@ -130,7 +126,7 @@ def _draw_plane(
     place = np.searchsorted(drawn, y[of_these])
     axis.scatter(*dots[order].T, s=13, c=colours[place[order]], alpha=0.8, linewidths=0)
     axis.scatter(*stars.T, s=300, c=colours, marker="*", edgecolors="black", zorder=3)
-    _name_stars(axis, stars, names)
+    name_points(axis, stars, names)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_color("0.8")
     right = (np.einsum("nd,jd->nj", h[of_these], c[drawn]) + b[drawn]).argmax(axis=1) == place
@@ -150,7 +146,7 @@ def _draw_densities(
     kinds = ((own, "to its own class's", "0.25"), (rival, "to the nearest other", "tab:red"))
     grid = np.linspace(0, max(own.max(), rival.max()) + 5, 500)
     for angles, name, colour in kinds:
-        density = _density(angles, grid)
+        density = kernel_density(angles, grid, least_width=0.5)
         label = f"{name} {noun}: {np.median(angles):.0f}° in the median"
         axis.fill_between(grid, density, color=colour, alpha=0.25, linewidth=0)
         axis.plot(grid, density, color=colour, label=label)
@@ -170,32 +166,3 @@ def _draw_densities(
         f"{simplex_angle(len(c)):.1f}° apart)",
         fontsize=9,
     )
-
-
-def _density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """A Gaussian kernel estimate of a density on a grid, with Silverman's bandwidth."""
-    low, high = np.percentile(values, [25, 75])
-    scale = min(float(values.std()), (high - low) / 1.34) or float(values.std())
-    width = max(0.9 * scale * len(values) ** -0.2, 0.5)
-    bumps = np.exp(-0.5 * ((grid[:, None] - values) / width) ** 2)
-    density: np.ndarray = bumps.mean(axis=1) / (width * np.sqrt(2 * np.pi))
-    return density
-
-
-def _name_stars(axis: Any, stars: np.ndarray, class_names: Sequence[str]) -> None:
-    """Names above the stars, or below those in the lower half."""
-    from matplotlib.patheffects import withStroke
-
-    for star, up, name in zip(stars, stars[:, 1] - stars[:, 1].mean(), class_names, strict=True):
-        axis.annotate(
-            name, star, (0, 12 if up > 0 else -12), textcoords="offset points", fontsize=11,
-            ha="center", va="bottom" if up > 0 else "top", zorder=4,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
-        )  # fmt: skip
-
-
-def _colours(classes: int) -> np.ndarray:
-    """RGBA for each class: Matplotlib's distinct colours."""
-    from matplotlib import colormaps
-
-    return np.asarray(colormaps["tab10"](np.arange(classes)))

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -75,6 +75,14 @@ def remove_results(folder: Path, files: Iterable[str]) -> None:
     """Remove what an earlier run has left, so that the folder never has a part of each."""
     for name in files:
         (folder / name).unlink(missing_ok=True)
+
+
+def lock_for(path: Path | None, what: str) -> AbstractContextManager[None]:
+    """`exclusive` for one who writes to a file, if there is one; `what` is what the other is."""
+    if path is None:
+        return nullcontext()
+    lock = path.with_name(f".{path.name}.lock")
+    return exclusive(lock, f"another {what} is writing to {path}")
 
 
 @contextmanager

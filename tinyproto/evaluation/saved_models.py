@@ -1,7 +1,10 @@
-"""What the commands that evaluate a saved model share: the model, its test images, their files."""
+"""What the commands that evaluate a saved model share: options, the model, its test images, their
+files."""
 
+import argparse
 import tempfile
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,10 +12,62 @@ from typing import Any
 import numpy as np
 
 from .. import networks, state
+from ..attacks.inputs import question_radius
 from ..attacks.victim import Model
 from ..data import Dataset, load
 from ..data.sources import SOURCES, Source
 from ..prototypes import storage
+
+
+def add_options(
+    parser: argparse.ArgumentParser, *, datasets: str, examples: int, batch: str
+) -> None:
+    """The model and its options: the data sets that are allowed, the usual number of examples, and
+    what is done with the images of a batch together."""
+    add = parser.add_argument
+    add("model", type=Path, help="a network saved by tinyproto (.npz)")
+    add("--dataset", metavar="NAME",
+        help=f"{datasets} (default: what the network was trained on)")  # fmt: skip
+    add("--data", metavar="DIR", help="folder with the data set")
+    add("--examples", type=int, default=examples, metavar="N",
+        help=f"number of test images, from the first on (default: {examples})")  # fmt: skip
+    add("--batch", type=int, default=250, metavar="N",
+        help=f"number of images that are {batch} together (default: 250)")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
+    add("--device", choices=["cpu", "cuda"], default="cpu",
+        help="where the network computes (default: cpu)")  # fmt: skip
+
+
+def add_ball_options(parser: argparse.ArgumentParser) -> None:
+    """The radius and the norm of an attack; `parse_radius` reads the radius."""
+    add = parser.add_argument
+    add("--eps", default="8/255",
+        help="radius of the attacks, a fraction or a decimal; choose your own for l2 "
+        "(default: 8/255)")  # fmt: skip
+    add("--norm", choices=["linf", "l2"], default="linf",
+        help="norm of the ball and of the distances (default: linf)")  # fmt: skip
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raises ValueError for a seed, or numbers of images, of `add_options` that cannot be right."""
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"--seed must be in [0, 2**32), not {options.seed}")
+    if options.examples < 1 or options.batch < 1:
+        raise ValueError("--examples and --batch must be 1 or more")
+
+
+def parse_radius(text: str, norm: str) -> float:
+    """eps from "8/255" or "0.03". Raises ValueError for anything else, and in L∞ for values above
+    1, the range of an image."""
+    try:
+        value = float(Fraction(text.replace(" ", "")))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError(f"--eps must be a number like 0.031 or 8/255, not {text!r}") from None
+    if value < 0:
+        raise ValueError(f"--eps must be 0 or more, not {text}")
+    if value > 1 and norm == "linf":
+        raise ValueError(f"--{question_radius(value, norm, size=1.0, width=1.0)}")
+    return value
 
 
 def check_writable(files: Mapping[str, Path | None]) -> None:
@@ -90,9 +145,10 @@ def open_with_test_images(
     *,
     dataset: str | None = None,
     folder: str | Path | None = None,
-) -> tuple[Model, np.ndarray, np.ndarray]:
-    """A saved model, the first test images (N, H, W, C) of a data set, uint8, and their labels as
-    columns of the model's scores; by default the data set it was trained on. A line says which.
+) -> tuple[Model, np.ndarray, np.ndarray, list[str]]:
+    """A saved model, the first test images (N, H, W, C) of a data set, uint8, their labels as
+    columns of the model's scores, and the names of these columns; by default the data set it was
+    trained on. A line says which.
 
     Raises ValueError for a file without a model, and for another kind of images or of classes.
     """
@@ -103,7 +159,14 @@ def open_with_test_images(
         images = images[..., None]  # a channel axis for grey images, which Square needs
     fewer = f" (of {count} requested)" if len(images) < count else ""
     print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
-    return model, images, labels
+    return model, images, labels, class_names(data, classes)
+
+
+def class_names(data: Dataset, classes: Any) -> list[str]:
+    """The names of the classes that the columns of a model's scores stand for, which are of these
+    labels (None for 0 … C − 1)."""
+    names = data.class_names
+    return list(names) if classes is None else [names[c] for c in classes]
 
 
 def column_indices(path: Path, name: str, labels: np.ndarray, classes: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .figures import new_figure, save_figure
-from .geometry import class_indices
+from .geometry.checks import class_indices
 from .latent_picture import plot_latent_space
 
 __all__ = ["plot_attacks", "plot_history", "plot_latent_space"]

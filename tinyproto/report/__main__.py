@@ -10,8 +10,8 @@ import argparse
 import time
 from pathlib import Path
 
-from ..evaluation.__main__ import parse_radius
 from ..evaluation.command import run_command
+from ..evaluation.saved_models import parse_radius
 from ..evaluation.suites import ATTACKS, LISTS, choose
 from .parts import PARTS
 from .subject import Settings

@@ -13,7 +13,7 @@ from ..attacks import Victim, pgd
 from ..backend.device import Array, select_device, to_host
 from ..data import Dataset
 from ..evaluation.report import NORMS
-from ..evaluation.saved_models import column_indices, open_with_data
+from ..evaluation.saved_models import class_names, column_indices, open_with_data
 from ..networks import Network
 from ..prototypes import WinnerTakeAll
 from ..state import array_checksum
@@ -104,8 +104,7 @@ class Subject:
         self.images = self.data.x_test[: settings.examples]
         labels = self.data.y_test[: settings.examples]
         self.y = column_indices(path, self.data.name, labels, classes)
-        names = self.data.class_names
-        self.class_names = list(names) if classes is None else [names[c] for c in classes]
+        self.class_names = class_names(self.data, classes)
         self.eps = EPS[settings.norm, self.is_grey] if settings.eps is None else settings.eps
 
     @property

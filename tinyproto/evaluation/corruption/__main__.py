@@ -7,7 +7,6 @@ stopped, and one with more corruptions extends it.
 """
 
 import argparse
-from contextlib import nullcontext
 from pathlib import Path
 
 from ...backend.device import select_device
@@ -16,8 +15,8 @@ from ...data.corruptions.catalogue import SEVERITIES, check_name
 from ...validation import check_count
 from ..command import can_draw, run_command
 from ..figures import FORMATS
-from ..result_folder import exclusive
-from ..saved_models import check_writable, open_with_test_images
+from ..result_folder import lock_for
+from ..saved_models import add_options, check_options, check_writable, open_with_test_images
 from .measure import corruption_report
 from .picture import plot_corruptions
 from .report import CorruptionReport
@@ -29,7 +28,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description=(__doc__ or "").splitlines()[0],
     )
     add = parser.add_argument
-    add("model", type=Path, help="a network saved by tinyproto (.npz)")
     add("--corruption", nargs="+", default=["all"], metavar="NAME",
         help=f"all, or some of the groups {', '.join(CORRUPTION_GROUPS)} and of "
         f"{', '.join(CORRUPTIONS)} (default: all)")  # fmt: skip
@@ -40,16 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="DIR",
         help="folder of the published CIFAR-10-C, to use its images (default: this package's)",
     )
-    add("--dataset", metavar="NAME",
-        help="cifar10 or cifar100 (default: what the network was trained on)")  # fmt: skip
-    add("--data", metavar="DIR", help="folder with the data set")
-    add("--examples", type=int, default=10_000, metavar="N",
-        help="number of test images, from the first on (default: 10000)")  # fmt: skip
-    add("--batch", type=int, default=250, metavar="N",
-        help="number of images that are classified together (default: 250)")  # fmt: skip
-    add("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
-    add("--device", choices=["cpu", "cuda"], default="cpu",
-        help="where the network computes (default: cpu)")  # fmt: skip
+    add_options(parser, datasets="cifar10 or cifar100", examples=10_000, batch="classified")
     add("--relative-to", type=Path, metavar="FILE",
         help="the --out of another network: also show the errors relative to its")  # fmt: skip
     add(
@@ -74,25 +63,19 @@ def run(options: argparse.Namespace) -> None:
     names = chosen(options.corruption)
     for severity in options.severity:
         check_count("--severity", severity, 1, len(SEVERITIES))
-    if not 0 <= options.seed < 2**32:
-        raise ValueError(f"--seed must be in [0, 2**32), not {options.seed}")
-    if options.examples < 1 or options.batch < 1:
-        raise ValueError("--examples and --batch must be 1 or more")
+    check_options(options)
     if options.out and options.out.suffix != ".json":
         raise ValueError(f"--out must end in .json, not {options.out.name!r}")
     if options.picture and options.picture.suffix.removeprefix(".") not in FORMATS:
         raise ValueError(f"--picture must end in .{', .'.join(FORMATS)}")
     check_writable({"--out": options.out, "--picture": options.picture})
     other = CorruptionReport.read(options.relative_to) if options.relative_to else None
-    model, images, labels = open_with_test_images(
+    model, images, labels, _ = open_with_test_images(
         options.model, select_device(options.device), options.examples,
         dataset=options.dataset, folder=options.data,
     )  # fmt: skip
     out = options.out
-    lock = nullcontext() if out is None else exclusive(
-        out.with_name(f".{out.name}.lock"), f"another measurement is writing to {out}"
-    )  # fmt: skip
-    with lock:
+    with lock_for(out, "measurement"):
         report = corruption_report(
             model, images, labels, corruptions=names, severities=options.severity,
             folder=options.corrupted, seed=options.seed, batch_size=options.batch,

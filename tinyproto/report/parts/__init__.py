@@ -10,6 +10,7 @@ from .attacks import attacks
 from .certificate import certificate
 from .corruptions import corruptions
 from .detection import detection
+from .geometry import geometry
 from .masking import masking
 from .mistakes import mistakes
 from .model import model, settings
@@ -26,6 +27,7 @@ PARTS: dict[str, Part] = {
     "mistakes": mistakes,
     "masking": masking,
     "corruptions": corruptions,
+    "geometry": geometry,
     "prototypes": prototypes,
     "detection": detection,
     "settings": settings,

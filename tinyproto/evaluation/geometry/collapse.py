@@ -12,19 +12,17 @@ M (C, d), and the prototypes or last-layer weights W (C, d):
           mean |cos(m_c, m_k) + 1 / (C − 1)|       and equal angles, those of a regular simplex
     NC3   ‖W/‖W‖ − M/‖M‖‖                          the prototypes are the means (Frobenius norms)
     NC4   fraction of arg max W·h ≠ nearest mean   the decision is that of the nearest class mean
-
-Everything is computed with NumPy on the CPU, in float64.
 """
 
 from typing import Any
 
 import numpy as np
 
-from ..prototypes.dpnp import simplex
-from ..validation import check_count
-from .geometry import _rows, _unit_rows, class_indices, class_means
-
-__all__ = ["neural_collapse", "separation", "silhouette", "simplex_distance"]
+from ...prototypes.dpnp import simplex
+from ...prototypes.validation import check_rows
+from ...validation import check_count
+from .checks import check_classed, class_indices, unit_rows
+from .distances import class_means
 
 ROWS = 1024  # of the distances of all pairs, at once
 
@@ -59,20 +57,17 @@ def neural_collapse(
     Examples
     --------
     >>> import numpy as np
-    >>> from tinyproto.evaluation.collapse import neural_collapse
+    >>> from tinyproto.evaluation.geometry import neural_collapse
     >>> corners = np.array([[2.0, 0], [-1, 3**0.5], [-1, -(3**0.5)]])
     >>> collapsed = neural_collapse(np.repeat(corners, 5, axis=0), np.repeat(range(3), 5), corners)
     >>> [round(value, 6) for value in collapsed.values()]
     [0.0, 0.0, 0.0, 0.0, 0.0]
     """
-    h, w = _rows("features", features), _rows("prototypes", prototypes, at_least=2)
-    if w.shape[1] != h.shape[1]:
-        raise ValueError(f"prototypes must be (C, {h.shape[1]}) as the features, not {w.shape}")
+    h, y, w = check_classed(features, labels, prototypes)
     classes = len(w)
-    y = class_indices(labels, len(h), classes)
     means = class_means(h, y, classes)
     centred = means - means.mean(axis=0)
-    unit = _unit_rows("class mean", centred)
+    unit = unit_rows("class mean", centred)
     # Σ_B = MᵀM / C has rank C − 1 at most: the trace needs M's pseudoinverse alone.
     within = (h - means[y]) @ np.linalg.pinv(centred)
     lengths = np.linalg.norm(centred, axis=1)
@@ -112,13 +107,13 @@ def simplex_distance(prototypes: np.ndarray) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from tinyproto.evaluation.collapse import simplex_distance
+    >>> from tinyproto.evaluation.geometry import simplex_distance
     >>> round(simplex_distance(np.array([[2.0, 0], [-1, 3**0.5], [-1, -(3**0.5)]])), 6)
     0.0
     >>> round(simplex_distance(np.eye(3)), 3)
     0.606
     """
-    unit = _unit_rows("prototype", _rows("prototypes", prototypes, at_least=2))
+    unit = unit_rows("prototype", check_rows(prototypes, "prototypes", at_least=2))
     corners = simplex(len(unit))
     found, wanted = unit @ unit.T, corners @ corners.T
     return float(np.linalg.norm(found / np.linalg.norm(found) - wanted / np.linalg.norm(wanted)))
@@ -153,7 +148,7 @@ def separation(features: np.ndarray, labels: np.ndarray, classes: int) -> dict[s
     Examples
     --------
     >>> import numpy as np
-    >>> from tinyproto.evaluation.collapse import separation
+    >>> from tinyproto.evaluation.geometry import separation
     >>> features = np.array([[0.0], [2.0], [10.0], [12.0]])
     >>> separation(features, np.array([0, 0, 1, 1]), 2)["Fisher ratio"]
     25.0
@@ -194,7 +189,7 @@ def silhouette(features: np.ndarray, labels: np.ndarray, classes: int) -> np.nda
     Examples
     --------
     >>> import numpy as np
-    >>> from tinyproto.evaluation.collapse import silhouette
+    >>> from tinyproto.evaluation.geometry import silhouette
     >>> silhouette(np.array([[0.0], [2.0], [10.0]]), np.array([0, 0, 1]), 2).tolist()
     [0.8, 0.75, 0.0]
     """
@@ -223,7 +218,7 @@ def _classes(
     features: np.ndarray, labels: np.ndarray, classes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features and labels of two classes or more, and how many each class has: 1 or more."""
-    h = _rows("features", features)
+    h = check_rows(features, "features")
     check_count("classes", classes, 2)
     y = class_indices(labels, len(h), classes)
     counts = np.bincount(y, minlength=classes)

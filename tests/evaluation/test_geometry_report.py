@@ -180,6 +180,13 @@ def test_another_attack_and_whole_numbers():
     assert "prototype" not in report.text()
 
 
+def test_the_settings_say_what_was_measured():
+    assert geometry_report(network("prototypes"), X, Y).settings == {
+        "examples": 30, "attack": "pgd-20", "eps": 8 / 255, "norm": "linf", "seed": 0,
+        "vectors": "prototype",
+    }  # fmt: skip
+
+
 # The table and the file.
 
 

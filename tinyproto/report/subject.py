@@ -158,7 +158,7 @@ class Subject:
 
     @cached_property
     def attacked(self) -> Array:
-        """The images after PGD with 20 steps; those that are misclassified anyway stay as they are."""
+        """The images after PGD-20; those that are misclassified unattacked stay as they are."""
         parts = []
         y, index = self.xp.asarray(self.y), self.xp.arange(len(self.y))
         for start in range(0, len(self.y), BATCH):

@@ -55,7 +55,7 @@ def attack_feature_detector(
     lo: float = 0.0,
     hi: float = 1.0,
     steps: int = 40,
-    targets: int = 3,
+    targets: int = 2,
     weights: tuple[float, ...] = WEIGHTS,
     restarts: int = 1,
     seed: int = 0,

@@ -240,8 +240,8 @@ def explain_network(
     Raises
     ------
     ValueError
-        For images that the network refuses, labels that are no classes, and too few training
-        images of an answer.
+        For images that the network refuses, labels that are no classes, one answer for all training
+        images, and too few training images of an answer.
 
     Notes
     -----
@@ -296,8 +296,7 @@ def _settings(features: np.ndarray) -> dict[str, Any]:
     """β, α and α_β for features (N, d)."""
     h = features.astype(np.float64)
     variance = float(((h - h.mean(axis=0)) ** 2).sum(axis=1).mean())
-    if not variance > 0:
-        raise ValueError("the features of all images are equal")
+    variance = max(variance, np.finfo(np.float32).tiny)  # 0: one answer, which `fit` refuses
     beta = SHARPNESS / variance
     return {
         "beta": beta,

@@ -71,6 +71,9 @@ def plot_nearest_and_farthest(
         raise ValueError(f"image_names must name {len(images)} images, not {len(image_names)}")
     if not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3))):
         raise ValueError(f"images must be (N, H, W) or (N, H, W, 3), not {images.shape}")
+    last = max(int(found.nearest.max()), int(found.farthest.max()))
+    if last >= len(images):
+        raise ValueError(f"images must hold image {last} of the neighbours, not {len(images)} only")
     from matplotlib.figure import Figure
 
     shown = min(count, found.nearest.shape[1])

@@ -296,7 +296,7 @@ def _settings(features: np.ndarray) -> dict[str, Any]:
     """β, α and α_β for features (N, d)."""
     h = features.astype(np.float64)
     variance = float(((h - h.mean(axis=0)) ** 2).sum(axis=1).mean())
-    variance = max(variance, np.finfo(np.float32).tiny)  # 0: one answer, which `fit` refuses
+    variance = variance or 1.0  # equal features have one answer, which `fit` refuses
     beta = SHARPNESS / variance
     return {
         "beta": beta,

@@ -54,15 +54,15 @@ def plot_evasion(
     ignoring = [100 * report.ignoring_evasion for report in reports]
     adaptive = [100 * report.adaptive_evasion for report in reports]
     axis.hlines(rows, ignoring, adaptive, color="0.6", linewidth=1.5, zorder=1)
-    axis.scatter(ignoring, rows, marker="o", s=46, facecolor="white", edgecolor="tab:blue",
+    axis.scatter(ignoring, rows, marker="o", s=90, facecolor="white", edgecolor="tab:blue",
                  linewidth=1.5, label="attacker who ignores the detector")  # fmt: skip
-    axis.scatter(adaptive, rows, marker="D", s=40, color="tab:red",
+    axis.scatter(adaptive, rows, marker="D", s=32, color="tab:red",
                  label="attacker who knows the detector (adaptive)")  # fmt: skip
     axis.set_yticks(rows, labels=[report.score for report in reports])
-    axis.set(xlim=(0, 100), ylim=(len(reports) - 0.5, -0.5))
+    axis.set(xlim=(-2, 102), ylim=(len(reports) - 0.5, -0.5))
     length = f"{255 * eps:.3g}/255" if norm == "linf" else f"{eps:.3g}"
     axis.set_xlabel(
-        f"attacked images that are classified wrongly and accepted, in % ({norm}, eps {length})",
+        f"attacked images that are classified wrongly and accepted, in %\n({norm}, eps {length})",
         fontsize=9,
     )
     axis.grid(axis="x", color="0.9")

@@ -32,9 +32,11 @@ __all__ = [
     "nearest_and_farthest",
 ]
 
-SHARPNESS = 200.0  # B
-RATE = 0.01  # A
+# Chosen by the fidelity on training images that were held out.
+SHARPNESS = 800.0  # B
+RATE = 0.03  # A
 SHARPNESS_RATE = 0.005  # A_β
+DECAY = 0.9  # of all rates, after each epoch
 
 
 class Neighbours(NamedTuple):
@@ -201,8 +203,8 @@ def explain_network(
     y_test: Array,
     *,
     attacked: Array | None = None,
-    prototypes_per_class: int = 3,
-    epochs: int = 10,
+    prototypes_per_class: int = 1,
+    epochs: int = 30,
     count: int = 8,
     batch_size: int = 250,
     seed: int = 0,
@@ -293,7 +295,7 @@ def explain_network(
 
 
 def _settings(features: np.ndarray) -> dict[str, Any]:
-    """β, α and α_β for features (N, d)."""
+    """β, α, α_β and their decay for features (N, d)."""
     h = features.astype(np.float64)
     variance = float(((h - h.mean(axis=0)) ** 2).sum(axis=1).mean())
     variance = variance or 1.0  # equal features have one answer, which `fit` refuses
@@ -302,6 +304,7 @@ def _settings(features: np.ndarray) -> dict[str, Any]:
         "beta": beta,
         "learning_rate": RATE / beta,
         "beta_learning_rate": SHARPNESS_RATE * beta / variance,
+        "decay": DECAY,
     }
 
 

@@ -13,6 +13,8 @@ from tests.feature_networks import (
 )
 from tinyproto.attacks import Victim, attack_feature_detector, evades, pgd
 from tinyproto.attacks.evasion import ignoring_attack
+from tinyproto.attacks.feature_detector import CONFIDENCE, _Search
+from tinyproto.attacks.inputs import validate_inputs
 from tinyproto.attacks.region import norms
 from tinyproto.prototypes import FEATURE_SCORES, FeatureDetector
 
@@ -81,24 +83,50 @@ def test_it_decides_whether_a_disc_is_within_reach(norm, seed):
 
 @quiet
 @pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("kind", ["margin", "energy"])
 @given(seed=st.integers(0, 2**20))
-def test_it_decides_whether_a_half_space_is_within_reach(norm, seed):
-    """The score is the margin: a class has to lead by the threshold, which takes a step along the
-    difference of two weights, or along its signs."""
+def test_it_decides_whether_a_half_space_is_within_reach(kind, norm, seed):
+    """The scores are ±t for t = w·(x − c). Accepted is a large |t|, and class 1 is accepted in a
+    half-space, to which it takes a step along w, or along its signs."""
     random = np.random.default_rng(seed)
-    w = random.normal(size=(2, 6))
-    centre = random.uniform(0.45, 0.55, 6)
-    network = identity_network(w, -w @ centre)
-    difference = w[1] - w[0]
-    x = (centre - 0.1 * difference / np.linalg.norm(difference))[None]
-    detector = FeatureDetector(network, "margin").fit(x)
-    lead = -difference @ (x[0] - centre)
-    assert detector.threshold_ == pytest.approx(-lead)
-    distance = 2 * lead / np.linalg.norm(difference, ord=2 if norm == "l2" else 1)
+    w, centre = random.normal(size=6), random.uniform(0.45, 0.55, 6)
+    network = identity_network([w, -w], [-w @ centre, w @ centre])
+    x = (centre + 0.1 * w / np.linalg.norm(w))[None]
+    t = w @ (x[0] - centre)
+    detector = FeatureDetector(network, kind).fit(x)
+    threshold = -2 * t if kind == "margin" else -np.log(2 * np.cosh(t))
+    assert detector.threshold_ == pytest.approx(threshold)
+    distance = 2 * t / np.linalg.norm(w, ord=2 if norm == "l2" else 1)
     y = np.array([0])
     for factor, expected in ((0.98, False), (1.02, True)):
         found = attack_feature_detector(detector, x, y, eps=factor * distance, norm=norm)
         assert evades(detector, found, y).tolist() == [expected]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+@given(seed=st.integers(0, 2**20))
+def test_the_direction_is_that_of_the_formula(weight, seed):
+    """Towards the class while it is not reached, with λ times the way to a lower score where the
+    point is refused; once it is reached, to a lower score alone."""
+    random = np.random.default_rng(seed)
+    network, x = random_network(seed), random.random((24, 3, 2))
+    detector = FeatureDetector(network, FEATURE_SCORES[seed % 4], false_rejection=0.5).fit(x)
+    target = random.integers(0, 3, 24)
+    inputs = validate_inputs(Victim(network), x, target, None, 0.1, "linf")
+    h, _ = network.features(x)
+    z, _ = network.head(h)
+    found = _Search(detector, Victim(network), inputs, 1)._direction(h, z, target, weight)
+    scores = detector.score(x, target)
+    slopes, w = detector.feature_score(h, target)[1], network.head.params["prototypes"]
+    for n, c in enumerate(target):
+        rival = max((j for j in range(3) if j != c), key=lambda j, n=n: z[n, j])
+        towards = w[c] - w[rival]
+        least = CONFIDENCE * np.linalg.norm(towards) * np.linalg.norm(h[n])
+        down = -slopes[n] / np.linalg.norm(slopes[n]) * (scores[n] > detector.threshold_)
+        expected = down
+        if z[n, c] - z[n, rival] < least:
+            expected = towards / np.linalg.norm(towards) + weight * down
+        np.testing.assert_allclose(found[n], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -37,10 +37,14 @@ class FeatureDetector:
     ----------
     kind : str
         The name of the score; that of a ±ED-WTA network begins with "±ED-WTA".
+    classes : int
+        The number of classes of the network.
     threshold_ : float
         Images with a higher score are rejected; set by `fit`.
     network_ : Network
         The network as it was in `fit`.
+    feature_score : callable
+        feature_score(h, answer): the score (N,) of features h (N, d), and its gradient (N, d).
 
     Raises
     ------

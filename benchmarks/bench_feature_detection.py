@@ -34,7 +34,7 @@ Images = np.ndarray
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument(
-        "--attacked", type=int, default=500, metavar="N", help="attacked test images"
+        "--attacked", type=int, default=300, metavar="N", help="attacked test images"
     )
     chosen = parser.parse_args()
     training, test, attacked = (500, 100, 10) if chosen.quick else (4000, 1000, chosen.attacked)

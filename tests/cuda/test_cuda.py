@@ -92,6 +92,14 @@ def test_every_attack_through_the_gpu_branch_equals_the_cpu():
     assert max(differences.values()) < 1e-9, differences
 
 
+@pytest.mark.slow
+def test_detectors_in_feature_space_through_the_gpu_branch_equal_the_cpu():
+    pytest.importorskip("cupy", reason="needs CuPy: pip install -e '.[cuda-check]'")
+    differences = script("feature_detector", NUMBA_ENABLE_CUDASIM="1")
+    assert len(differences) == 6
+    assert max(differences.values()) < 1e-9, differences
+
+
 def test_without_a_device_the_reason_is_one_line():
     reason = device.cuda_unavailable_reason()
     if reason is None:

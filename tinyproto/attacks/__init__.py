@@ -12,8 +12,10 @@ from ..backend.device import Array
 from .apgd import apgd, apgd_targeted
 from .autoattack import Attack, autoattack
 from .carlini_wagner import carlini_wagner, carlini_wagner_linf
-from .detector import attack_detector, evades
+from .detector import attack_detector
+from .evasion import evades
 from .fab import fab
+from .feature_detector import attack_feature_detector
 from .pgd import fgsm, pgd, pgd_inner
 from .square import square
 from .victim import FlatGradientWarning, Victim
@@ -25,6 +27,7 @@ __all__ = [
     "apgd",
     "apgd_targeted",
     "attack_detector",
+    "attack_feature_detector",
     "autoattack",
     "carlini_wagner",
     "carlini_wagner_linf",

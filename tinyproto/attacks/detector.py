@@ -33,7 +33,7 @@ that could succeed.
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,8 @@ from ..prototypes import Detector, exact_radius
 from ..prototypes.detection.scores import neuron_scores, winners
 from ..prototypes.validation import encode_targets
 from ..validation import check_number
+from .evasion import evades, ignoring_attack
 from .inputs import Inputs, validate_inputs
-from .pgd import pgd
 from .region import Radius, Region, normalize_l2
 from .victim import Victim
 
@@ -164,55 +164,6 @@ def attack_detector(
         )
         found[part] = search.attack(some, weights, restarts, seed)
     return found.reshape(shape)
-
-
-def evades(detector: Detector, x: Array, y: Array) -> np.ndarray:
-    """Whether each input is classified wrongly and accepted.
-
-    Parameters
-    ----------
-    detector : Detector
-        A calibrated one; its `network_` is the classifier.
-    x : array (N, …)
-        The inputs.
-    y : array (N,)
-        Their true labels.
-
-    Returns
-    -------
-    array (N,)
-        Of bool.
-
-    Raises
-    ------
-    ValueError
-        For a detector that is not calibrated, and for inputs or labels that it does not know.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.attacks import evades
-    >>> from tinyproto.prototypes import EDWTA, Detector
-    >>> x, y = np.array([[0.2, 0.4], [0.2, 0.6], [0.8, 0.4], [0.8, 0.6]]), np.array([0, 0, 1, 1])
-    >>> network = EDWTA(prototypes_per_class=1, epochs=0, init="kmeans").fit(x, y)
-    >>> detector = Detector(network, "distance").fit(x, y)
-    >>> evades(detector, np.array([[0.4, 0.5], [0.6, 0.5], [0.75, 0.5]]), np.array([0, 0, 0]))
-    array([False, False,  True])
-    """
-    detector.check_is_fitted()
-    x, network = to_host(x), detector.network_
-    x = x.reshape(len(x), math.prod(x.shape[1:]))
-    label = encode_targets(y, len(x), network.classes_)[1]
-    return (network.predict(x) != network.classes_[label]) & detector.accepts(x)
-
-
-def ignoring_attack(
-    victim: Victim, x: Array, y: Array, *, eps: Radius, norm: str, seed: int = 0,
-    index: Array | None = None,
-) -> Array:  # fmt: skip
-    """PGD as of an attacker who ignores the detector, and only wants the classification wrong."""
-    options: dict[str, Any] = {"eps": eps, "norm": norm, "seed": seed, "index": index}
-    return pgd(victim, x, y, **options, early_exit=False)
 
 
 class _Search:

@@ -6,21 +6,25 @@ pictures, reports.
 `python -m tinyproto.evaluation.geometry model.npz` measures its latent space. Pictures are in
 `tinyproto.evaluation.pictures`, `tinyproto.evaluation.training_pictures` and
 `tinyproto.evaluation.certified_picture`, which need Matplotlib. `tinyproto.evaluation.explanation`
-says why a winner-take-all network chose a class, pixel by pixel.
+says why a winner-take-all network chose a class, pixel by pixel, and
+`tinyproto.evaluation.deep_explanation` explains a deep network by prototypes of its features.
 """
 
 from .corruption import corruption_report
 from .detection import DetectionReport, detection_report
+from .feature_detection import FeatureDetectionReport, feature_detection_report
 from .metrics import write_metrics
 from .report import Report, Result
 from .robustness import evaluate
 
 __all__ = [
     "DetectionReport",
+    "FeatureDetectionReport",
     "Report",
     "Result",
     "corruption_report",
     "detection_report",
     "evaluate",
+    "feature_detection_report",
     "write_metrics",
 ]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..attacks import Victim, attack_detector, evades
-from ..attacks.detector import ignoring_attack
+from ..attacks.evasion import ignoring_attack
 from ..attacks.region import Radius
 from ..backend.device import Array, select_device, to_device, to_host
 from ..prototypes import Detector, auroc, certified_detection_radius, exact_radius

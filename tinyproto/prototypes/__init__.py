@@ -4,7 +4,14 @@ choice of their size, detection of outliers, and the prototypes of DPNP."""
 from .base import WinnerTakeAll
 from .certificate import certified_accuracy, certify, clopper_pearson, exact_radius
 from .dead_neurons import count_wins, dead_neurons, revive
-from .detection import SCORES, Detector, certified_detection_radius
+from .detection import (
+    FEATURE_SCORES,
+    SCORES,
+    Detector,
+    FeatureDetector,
+    certified_detection_radius,
+    head_vectors,
+)
 from .dpnp import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from .equivalence import (
     centre_distances,
@@ -30,6 +37,7 @@ __all__ = [
     "ACCURATE",
     "AUTHORS",
     "EDWTA",
+    "FEATURE_SCORES",
     "IPWTA",
     "ROBUST",
     "ROBUST_LARGE",
@@ -37,6 +45,7 @@ __all__ = [
     "ROBUST_LINF_LARGE",
     "SCORES",
     "Detector",
+    "FeatureDetector",
     "PlusMinusEDWTA",
     "PrototypeHead",
     "Selection",
@@ -53,6 +62,7 @@ __all__ = [
     "euclidean_to_inner_product",
     "exact_radius",
     "fpr_at_tpr",
+    "head_vectors",
     "inner_product_to_euclidean",
     "kmeans",
     "kmeans_plus_plus",

@@ -19,10 +19,23 @@ gradients are made: `attacks.attack_detector` is that attacker, and `evaluation.
 names no figure of one who ignores the detector without the figure of one who knows it. What no
 attacker can do is proved by `certified_detection_radius` (`certificate`), for the scores distance
 and margin.
+
+`FeatureDetector` (`feature_detector`) does the same in the feature space of a deep network, with
+the scores of `feature_scores`; its attacker is `attacks.attack_feature_detector`, its report
+`evaluation.feature_detection_report`.
 """
 
 from .certificate import certified_detection_radius
 from .detector import Detector
+from .feature_detector import FeatureDetector
+from .feature_scores import FEATURE_SCORES, head_vectors
 from .scores import SCORES
 
-__all__ = ["SCORES", "Detector", "certified_detection_radius"]
+__all__ = [
+    "FEATURE_SCORES",
+    "SCORES",
+    "Detector",
+    "FeatureDetector",
+    "certified_detection_radius",
+    "head_vectors",
+]

@@ -87,7 +87,8 @@ def wait():
     with atomic_write(Path("result.json")) as temporary:
         temporary.write_text("half")
         print("ready", flush=True)
-        time.sleep(600)
+        while True:  # a signal may come just before a sleep, and does not end it then
+            time.sleep(0.1)
 
 run_command(wait)
 """

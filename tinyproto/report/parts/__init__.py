@@ -10,6 +10,7 @@ from .attacks import attacks
 from .certificate import certificate
 from .corruptions import corruptions
 from .detection import detection
+from .features import features
 from .geometry import geometry
 from .masking import masking
 from .mistakes import mistakes
@@ -28,6 +29,7 @@ PARTS: dict[str, Part] = {
     "masking": masking,
     "corruptions": corruptions,
     "geometry": geometry,
+    "features": features,
     "prototypes": prototypes,
     "detection": detection,
     "settings": settings,

@@ -13,6 +13,7 @@ __all__ = ["animate_prototypes", "plot_prototypes", "plot_roc_curves"]
 
 Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
+FEW_CURVES = 5  # whose legend fits beside them
 CHARACTERS_PER_PANEL = 42  # of a title
 
 
@@ -104,7 +105,10 @@ def plot_roc_curves(panels: Mapping[str, Curves], path: str | Path, *, title: st
         axis.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1.01), title=name)
         axis.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 0.95, 1])
         axis.set(xlabel="fraction of outliers accepted", ylabel="fraction of test images accepted")
-        axis.legend(loc="lower right", fontsize=8)
+        if len(curves) <= FEW_CURVES:
+            axis.legend(loc="lower right", fontsize=8)
+        else:  # below, where it covers none of them
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=8)
     figure.suptitle(title, fontsize=12)
     save_figure(figure, path)
 

@@ -36,6 +36,7 @@ OUTLIERS = 300  # images of each kind
 CALIBRATION = 2000  # training images of a network of layers
 SHORT_SEARCH: dict[str, Any] = {"steps": 20, "targets": 1, "weights": (0.0,), "restarts": 0}
 """Of the attacker who knows a score of features: it finds nearly all that a long search does."""
+ACCEPTED = "Accepted: the fraction of the outliers, where 95 % of the test images are accepted."
 NOTE = (
     "In %. Refused unattacked: test images that the detector refuses. Evaded: images for which the "
     "attacker found a point that is classified wrongly and accepted. Proved: images for which "
@@ -75,7 +76,7 @@ def detection(subject: Subject, folder: Path) -> Section:
         f"{evaded} % of {attacked} images evade it. A detector is no defence by itself: refusing "
         "an image is counted as a success here."
     )
-    described = "; ".join(", ".join(f"{k} {v}" for k, v in row.items()) for row in areas)
+    described = "; ".join(f"{row['outliers']}: {row[best].split(',')[0]}" for row in areas)
     evasion = [_evasion_row(score, found.report) for score, found in scored.items()]
     told = "; ".join(
         f"{row['score']}: {row['evaded, ignoring']} %, {row['evaded, knowing']} %"
@@ -83,8 +84,8 @@ def detection(subject: Subject, folder: Path) -> Section:
     )
     blocks: list[Block] = [
         text,
-        Picture("roc.png", f"ROC curves of the score {best}. {described}."),
-        Table("Outliers", areas, "accepted: of the outliers, where 95 % of the test images are"),
+        Picture("roc.png", f"ROC curves of the score {best}, with the AUROC {described}."),
+        Table("Outliers: AUROC, and accepted in %", areas, ACCEPTED),
         Picture("evasion.png", f"Evaded by an attacker who ignores the score; knows it: {told}."),
         Table("Attacked images, the attacker ignoring or knowing the detector", evasion, NOTE),
     ]
@@ -155,18 +156,17 @@ def _draw(subject: Subject, scored: Mapping[str, Scored], best: str, folder: Pat
 
 
 def _area_rows(scored: Mapping[str, Scored]) -> list[Row]:
-    """AUROC and false positive rate of each kind of outliers, for every score."""
+    """AUROC and the accepted fraction of each kind of outliers, for every score."""
+
+    def cell(found: Scored, name: str) -> str:
+        area = auroc(found.inliers, found.outliers[name])
+        return f"{area:.3f}, {_percent(fpr_at_tpr(found.inliers, found.outliers[name]))}"
+
     first = next(iter(scored.values()))
-    rows = []
-    for name in first.outliers:
-        row: Row = {"outliers": name}
-        for score, found in scored.items():
-            row[f"AUROC, {score}"] = f"{auroc(found.inliers, found.outliers[name]):.3f}"
-        for score, found in scored.items():
-            accepted = fpr_at_tpr(found.inliers, found.outliers[name])
-            row[f"accepted %, {score}"] = _percent(accepted)
-        rows.append(row)
-    return rows
+    return [
+        {"outliers": name, **{score: cell(found, name) for score, found in scored.items()}}
+        for name in first.outliers
+    ]
 
 
 def _evasion_row(score: str, report: DetectionReport | FeatureDetectionReport) -> Row:

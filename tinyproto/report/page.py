@@ -98,7 +98,7 @@ def _numeric(cells: list[list[str]]) -> list[bool]:
         try:
             float(text.replace(",", "").removesuffix("%"))
         except ValueError:
-            return text == ""
+            return text in ("", "–")
         return True
 
     return [all(map(number, column)) for column in zip(*cells, strict=True)]

@@ -39,8 +39,8 @@ SHORT_SEARCH: dict[str, Any] = {"steps": 20, "targets": 1, "weights": (0.0,), "r
 ACCEPTED = "Accepted: the fraction of the outliers, where 95 % of the test images are accepted."
 NOTE = (
     "In %. Refused unattacked: test images that the detector refuses. Evaded: images for which the "
-    "attacker found a point that is classified wrongly and accepted. Proved: images for which "
-    "there is no such point, known for winner-take-all networks."
+    "attacker found a point that is classified wrongly and accepted. Proved, for winner-take-all "
+    "networks: images for which there is no such point."
 )
 
 
@@ -170,15 +170,17 @@ def _area_rows(scored: Mapping[str, Scored]) -> list[Row]:
 
 
 def _evasion_row(score: str, report: DetectionReport | FeatureDetectionReport) -> Row:
-    return {
+    row = {
         "score": score,
         "refused unattacked": _percent(report.false_rejection),
         "refused, ignoring": _percent(report.ignoring_refused),
         "evaded, ignoring": _percent(report.ignoring_evasion),
         "evaded, knowing": _percent(report.adaptive_evasion),
-        "proved": _percent(getattr(report, "certified", None)),
-        "right without a detector": _percent(report.without_detector),
     }
+    without = _percent(report.without_detector)
+    if isinstance(report, DetectionReport):
+        return row | {"proved": _percent(report.certified), "proved without a detector": without}
+    return row | {"right without a detector": without}
 
 
 def _percent(fraction: float | None) -> str:

@@ -26,7 +26,7 @@ def main() -> None:
     count, rounds = (COUNT // 10, 1) if options.quick else (COUNT, 3)
     try:
         data = load("cifar10", options.data, download=False)
-        images, source = data.x_test[:count], f"test images of {data.name} from {data.source}"
+        images, source = data.x_test[:count], f"test images of {data.name}"
     except (ValueError, OSError):
         random = np.random.default_rng(0)
         images, source = random.integers(0, 256, (count, 32, 32, 3), np.uint8), "random images"

@@ -10,6 +10,7 @@ from ...attacks.autoattack import Attack
 from ...backend.device import Array, array_module, to_device, to_host
 from ...networks import Network, fold
 from ...progress import progress
+from ...prototypes import PrototypeHead, head_vectors
 from ...training.batch import load_batch
 from ...training.inputs import check_examples
 from ...validation import check_count, check_index, check_number, check_shape, resolve_norm
@@ -141,18 +142,13 @@ def geometry_report(
 def class_vectors(network: Network) -> tuple[np.ndarray, np.ndarray, str]:
     """The vectors (M, d) of a head's classes, its biases (M,), and what such a vector is called.
     Raises ValueError for a network without a feature layer and such a head."""
-    params = getattr(getattr(network, "head", None), "params", {})
-    name = next((name for name in ("prototypes", "weight") if name in params), None)
-    if not isinstance(network, Network) or name is None:
+    if not isinstance(network, Network):
         raise ValueError(
-            "a network with a feature layer and a head, Linear or PrototypeHead, is needed, not "
-            f"{type(network).__name__}"
+            f"a network with a feature layer and a head is needed, not {type(network).__name__}"
         )
-    vectors = to_host(params[name]).astype(np.float64)
-    vectors = vectors if name == "prototypes" else vectors.T
-    bias = params.get("bias")
-    biases = np.zeros(len(vectors)) if bias is None else to_host(bias).astype(np.float64)
-    return vectors, biases, "prototype" if name == "prototypes" else "weight vector"
+    vectors, bias = head_vectors(network.head)
+    is_prototypes = isinstance(network.head, PrototypeHead)
+    return to_host(vectors), to_host(bias), "prototype" if is_prototypes else "weight vector"
 
 
 def latent_arrays(

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ...backend.device import to_host
 from ...evaluation.deep_explanation import (
     collect_features,
     explain_network,
     nearest_and_farthest,
 )
 from ...evaluation.deep_explanation_picture import plot_nearest_and_farthest
-from ...prototypes import head_vectors
+from ...evaluation.geometry.measure import class_vectors
 from ..content import Block, LeftOut, Picture, Section, Table, Text
 from ..subject import BATCH, Subject
 
@@ -36,10 +35,9 @@ def features(subject: Subject, folder: Path) -> Section:
     except ValueError as error:  # a class that the network hardly ever answers
         raise LeftOut(f"no winner-take-all network of the features: {error}") from None
     names = subject.class_names
-    vectors = to_host(head_vectors(network.head)[0])
+    vectors, _, noun = class_vectors(network)
     h, answers = collect_features(network, x, batch_size=BATCH)
     of_head = nearest_and_farthest(h, vectors, SHOWN)
-    noun = "prototype" if "prototypes" in network.head.params else "weight vector"
     pictures: list[Block] = []
     for file, neighbours, what in (
         ("head.png", of_head, f"the {noun} of each class"),

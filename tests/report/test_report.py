@@ -140,6 +140,17 @@ def test_report_of_a_network_of_layers_beside_another(models, tmp_path):
     assert "reconstructed" in (out / "index.html").read_text()
 
 
+@pytest.mark.slow
+def test_every_part_of_a_network_of_layers(models, tmp_path):
+    out = tmp_path / "report"
+    command.run(command.parse([str(models / "objects.npz"), "--out", str(out), *QUICK]))
+    read_page(out / "index.html")
+    figures = json.loads((out / "report.json").read_text())["objects"]
+    assert set(figures["parts"]) | set(figures["left out"]) == set(parts_run.PARTS)
+    assert {"geometry", "corruptions", "detection", "radii"} <= set(figures["parts"])
+    assert {"certificate", "prototypes"} <= set(figures["left out"])
+
+
 def wrong(tmp_path, models):
     return {
         "not a number": (["--eps", "wide"], "--eps must be a number"),

@@ -38,21 +38,22 @@ def features(subject: Subject, folder: Path) -> Section:
     vectors, _, noun = class_vectors(network)
     h, answers = collect_features(network, x, batch_size=BATCH)
     of_head = nearest_and_farthest(h, vectors, SHOWN)
+    answered = [names[int(c)] for c in found.network.classes_]
     pictures: list[Block] = []
-    for file, neighbours, what in (
-        ("head.png", of_head, f"the {noun} of each class"),
-        ("positive.png", found.positive, "the positive prototype of each ±ED-WTA neuron"),
-        ("negative.png", found.negative, "the negative prototype of each ±ED-WTA neuron"),
+    for file, neighbours, owners, what in (
+        ("head.png", of_head, names, f"the {noun} of each class"),
+        ("positive.png", found.positive, answered, "the positive prototype of each neuron"),
+        ("negative.png", found.negative, answered, "the negative prototype of each neuron"),
     ):
         cut = type(neighbours)(*(array[:CLASSES] for array in neighbours))
         plot_nearest_and_farthest(
-            cut, images, folder / file, row_names=names[:CLASSES],
+            cut, images, folder / file, row_names=owners[:CLASSES],
             image_names=[names[c] for c in answers], count=SHOWN,
             title=f"{subject.name}: training images nearest to {what}, and farthest",
         )  # fmt: skip
         near = "; ".join(
             f"{name}: {', '.join(names[c] for c in answers[row])}"
-            for name, row in zip(names, cut.nearest, strict=False)
+            for name, row in zip(owners, cut.nearest, strict=False)
         )
         pictures.append(
             Picture(

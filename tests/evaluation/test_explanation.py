@@ -77,6 +77,7 @@ def test_the_picture(kind, digits, tmp_path):
 
         sizes.append(Image.open(tmp_path / "picture.png").size)
     assert sizes[1][1] > 1.5 * sizes[0][1]  # twice the rows
+    assert sizes[1][0] > sizes[0][0]  # and what the attack changed
     with pytest.raises(ValueError, match="class_names must name 10 classes, not 2"):
         plot_explanations(network, images, tmp_path / "p.png", class_names=["a", "b"])
     with pytest.raises(ValueError, match="attacked must have the shape"):

@@ -31,7 +31,8 @@ def plot_explanations(
     title: str = "",
 ) -> None:
     """Draw a row for each image: the image, the prototypes of the winner and of the rival, and the
-    shares of the pixels in the margin; and a second row for the attacked image.
+    shares of the pixels in the margin; and a second row for the attacked image, with what the
+    attack changed.
 
     Parameters
     ----------
@@ -72,7 +73,14 @@ def plot_explanations(
         rows = np.stack([images, attacked], axis=1)
     rows = rows.reshape(-1, *images.shape[1:])
     found = explain(network, rows.reshape(len(rows), -1))
-    panels = [_panels(network, rows[n], found, n, names) for n in range(len(rows))]
+    panels: list[list[Panel | None]] = [
+        [*_panels(network, rows[n], found, n, names)] for n in range(len(rows))
+    ]
+    if attacked is not None:
+        for n in range(0, len(rows), 2):
+            change = rows[n + 1] - rows[n]
+            panels[n].insert(1, None)
+            panels[n + 1].insert(1, (f"change, {np.abs(change).max():.2g} at most", change, True))
     largest = float(np.abs(found.shares).max()) or 1.0
     _draw(panels, largest, attacked is not None, path, title)
 
@@ -101,7 +109,7 @@ def _panels(
 
 
 def _draw(
-    panels: list[list[Panel]], largest: float, in_pairs: bool, path: str | Path, title: str
+    panels: list[list[Panel | None]], largest: float, in_pairs: bool, path: str | Path, title: str
 ) -> None:
     from matplotlib.figure import Figure
 
@@ -110,7 +118,11 @@ def _draw(
     grid = figure.subplots(len(panels), columns, squeeze=False)
     drawn: Any = None
     for n, (axes, row) in enumerate(zip(grid, panels, strict=True)):
-        for axis, (name, image, signed) in zip(axes, row, strict=True):
+        for axis, panel in zip(axes, row, strict=True):
+            if panel is None:
+                axis.set_axis_off()
+                continue
+            name, image, signed = panel
             limit = largest if axis is axes[-1] else max(float(np.abs(image).max()), 1e-12)
             options = {"cmap": "gray_r"}
             if signed:

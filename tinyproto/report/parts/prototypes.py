@@ -49,8 +49,8 @@ def prototypes(subject: Subject, folder: Path) -> Section:
             Picture(
                 "explanations.png",
                 f"{len(misled)} images before and after an attack: the image, the prototypes of "
-                "the neuron that won and of its rival, each pixel's share in the margin, and what the "
-                "attack changed.",
+                "the neuron that won and of its rival, each pixel's share in the margin, and what "
+                "the attack changed.",
             ),
         ]
     return Section("Prototypes and decisions", blocks)

@@ -1,9 +1,9 @@
 """A page about a trained model: how it fares under attack and corruption, what it learned, and why
 it answers as it does.
 
-    python -m tinyproto.report model.npz --out report
+    python -m tinyproto.report model.npz
 
-writes one HTML page that holds everything, and the same figures as JSON. The page needs Jinja2, its
+writes one HTML page that holds everything, and the same figures as JSON, to runs/report. The page needs Jinja2, its
 pictures Matplotlib and Pillow, the corruptions SciPy: `pip install -e ".[report]"`.
 """
 

@@ -1,8 +1,8 @@
 """Write a page about a saved model: attacks, corruptions, geometry, detection, explanations.
 
-    python -m tinyproto.report model.npz --out report
+    python -m tinyproto.report model.npz
 
-The page report/index.html holds everything. A report that was stopped goes on when the same command
+The page runs/report/index.html holds everything. A report that was stopped goes on when the same command
 is run again; with --compare, a second model stands beside the first.
 """
 
@@ -25,7 +25,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     default = Settings()
     add("model", type=Path, help="a network saved by tinyproto (.npz)")
-    add("--out", type=Path, default=Path("report"), metavar="DIR", help="folder (default: report)")
+    add("--out", type=Path, default=Path("runs/report"), metavar="DIR",
+        help="folder (default: runs/report)")  # fmt: skip
     add("--compare", type=Path, metavar="FILE", help="a second network, to stand beside the first")
     add("--parts", nargs="+", choices=list(PARTS), metavar="NAME", default=list(PARTS),
         help=f"some of {', '.join(PARTS)} (default: all that apply)")  # fmt: skip

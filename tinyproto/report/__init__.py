@@ -3,8 +3,9 @@ it answers as it does.
 
     python -m tinyproto.report model.npz
 
-writes one HTML page that holds everything, and the same figures as JSON, to runs/report. The page needs Jinja2, its
-pictures Matplotlib and Pillow, the corruptions SciPy: `pip install -e ".[report]"`.
+writes one HTML page that holds everything, and the same figures as JSON, to runs/report. The page
+needs Jinja2, its pictures Matplotlib and Pillow, the corruptions SciPy: `pip install -e
+".[report]"`.
 """
 
 from .subject import Settings

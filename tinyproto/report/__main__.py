@@ -2,8 +2,8 @@
 
     python -m tinyproto.report model.npz
 
-The page runs/report/index.html holds everything. A report that was stopped goes on when the same command
-is run again; with --compare, a second model stands beside the first.
+The page runs/report/index.html holds everything. A report that was stopped goes on when the same
+command is run again; with --compare, a second model stands beside the first.
 """
 
 import argparse

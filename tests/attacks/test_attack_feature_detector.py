@@ -15,7 +15,7 @@ from tinyproto.attacks import Victim, attack_feature_detector, evades, pgd
 from tinyproto.attacks.evasion import ignoring_attack
 from tinyproto.attacks.feature_detector import CONFIDENCE, _Search
 from tinyproto.attacks.inputs import validate_inputs
-from tinyproto.attacks.region import norms
+from tinyproto.attacks.region import Region, norms
 from tinyproto.prototypes import FEATURE_SCORES, FeatureDetector
 
 quiet = pytest.mark.filterwarnings("ignore:eps .* is more than half")
@@ -51,6 +51,25 @@ def test_points_are_in_the_ball_and_the_box_and_evade_or_are_unchanged(norm, see
     assert evading[(found != x).any(axis=(1, 2))].all()
     before = evades(detector, x, y)
     np.testing.assert_array_equal(found[before], x[before])
+
+
+def test_steps_fall_from_a_quarter_of_the_radius(monkeypatch):
+    network, x = random_network(1), np.random.default_rng(1).random((30, 3, 2))
+    detector = FeatureDetector(network, "margin", false_rejection=0.9).fit(x)
+    seen, step = [], Region.step
+
+    def watched(region, examples, points, gradient, size):
+        seen.append(float(np.max(size)) / 0.1)
+        return step(region, examples, points, gradient, size)
+
+    monkeypatch.setattr(Region, "step", watched)
+    y = network(x)[0].argmax(axis=1)
+    steps = 8
+    attack_feature_detector(
+        detector, x, y, eps=0.1, steps=steps, targets=1, weights=(0.0,), restarts=0
+    )
+    expected = 0.125 * (1 + np.cos(np.pi * np.arange(steps) / steps))
+    np.testing.assert_allclose(seen[-steps:], expected, rtol=1e-6)
 
 
 def nearest_accepted(x, centre, radius, norm):

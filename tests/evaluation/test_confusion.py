@@ -59,10 +59,11 @@ def test_picture(tmp_path):
     pytest.importorskip("matplotlib")
     matrix = np.array([[3, 1], [0, 0]])
     both = {"clean": matrix, "attacked": matrix}
-    plot_confusion(both, tmp_path / "a.svg", class_names=["x", "y"])
+    plot_confusion(both, tmp_path / "a.svg", class_names=["x", "y"], title="A title")
     text = (tmp_path / "a.svg").read_text()
     assert "<!-- 75 -->" in text
     assert "<!-- attacked -->" in text
+    assert "<!-- A title -->" in text
     with pytest.raises(ValueError, match="must be \\(3, 3\\)"):
         plot_confusion({"clean": matrix}, tmp_path / "b.png", class_names=["x", "y", "z"])
     with pytest.raises(ValueError, match="one matrix or more"):

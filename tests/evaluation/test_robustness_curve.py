@@ -71,6 +71,9 @@ def test_picture(tmp_path):
     text = (tmp_path / "curve.svg").read_text()
     assert "<!-- one: 33.3 % at 0.15 -->" in text
     assert "<!-- other: 66.7 % at 0.15 -->" in text
+    assert "<!-- A title -->" in text
+    assert "<!-- 0.30 -->" in text  # the axis ends a little beyond the largest distance
+    assert "<!-- 0.35 -->" not in text
     plot_robustness_curves({"none found": np.full(3, np.inf)}, tmp_path / "all.png")
     with pytest.raises(ValueError, match="one curve or more"):
         plot_robustness_curves({}, tmp_path / "none.png")

@@ -118,6 +118,21 @@ def test_clean_accuracy_is_that_of_the_network(models, tmp_path):
     assert section.figures["clean accuracy"] == f"{100 * expected:.1f} %"
 
 
+@pytest.mark.parametrize(
+    ("model", "settings", "ball"),
+    [
+        ("digits", {}, "L∞ radius 0.1"),
+        ("digits", {"norm": "l2"}, "L2 radius 1.58"),
+        ("objects", {}, "L∞ radius 8/255"),
+        ("objects", {"eps": 4 / 255}, "L∞ radius 4/255"),
+        ("objects", {"eps": 0.05}, "L∞ radius 0.05"),
+        ("objects", {"norm": "l2"}, "L2 radius 0.5"),
+    ],
+)
+def test_the_radius_in_words(models, model, settings, ball):
+    assert Subject(models / f"{model}.npz", Settings(examples=10, **settings)).ball == ball
+
+
 def test_attacked_images_are_in_the_ball_and_do_not_depend_on_the_number(models):
     few, many = (Subject(models / "digits.npz", Settings(examples=n)) for n in (20, 40))
     assert float(np.abs(few.attacked - few.x).max()) <= few.eps + 1e-6

@@ -101,7 +101,7 @@ def head_score(kind: str, head: Layer) -> FeatureScore:
 
     def angle(h: Array, answer: Array) -> tuple[Array, Array]:
         size, own = _length(h), w[answer]
-        unit, own = h / _not_zero(size), own / _not_zero(_length(own))
+        unit = h / _not_zero(size)  # w needs no unit length: atan2 takes a ratio
         cosine = (unit * own).sum(axis=1, keepdims=True)
         across = own - cosine * unit
         sine = _length(across)

@@ -1,6 +1,6 @@
 """Mutation testing: change the code in one place, and see whether the tests fail.
 
-    python benchmarks/mutate.py [--seed 0] [--count 80] [--workers 2] [--only FILE] [--list]
+    python benchmarks/mutate.py [--seed 0] [--count 100] [--workers 2] [--only FILE] [--list]
 
 A mutant is a copy of the package in which one node of the syntax tree is changed, by one of RULES,
 within one line. Docstrings, annotations, imports and validation of arguments are not changed.
@@ -558,7 +558,7 @@ class Sandbox:
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw (0)")
-    parser.add_argument("--count", type=int, default=80, help="number of mutants (80)")
+    parser.add_argument("--count", type=int, default=100, help="number of mutants (100)")
     parser.add_argument(
         "--workers", type=int, default=2, help="number of mutants tested at a time (2)"
     )

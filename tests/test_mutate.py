@@ -32,13 +32,13 @@ def test_the_draw_depends_on_the_seed_only(everything):
 
 
 def test_every_file_and_every_rule_is_drawn(everything):
-    drawn = mutate.draw(everything, seed=0, count=80)
-    assert len(drawn) == len({(m.file, m.line, m.after) for m in drawn}) == 80
+    drawn = mutate.draw(everything, seed=0, count=100)
+    assert len(drawn) == len({(m.file, m.line, m.after) for m in drawn}) == 100
     assert {mutant.file for mutant in drawn} == set(mutate.TESTS)
     rules = [mutant.rule for mutant in drawn]
     assert min(rules.count(rule) for rule in mutate.RULES) >= 5
     assert 16 <= sum(mutant.file.startswith(mutate.COMPILED) for mutant in drawn) <= 32
-    few = mutate.draw({DIVERGENCES: everything[DIVERGENCES][:3]}, seed=0, count=80)
+    few = mutate.draw({DIVERGENCES: everything[DIVERGENCES][:3]}, seed=0, count=100)
     assert len(few) == 3
 
 

@@ -34,7 +34,7 @@ from tinyproto.optimizers import SGD
 from tinyproto.progress import Advance, progress
 from tinyproto.random import permutation
 from tinyproto.schedules import one_cycle
-from tinyproto.training import DEFENSES, PGDConfig, accuracy, fit
+from tinyproto.training import DEFENSES, NFGSMConfig, PGDConfig, accuracy, fit
 
 NETWORKS = {"compact": networks.compact_cnn, "resnet18": networks.resnet18}
 DATASETS = {  # how many official images there are for training and testing
@@ -71,6 +71,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--batch", type=int, metavar="N", help="images in a step (128; 32 if fewer than 5,000)")
     add("--learning-rate", type=float, default=0.1, metavar="X", help="peak of one cycle (0.1)")
     add("--attack-steps", type=int, default=5, metavar="N", help="PGD steps in training (5)")
+    add("--inner-attack", choices=["pgd", "n-fgsm"], default="pgd",
+        help="attack of training images; n-fgsm is one step from a noisy start (pgd)")  # fmt: skip
     add("--features", type=int, default=64, metavar="N", help="width of the feature layer (64)")
     add("--radius", type=float, default=3.0, metavar="X", help="length of a prototype (3)")
     add("--average", type=float, metavar="X",
@@ -150,7 +152,8 @@ def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[
         **bound,
     }  # fmt: skip
     if defense.adversarial:
-        bound["attack"] = PGDConfig(EPS, options.attack_steps, STEP_SIZE)
+        steps = PGDConfig(EPS, options.attack_steps, STEP_SIZE)
+        bound["attack"] = steps if options.inner_attack == "pgd" else NFGSMConfig(EPS)
         settings["attack"] = asdict(bound["attack"])
     return fit(
         network,

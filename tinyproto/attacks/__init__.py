@@ -16,6 +16,7 @@ from .detector import attack_detector
 from .evasion import evades
 from .fab import fab
 from .feature_detector import attack_feature_detector
+from .n_fgsm import n_fgsm
 from .pgd import fgsm, pgd, pgd_inner
 from .square import square
 from .victim import FlatGradientWarning, Victim
@@ -34,6 +35,7 @@ __all__ = [
     "evades",
     "fab",
     "fgsm",
+    "n_fgsm",
     "pgd",
     "pgd_inner",
     "square",

@@ -4,12 +4,14 @@ from .batch import Batch, PGDConfig
 from .checkpoint import NotFinite, Stopped, TrainingState
 from .defenses import DEFENSES, Defense, adv_dpnp, dpnp, mart, pgd, standard, trades
 from .loop import fit
+from .single_step import NFGSMConfig
 from .validation import accuracy
 
 __all__ = [
     "DEFENSES",
     "Batch",
     "Defense",
+    "NFGSMConfig",
     "NotFinite",
     "PGDConfig",
     "Stopped",

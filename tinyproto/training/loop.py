@@ -32,6 +32,7 @@ from .checkpoint import (
 )
 from .description import describe_run, describe_schedule
 from .inputs import Images, check_examples, check_options
+from .single_step import warn_of_collapse
 from .validation import validate
 
 
@@ -249,6 +250,7 @@ def _end_epoch(
             run.best = {path: to_host(leaf).copy() for path, leaf in params.items()}
     row["learning_rate"] = learning_rate
     state.end_epoch(row)
+    warn_of_collapse(state.history)
 
 
 def _describe(state: TrainingState) -> str:

@@ -57,8 +57,10 @@ def main() -> None:
         rows.sort(key=lambda row: (ATTACKER in row, "score" in row))
         write_rows(rows, chosen.json, note)
 
-    points = pgd(Victim(network), x_test[:attacked], y_test[:attacked], eps=EPS)
-    found = explain_network(network, x, x_test, y_test, attacked=points)
+    points = pgd(Victim(network), x_test[:attacked], y_test[:attacked], eps=EPS, early_exit=False)
+    right = network(x_test[:attacked])[0].argmax(axis=1) == y_test[:attacked]
+    # PGD leaves alone what is misclassified: only the others are images under attack.
+    found = explain_network(network, x, x_test, y_test, attacked=points[right])
     if not any("score" not in row for row in rows):
         write([explanation_row(found)])
     features, answers = collect_features(network, x)

@@ -34,6 +34,19 @@ def collapsed(classes, scale, seed):
     return scale * corners[y] + random.normal(size=classes + 2), y, 7 * corners
 
 
+def test_neural_collapse_does_not_depend_on_where_the_features_are():
+    """Also if their mean is large beside their spread, as of ReLU features."""
+    random = np.random.default_rng(0)
+    y = np.arange(300) % 10
+    means = random.normal(size=(10, 64))
+    h = means[y] + 0.3 * random.normal(size=(300, 64))
+    expected = neural_collapse(h, y, means)
+    for shift in (1.0, 10.0, 100.0):
+        found = neural_collapse(h + shift, y, means)
+        for name in ("NC1 within / between", "NC2 lengths", "NC2 angles", "NC3 prototypes"):
+            assert found[name] == pytest.approx(expected[name], rel=1e-6)
+
+
 @given(st.integers(2, 8), st.floats(1e-3, 1e3), st.integers(0, 999))
 def test_all_measures_are_0_where_a_network_has_collapsed(classes, scale, seed):
     h, y, w = collapsed(classes, scale, seed)

@@ -2,14 +2,18 @@
 
 import base64
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tinyproto import networks
 from tinyproto.data import load
 from tinyproto.evaluation.command import run_command
@@ -163,7 +167,7 @@ def test_every_part_of_a_network_of_layers(models, tmp_path):
     figures = json.loads((out / "report.json").read_text())["objects"]
     assert set(figures["parts"]) | set(figures["left out"]) == set(parts_run.PARTS)
     assert {"geometry", "corruptions", "detection", "radii"} <= set(figures["parts"])
-    assert {"certificate", "prototypes"} <= set(figures["left out"])
+    assert set(figures["left out"]) <= {"certificate", "prototypes", "features"}
 
 
 def wrong(tmp_path, models):
@@ -197,6 +201,67 @@ def test_without_jinja_nothing_is_computed(models, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match="needs Jinja2; install it with: pip install jinja2"):
         command.run(command.parse([str(models / "digits.npz"), "--out", str(out), *QUICK]))
     assert not out.exists()
+
+
+def test_a_part_that_fails_costs_only_itself(counted, capsys):
+    made, subject, folder = counted
+
+    def failing(subject, folder):
+        raise ValueError("class 2 of 10 has no images: take more.")
+
+    parts_run.PARTS["absent"] = failing
+    sections, left_out = parts_run.make_parts(subject, folder, made)
+    assert set(sections) == {"plain", "pictured"}
+    assert left_out == {"absent": "class 2 of 10 has no images: take more"}
+    assert "left out: absent: class 2 of 10 has no images" in capsys.readouterr().err
+
+
+def test_what_is_cheap_is_made_anew(counted, monkeypatch):
+    made, subject, folder = counted
+    monkeypatch.setattr(parts_run, "CHEAP", ("plain",))
+    for _ in range(2):
+        parts_run.make_parts(subject, folder, made)
+    assert made["plain"] == 2
+    assert made["pictured"] == 1
+
+
+def test_other_outliers_or_labels_are_another_report(models, tmp_path, monkeypatch):
+    first = Subject(models / "digits.npz", Settings(examples=40)).identity
+    assert Subject(models / "digits.npz", Settings(examples=40)).identity == first
+    letters = np.zeros((50, 28, 28), np.uint8)
+    found = "tinyproto.report.subject.load_outliers"
+    monkeypatch.setattr(found, lambda folder: {"letters": letters})
+    changed = Subject(models / "digits.npz", Settings(examples=40)).identity
+    assert "letters" in changed["outliers"]
+    assert changed != first
+
+
+def test_no_part_at_all_is_an_error(models, tmp_path):
+    from tinyproto.report import write_report
+
+    with pytest.raises(ValueError, match="no part could be made: certificate: exact radii"):
+        write_report([models / "objects.npz"], tmp_path / "out", parts=["certificate"])
+    assert not (tmp_path / "out" / "index.html").exists()
+
+
+def test_the_page_is_utf_8_whatever_the_locale(models, tmp_path):
+    out = tmp_path / "report"
+    arguments = [
+        str(models / "digits.npz"),
+        "--out",
+        str(out),
+        *QUICK,
+        "--parts",
+        "model",
+        "attacks",
+    ]
+    environment = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    program = f"from tinyproto.report.__main__ import main; main({arguments!r})"
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "L∞ radius" in (out / "index.html").read_text(encoding="utf-8")
 
 
 def png(width: int, height: int) -> bytes:

@@ -1,5 +1,7 @@
 """Outliers for a network of colour images: grey digits and clothes, noise, and corrupted images."""
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,14 +49,14 @@ def colour_outliers(
         uint8 images by the name of their set: "MNIST" and "Fashion-MNIST", their 28 × 28 pixels
         with a black border and three equal channels; "uniform noise"; "Gaussian noise" with the
         mean 127.5 and the standard deviation 64; and each corruption. Nothing is downloaded;
-        Fashion-MNIST is left out where it is not found, and MNIST may be the package's samples.
+        what is not found is left out, and MNIST may be the package's samples.
 
     Raises
     ------
     ValueError
         As `corrupt` does, and if files are damaged.
     FileNotFoundError
-        If there is no such directory, or no MNIST in it.
+        If there is no such directory.
     ImportError
         For a corruption without SciPy or Pillow.
 
@@ -68,8 +70,9 @@ def colour_outliers(
     """
     check_count("count", count)
     index, pixels = np.arange(count), SIZE * SIZE * 3
-    found = {"MNIST": _in_colour(load("mnist", directory, download=False).x_test[:count])}
-    grey = load_outliers(directory)
+    grey, found = load_outliers(directory), {}
+    with suppress(FileNotFoundError):  # in a folder that has other data sets
+        found["MNIST"] = _in_colour(load("mnist", directory, download=False).x_test[:count])
     if "fashion" in grey:
         found["Fashion-MNIST"] = _in_colour(grey["fashion"][:count])
     noise = {

@@ -13,7 +13,9 @@ from ..validation import check_count
 from .figures import new_figure, save_figure
 from .geometry.checks import class_indices
 
-__all__ = ["changed_classes", "class_accuracy", "confusion_matrix", "plot_confusion"]
+NAMED = 20  # classes at most whose names and numbers fit
+
+__all__ = ["changed_classes", "confusion_matrix", "plot_confusion"]
 
 
 def confusion_matrix(y: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -49,30 +51,6 @@ def confusion_matrix(y: np.ndarray, predicted: np.ndarray, classes: int) -> np.n
     y = class_indices(y, len(y), classes, "y")
     predicted = class_indices(predicted, len(y), classes, "predicted")
     return np.bincount(y * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def class_accuracy(matrix: np.ndarray) -> np.ndarray:
-    """The accuracy in each class.
-
-    Parameters
-    ----------
-    matrix : array (C, C)
-        That of `confusion_matrix`.
-
-    Returns
-    -------
-    array (C,)
-        Fractions; NaN for a class without examples.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tinyproto.evaluation.confusion import class_accuracy
-    >>> class_accuracy(np.array([[1, 1], [0, 1]])).tolist()
-    [0.5, 1.0]
-    """
-    counts = matrix.sum(axis=1)
-    return np.where(counts > 0, np.diag(matrix) / np.maximum(counts, 1), np.nan)
 
 
 def changed_classes(
@@ -167,13 +145,13 @@ def plot_confusion(
             )
     if not matrices:
         raise ValueError("matrices must have one matrix or more, not none")
-    side = 1.6 + 0.36 * min(size, 20)
+    side = 1.6 + 0.36 * min(size, NAMED)
     figure, axes = new_figure(len(matrices), width=side, height=side)
     ticks = np.arange(size)
     for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
         percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-        if size <= 20:
+        if size <= NAMED:
             for row, column in zip(*np.nonzero(percent >= 0.5), strict=True):
                 value = percent[row, column]
                 colour = "white" if value > 55 else "black"

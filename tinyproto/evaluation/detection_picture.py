@@ -6,6 +6,7 @@ from pathlib import Path
 from .detection import DetectionReport
 from .feature_detection import FeatureDetectionReport
 from .figures import new_figure, save_figure
+from .report import NORMS, format_radius
 
 __all__ = ["plot_evasion"]
 
@@ -60,9 +61,10 @@ def plot_evasion(
                  label="attacker who knows the detector (adaptive)")  # fmt: skip
     axis.set_yticks(rows, labels=[report.score for report in reports])
     axis.set(xlim=(-2, 102), ylim=(len(reports) - 0.5, -0.5))
-    length = f"{255 * eps:.3g}/255" if norm == "linf" else f"{eps:.3g}"
+    length = format_radius(eps) if norm == "linf" else f"{eps:.4g}"
     axis.set_xlabel(
-        f"attacked images that are classified wrongly and accepted, in %\n({norm}, eps {length})",
+        f"attacked images that are classified wrongly and accepted, in %\n({NORMS[norm]}, eps "
+        f"{length})",
         fontsize=9,
     )
     axis.grid(axis="x", color="0.9")

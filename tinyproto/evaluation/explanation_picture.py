@@ -135,6 +135,6 @@ def _draw(
             axes[0].set_ylabel("attacked" if n % 2 else "clean", fontsize=9)
     bar = figure.colorbar(drawn, ax=grid, orientation="horizontal", shrink=0.5, pad=0.01, aspect=40)
     bar.set_ticks([-largest, 0.0, largest], labels=["for the rival", "0", "for the answer"])
-    bar.set_label("share of a pixel in the margin (last column); all shares sum to it", fontsize=9)
+    bar.set_label("share of a pixel in the margin (last column)", fontsize=9)
     figure.suptitle(title, fontsize=12)
     save_figure(figure, path)

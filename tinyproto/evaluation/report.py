@@ -233,6 +233,13 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def format_radius(eps: float) -> str:
+    """A radius in units of [0, 1]: as a fraction of 255 where it is a number of grey levels."""
+    levels = 255 * eps
+    whole = levels >= 1 and abs(levels - round(levels)) < 1e-9
+    return f"{levels:.0f}/255" if whole else f"{eps:.4g}"
+
+
 def format_value(value: Any) -> str:
     """A cell of a table: floats with four significant digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

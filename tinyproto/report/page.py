@@ -31,7 +31,7 @@ def render(models: Sequence[Judged], title: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(TEMPLATE.read_text())
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     names = list(dict.fromkeys(name for model in models for name in model.sections))
     parts = [_part(name, models) for name in names]
     return template.render(

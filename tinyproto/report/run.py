@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.command import describe_error
 from ..state import atomic_write
 from .content import LeftOut, Picture, Section
 from .parts import PARTS
 from .subject import Subject
+
+CHEAP = ("model", "settings")
+"""Parts that are made anew each time: they say what is in files beside the model, too."""
 
 
 def make_parts(
@@ -18,8 +22,9 @@ def make_parts(
     """The sections by name, and the reasons of those that were left out.
 
     Each part is kept in a folder of its own. It is read from there if it was made before of the
-    same model with the same settings, so a report that was stopped goes on where it was. Lines on
-    standard error say which part is made.
+    same model with the same settings, so a report that was stopped goes on where it was. A part
+    that fails is left out: it does not cost the others. Lines on standard error say which part is
+    made.
     """
     chosen = list(names)
     sections: dict[str, Section] = {}
@@ -33,10 +38,13 @@ def make_parts(
             _forget_others(place, subject.identity)
             try:
                 section = PARTS[name](subject, place)
-            except (LeftOut, ImportError) as reason:
-                left_out[name] = str(reason)
+            except (LeftOut, ImportError, ValueError, FileNotFoundError) as reason:
+                left_out[name] = describe_error(reason).rstrip(".")
+                if not isinstance(reason, LeftOut):
+                    print(f"left out: {name}: {left_out[name]}", file=sys.stderr)
                 continue
-            _write(place, subject.identity, section)
+            if name not in CHEAP:
+                _write(place, subject.identity, section)
         sections[name] = section
     return sections, left_out
 

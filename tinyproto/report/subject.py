@@ -1,6 +1,7 @@
 """The model that a report is about, and the images on which it is judged."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from .. import __version__, state
 from ..attacks import Victim, pgd
 from ..backend.device import Array, select_device, to_host
-from ..data import Dataset
-from ..evaluation.report import NORMS
+from ..data import Dataset, colour_outliers, load_outliers
+from ..evaluation.report import NORMS, format_radius
 from ..evaluation.saved_models import class_names, column_indices, open_with_data
 from ..networks import Network
 from ..prototypes import WinnerTakeAll
+from ..random import uniform
 from ..state import array_checksum
 
 EPS = {  # the usual radii; (norm, whether the images are grey)
@@ -25,6 +27,7 @@ EPS = {  # the usual radii; (norm, whether the images are grey)
     ("l2", True): 1.58,
 }
 BATCH = 250
+OUTLIERS = 300  # images of each kind
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,8 @@ class Subject:
     @property
     def ball(self) -> str:
         """Such as "L∞ radius 8/255"."""
-        parts = 255 * self.eps
-        is_level = self.norm == "linf" and not self.is_grey and abs(parts - round(parts)) < 1e-9
-        radius = f"{parts:.0f}/255" if is_level else f"{self.eps:.4g}"
+        has_levels = self.norm == "linf" and not self.is_grey
+        radius = format_radius(self.eps) if has_levels else f"{self.eps:.4g}"
         return f"{NORMS[self.norm]} radius {radius}"
 
     @cached_property
@@ -178,12 +180,31 @@ class Subject:
         return self.predict(self.attacked)
 
     @cached_property
+    def outliers(self) -> dict[str, np.ndarray]:
+        """Images of no class of the data set, uint8 of the shape of its own, by name: noise, and
+        other data sets that are at hand."""
+        count = min(OUTLIERS, len(self.y))
+        if self.is_grey:
+            sets = load_outliers(self.folder) if self.data.name == "mnist" else {}
+            pixels = math.prod(self.images.shape[1:])
+            drawn = uniform(pixels, np.arange(count), seed=self.seed, stream="noise")
+            noise = (256 * drawn).astype(np.uint8).reshape(count, *self.images.shape[1:])
+            return {name: x[:count] for name, x in sets.items()} | {"uniform noise": noise}
+        options: dict[str, Any] = {"count": count, "directory": self.folder, "seed": self.seed}
+        sets = colour_outliers(self.images, corruptions=(), **options)
+        digits = "MNIST" if self.data.name == "svhn" else ""  # which shows digits, too
+        return {name: x for name, x in sets.items() if name != digits}
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What a part that was measured before must have been measured with to be used again."""
         return {
             "model": hashlib.sha256(self.path.read_bytes()).hexdigest()[:16],
             "images": array_checksum(self.images) + array_checksum(self.y),
             "training images": array_checksum(self.data.x_train),
+            "training labels": array_checksum(self.data.y_train),
+            "outliers": {name: array_checksum(found) for name, found in self.outliers.items()},
+            "device": self.device,
             "eps": self.eps,
             "norm": self.norm,
             "attacks": list(self.attacks),

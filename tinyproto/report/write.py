@@ -84,6 +84,10 @@ def write_report(
         for subject in subjects:
             folder = out / "parts" / subject.name
             judged.append(Judged(subject.name, *make_parts(subject, folder, parts), folder))
+        for model in judged:
+            if not model.sections:
+                reasons = "; ".join(f"{part}: {why}" for part, why in model.left_out.items())
+                raise ValueError(f"{model.name}: no part could be made: {reasons}")
         _write(judged, f"Report on {' and '.join(names)}", out)
     return out / PAGE
 
@@ -100,4 +104,4 @@ def _write(models: list[Judged], title: str, out: Path) -> None:
     page = render(models, title)
     for name, text in ((PAGE, page), (FIGURES, json.dumps(figures, indent=1) + "\n")):
         with atomic_write(out / name) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")

@@ -24,6 +24,7 @@ from ...validation import check_count
 from .checks import check_classed, class_indices, unit_rows
 from .distances import class_means
 
+CUTOFF = 1e-10  # of M's largest singular value: the last of C is 0, but for rounding
 ROWS = 1024  # of the distances of all pairs, at once
 
 
@@ -69,7 +70,7 @@ def neural_collapse(
     centred = means - means.mean(axis=0)
     unit = unit_rows("class mean", centred)
     # Σ_B = MᵀM / C has rank C − 1 at most: the trace needs M's pseudoinverse alone.
-    within = (h - means[y]) @ np.linalg.pinv(centred)
+    within = (h - means[y]) @ np.linalg.pinv(centred, rcond=CUTOFF)
     lengths = np.linalg.norm(centred, axis=1)
     pairs = np.triu_indices(classes, 1)
     distances = ((h**2).sum(axis=1)[:, None] - 2 * h @ means.T) + (means**2).sum(axis=1)

@@ -72,7 +72,8 @@ class GeometryReport:
     ----------
     clean, attacked : dict of str to float
         The measures of clean and of attacked images. Those whose names begin with "distance" are
-        lengths in the features' units; the others do not depend on the scale of the features.
+        lengths in the features' units; the others do not depend on the scale of the features, but
+        those to weight vectors depend on theirs.
     movement : dict of str to float
         How the attack moves features.
     prototypes : dict of str to float

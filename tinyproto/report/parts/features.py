@@ -27,9 +27,11 @@ def features(subject: Subject, folder: Path) -> Section:
         raise LeftOut("a winner-take-all network has no feature layer")
     images = subject.data.x_train[:TRAINING]
     x = subject.xp.asarray(images) / subject.xp.float32(255)
+    moved = subject.predicted == subject.y  # the attack leaves alone what is misclassified
+    attacked = subject.attacked[subject.xp.asarray(moved)] if moved.any() else None
     try:
         found = explain_network(
-            network, x, subject.x, subject.y, attacked=subject.attacked, count=SHOWN,
+            network, x, subject.x, subject.y, attacked=attacked, count=SHOWN,
             batch_size=BATCH, seed=subject.seed,
         )  # fmt: skip
     except ValueError as error:  # a class that the network hardly ever answers
@@ -65,7 +67,7 @@ def features(subject: Subject, folder: Path) -> Section:
     rows = [
         {"measure": "gives the network's answer, clean images", "%": _percent(found.fidelity)},
         {
-            "measure": "gives the network's answer, attacked images",
+            "measure": "gives the network's answer, images that were right, attacked",
             "%": _percent(found.fidelity_attacked),
         },
         {"measure": "gives the true class", "%": _percent(found.accuracy)},

@@ -13,6 +13,12 @@ from ...evaluation.report import format_value
 from ..content import Block, LeftOut, Picture, Row, Section, Table, Text
 from ..subject import BATCH, Subject
 
+SCALE = {
+    "prototype": "The other measures do not depend on these units.",
+    "weight vector": "Distances and angles to weight vectors depend on what training leaves open, "
+    "their length and a common shift: compare networks by the class means.",
+}
+
 
 def geometry(subject: Subject, folder: Path) -> Section:
     """Measures of compactness, separation and neural collapse, and four pictures."""
@@ -46,8 +52,7 @@ def geometry(subject: Subject, folder: Path) -> Section:
     blocks: list[Block] = [
         Text(
             f"Features of {len(subject.y):,} clean images, and of the same images moved by PGD "
-            f"({subject.ball}). Lengths are in the features' units; the other measures do not "
-            "depend on them."
+            f"({subject.ball}). Distances are in the features' units. {SCALE[noun]}"
         ),
         Picture(
             "distances.png",

@@ -27,5 +27,5 @@ def masking(subject: Subject, folder: Path) -> Section:
     warnings = [Text(f"Warning: {line}.") for line in report.warnings]
     signs = len(report.warnings)
     return Section("Masked gradients", [text, table, *warnings], {
-        "signs of masked gradients": str(signs) if signs else "none"
+        "signs of masked gradients": str(signs or "none") if report.correct.any() else "–"
     })  # fmt: skip

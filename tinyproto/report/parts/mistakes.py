@@ -7,7 +7,6 @@ from ..content import Picture, Section, Table, Text
 from ..subject import Subject
 
 PAIRS = 8  # of classes in the table
-NAMED = 20  # classes at most whose names fit in a picture
 
 
 def mistakes(subject: Subject, folder: Path) -> Section:
@@ -18,8 +17,6 @@ def mistakes(subject: Subject, folder: Path) -> Section:
     for row in rows:
         row["% of the class"] = f"{row['% of the class']:.1f}"
     what = f"PGD with 20 steps, {subject.ball}"
-    if not rows:
-        return Section("Mistakes", [Text(f"{what}, changed no answer from right to wrong.")])
     matrices = {
         "clean": confusion_matrix(y, clean, len(names)),
         "under attack": confusion_matrix(y, attacked, len(names)),
@@ -28,15 +25,18 @@ def mistakes(subject: Subject, folder: Path) -> Section:
         matrices, folder / "mistakes.png", class_names=names,
         title=f"{subject.name}: answers in % of each class; attack: {what}",
     )  # fmt: skip
-    first = rows[0]
-    text = Text(
-        f"{what}: {first['class']} becomes {first['becomes']} most often ({first['images']} "
-        f"images, {first['% of the class']} % of those of {first['class']} that were right)."
-    )
+    text = Text(f"{what}, changed no answer from right to wrong.")
+    if rows:
+        first = rows[0]
+        text = Text(
+            f"{what}: {first['class']} becomes {first['becomes']} most often ({first['images']} "
+            f"images, {first['% of the class']} % of those of {first['class']} that were right)."
+        )
     picture = Picture(
         "mistakes.png",
         "Two confusion matrices, on clean and on attacked images, with the percentage of each "
-        "class that gets each answer. The diagonal, which is right, is weaker on attacked images.",
+        "class that gets each answer; the diagonal is right. "
+        f"{text.text}",
     )
-    table = Table("Changed by the attack most often", rows[:PAIRS])
-    return Section("Mistakes", [text, picture, table])
+    tables = [Table("Changed by the attack most often", rows[:PAIRS])] if rows else []
+    return Section("Mistakes", [text, picture, *tables])

@@ -9,6 +9,10 @@ from ...parameters import count
 from ...training import DEFENSES
 from ..content import Row, Section, Table, Text
 from ..subject import Subject
+from .detection import ATTACKED, SEARCH, SHORT_SEARCH
+from .features import TRAINING
+from .masking import IMAGES as MASKING_IMAGES
+from .radii import IMAGES as RADII_IMAGES
 
 RECONSTRUCTED = {"adv-dpnp", "dpnp"}
 NAMES = {
@@ -87,10 +91,17 @@ def _settings(subject: Subject) -> list[Row]:
             found |= _flatten({"training": metrics.get("settings", {})})
         except (ValueError, AttributeError, OSError):
             pass  # a file of something else
-    judged = {
-        name: subject.identity[name] for name in ("eps", "norm", "attacks", "seed", "version")
-    }
-    found |= _flatten({"judged with": judged | {"device": subject.device}})
+    identity = ("eps", "norm", "attacks", "seed", "device", "version")
+    judged = {"test images": len(subject.y), **{name: subject.identity[name] for name in identity}}
+    if subject.winner_take_all is None:
+        judged |= {"images under FAB": RADII_IMAGES, "training images, features": TRAINING}
+    judged |= {
+        "images, masked gradients": MASKING_IMAGES,
+        "images, detection": ATTACKED,
+        "attacker who knows the detector": SHORT_SEARCH if subject.winner_take_all is None
+        else SEARCH,
+    }  # fmt: skip
+    found |= _flatten({"judged with": judged})
     return [{"setting": name, "value": value} for name, value in found.items()]
 
 

@@ -19,6 +19,8 @@ def prototypes(subject: Subject, folder: Path) -> Section:
     network = subject.winner_take_all
     if network is None:
         raise LeftOut("only the prototypes of winner-take-all networks are images")
+    if not subject.is_grey:
+        raise LeftOut("prototypes are drawn as grey images only")
     shape, names = subject.images.shape[1:], subject.class_names
     panels, signed = _panels(network, shape)
     plot_prototypes(
@@ -43,8 +45,9 @@ def prototypes(subject: Subject, folder: Path) -> Section:
             Text(
                 "The class is that of the best neuron; its rival is the best of the other classes. "
                 "Each pixel has a share in the margin between the two, and all shares sum to it "
-                "exactly, which a saliency map cannot promise. Below, images that the attack "
-                "turned from right to wrong."
+                f"exactly{', with the biases' if isinstance(network, IPWTA) else ''}: they are the "
+                "decision itself, which a gradient at the image is not. Below, images that the "
+                "attack turned from right to wrong."
             ),
             Picture(
                 "explanations.png",

@@ -46,4 +46,4 @@ def radii(subject: Subject, folder: Path) -> Section:
     at = "; ".join(f"{row['accuracy %']} % at {row['radius']}" for row in rows)
     picture = Picture("radii.png", f"A falling curve of accuracy against the radius: {at}.")
     blocks: list[Block] = [text, picture, Table("Accuracy at some radii", rows)]
-    return Section("Every radius", blocks, {"median distance to a wrong answer": middle})
+    return Section("Every radius", blocks, {f"median distance under FAB, {count} images": middle})

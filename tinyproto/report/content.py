@@ -71,3 +71,8 @@ class Section:
 
 class LeftOut(Exception):
     """A part that does not apply to a model, or that a missing package prevents; says why."""
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in %, with one decimal; a dash where there is none."""
+    return "–" if fraction is None else f"{100 * fraction:.1f}"

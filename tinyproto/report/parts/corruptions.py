@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from ...data.corruptions import CORRUPTION_GROUPS
 from ...evaluation.corruption import corruption_report, plot_corruptions
-from ..content import LeftOut, Picture, Row, Section, Table, Text
+from ..content import LeftOut, Picture, Row, Section, Table, Text, percent
 from ..subject import BATCH, Subject
 
 
@@ -23,16 +21,16 @@ def corruptions(subject: Subject, folder: Path) -> Section:
     worst = min(by_corruption, key=by_corruption.__getitem__)
     rows: list[Row] = []
     for group, names in CORRUPTION_GROUPS.items():
-        rows.append({"corruption": f"{group}: mean", "mean accuracy %": _percent(by_group[group])})
-        rows += [{"corruption": n, "mean accuracy %": _percent(by_corruption[n])} for n in names]
+        rows.append({"corruption": f"{group}: mean", "mean accuracy %": percent(by_group[group])})
+        rows += [{"corruption": n, "mean accuracy %": percent(by_corruption[n])} for n in names]
     severities = ", ".join(
-        f"{_percent(accuracy)} % at severity {severity}"
+        f"{percent(accuracy)} % at severity {severity}"
         for severity, accuracy in report.by_severity().items()
     )
     text = Text(
-        f"Mean accuracy over the 15 usual corruptions and five severities: {_percent(report.mean)} "
-        f"%, where clean images have {_percent(report.clean)} %. The worst is "
-        f"{worst.replace('_', ' ')}, which leaves {_percent(by_corruption[worst])} %."
+        f"Mean accuracy over the 15 usual corruptions and five severities: {percent(report.mean)} "
+        f"%, where clean images have {percent(report.clean)} %. The worst is "
+        f"{worst.replace('_', ' ')}, which leaves {percent(by_corruption[worst])} %."
     )
     picture = Picture(
         "corruptions.png",
@@ -40,9 +38,5 @@ def corruptions(subject: Subject, folder: Path) -> Section:
         f"{text.text} Means: {severities}.",
     )
     table = Table("Mean over the severities", rows)
-    figures = {"mean accuracy under corruption": f"{_percent(report.mean)} %"}
+    figures = {"mean accuracy under corruption": f"{percent(report.mean)} %"}
     return Section("Corruptions", [text, picture, table], figures)
-
-
-def _percent(fraction: float) -> str:
-    return f"{np.round(100 * fraction, 1):.1f}"

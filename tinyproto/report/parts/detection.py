@@ -25,7 +25,7 @@ from ...prototypes import (
     fpr_at_tpr,
     roc_curve,
 )
-from ..content import Block, LeftOut, Picture, Row, Section, Table, Text
+from ..content import Block, LeftOut, Picture, Row, Section, Table, Text, percent
 from ..subject import Subject
 
 ATTACKED = 100  # images
@@ -74,7 +74,7 @@ def detection(subject: Subject, folder: Path) -> Section:
     safest = min(scored, key=lambda score: scored[score].report.adaptive_evasion)
     _draw(subject, scored, best, folder)
     areas = _area_rows(scored)
-    evaded = _percent(scored[safest].report.adaptive_evasion)
+    evaded = percent(scored[safest].report.adaptive_evasion)
     attacked = getattr(scored[safest].report, "attacked", scored[safest].report.images)
     text = Text(
         "A detector refuses inputs whose score is above a threshold that leaves 95 % of the "
@@ -156,7 +156,7 @@ def _area_rows(scored: Mapping[str, Scored]) -> list[Row]:
 
     def cell(found: Scored, name: str) -> str:
         area = auroc(found.inliers, found.outliers[name])
-        return f"{area:.3f}, {_percent(fpr_at_tpr(found.inliers, found.outliers[name]))}"
+        return f"{area:.3f}, {percent(fpr_at_tpr(found.inliers, found.outliers[name]))}"
 
     first = next(iter(scored.values()))
     return [
@@ -168,16 +168,12 @@ def _area_rows(scored: Mapping[str, Scored]) -> list[Row]:
 def _evasion_row(score: str, report: DetectionReport | FeatureDetectionReport) -> Row:
     row = {
         "score": score,
-        "refused unattacked": _percent(report.false_rejection),
-        "refused, ignoring": _percent(report.ignoring_refused),
-        "evaded, ignoring": _percent(report.ignoring_evasion),
-        "evaded, knowing": _percent(report.adaptive_evasion),
+        "refused unattacked": percent(report.false_rejection),
+        "refused, ignoring": percent(report.ignoring_refused),
+        "evaded, ignoring": percent(report.ignoring_evasion),
+        "evaded, knowing": percent(report.adaptive_evasion),
     }
-    without = _percent(report.without_detector)
+    without = percent(report.without_detector)
     if isinstance(report, DetectionReport):
-        return row | {"proved": _percent(report.certified), "proved without a detector": without}
+        return row | {"proved": percent(report.certified), "proved without a detector": without}
     return row | {"right without a detector": without}
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * fraction:.1f}"

@@ -3,8 +3,6 @@ images nearest to each prototype and farthest from it."""
 
 from pathlib import Path
 
-import numpy as np
-
 from ...evaluation.deep_explanation import (
     collect_features,
     explain_network,
@@ -12,7 +10,7 @@ from ...evaluation.deep_explanation import (
 )
 from ...evaluation.deep_explanation_picture import plot_nearest_and_farthest
 from ...evaluation.geometry.measure import class_vectors
-from ..content import Block, LeftOut, Picture, Section, Table, Text
+from ..content import Block, LeftOut, Picture, Section, Table, Text, percent
 from ..subject import BATCH, Subject
 
 TRAINING = 2000  # images on whose features the network is fitted
@@ -65,25 +63,21 @@ def features(subject: Subject, folder: Path) -> Section:
             )
         )
     rows = [
-        {"measure": "gives the network's answer, clean images", "%": _percent(found.fidelity)},
+        {"measure": "gives the network's answer, clean images", "%": percent(found.fidelity)},
         {
             "measure": "gives the network's answer, images that were right, attacked",
-            "%": _percent(found.fidelity_attacked),
+            "%": percent(found.fidelity_attacked),
         },
-        {"measure": "gives the true class", "%": _percent(found.accuracy)},
-        {"measure": "the network gives the true class", "%": _percent(found.deep_accuracy)},
+        {"measure": "gives the true class", "%": percent(found.accuracy)},
+        {"measure": "the network gives the true class", "%": percent(found.deep_accuracy)},
     ]
     text = Text(
         "A ±ED-WTA network with one neuron for each class, fitted on the features of "
         f"{len(images):,} training images with the network's answers as labels, explains these "
         "answers by the distances to a positive and a negative prototype. It gives "
-        f"{_percent(found.fidelity)} % of the answers for the test images. A prototype is a point "
+        f"{percent(found.fidelity)} % of the answers for the test images. A prototype is a point "
         "of the feature space: the training images nearest to it and farthest from it show what "
         "it stands for."
     )
-    figures = {"answers explained by ±ED-WTA on features": f"{_percent(found.fidelity)} %"}
+    figures = {"answers explained by ±ED-WTA on features": f"{percent(found.fidelity)} %"}
     return Section("Features", [text, Table("±ED-WTA on features", [*rows]), *pictures], figures)
-
-
-def _percent(fraction: float | None) -> str:
-    return "–" if fraction is None else f"{100 * float(np.round(fraction, 4)):.1f}"

@@ -11,6 +11,7 @@ import numpy as np
 from ..prototypes import certified_accuracy
 from ..validation import check_shape, resolve_norm
 from .figures import new_figure, save_figure
+from .robustness_curve import accuracy_at
 
 __all__ = ["plot_certified_accuracy"]
 
@@ -74,8 +75,7 @@ def plot_certified_accuracy(
         return 100 * certified_accuracy(radius, eps)
 
     def left_at(eps: np.ndarray) -> np.ndarray:
-        # At r an input is broken if its nearest adversarial point is at r or nearer.
-        return 100 * certified_accuracy(attacked, np.nextafter(eps, np.inf))
+        return 100 * accuracy_at(attacked, eps)
 
     grid = np.linspace(0.0, farthest, POINTS)
     proved, left = proved_at(grid), left_at(grid)

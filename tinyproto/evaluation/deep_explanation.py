@@ -23,6 +23,7 @@ from ..networks import Network
 from ..prototypes import PlusMinusEDWTA
 from ..prototypes.validation import check_rows
 from ..validation import check_count, check_labels
+from .report import fraction
 
 __all__ = [
     "Neighbours",
@@ -281,13 +282,13 @@ def explain_network(
         attacked_features, attacked_answers = collect_features(
             network, attacked, batch_size=batch_size
         )
-        fidelity_attacked = _share(fitted.predict(attacked_features) == attacked_answers)
+        fidelity_attacked = fraction(fitted.predict(attacked_features) == attacked_answers)
     return NetworkExplanation(
         network=fitted,
-        fidelity=_share(given == test_answers),
+        fidelity=fraction(given == test_answers),
         fidelity_attacked=fidelity_attacked,
-        accuracy=_share(given == labels),
-        deep_accuracy=_share(test_answers == labels),
+        accuracy=fraction(given == labels),
+        deep_accuracy=fraction(test_answers == labels),
         answers=answers,
         positive=nearest_and_farthest(features, fitted.positive_prototypes_, count),
         negative=nearest_and_farthest(features, fitted.negative_prototypes_, count),
@@ -306,7 +307,3 @@ def _settings(features: np.ndarray) -> dict[str, Any]:
         "beta_learning_rate": SHARPNESS_RATE * beta / variance,
         "decay": DECAY,
     }
-
-
-def _share(of: np.ndarray) -> float:
-    return float(of.mean())

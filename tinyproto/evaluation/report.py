@@ -233,6 +233,13 @@ def align_columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def divide(a: float, b: float) -> float:
+    """a / b; of b = 0 it is infinite, or NaN."""
+    if b == 0:
+        return float("nan") if a == 0 else float("inf") if a > 0 else float("-inf")
+    return a / b
+
+
 def format_radius(eps: float) -> str:
     """A radius in units of [0, 1]: as a fraction of 255 where it is a number of grey levels."""
     levels = 255 * eps

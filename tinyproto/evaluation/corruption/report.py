@@ -9,7 +9,7 @@ from typing import Any
 from ...data.corruptions import CORRUPTION_GROUPS, CORRUPTIONS
 from ...data.corruptions.catalogue import SEVERITIES
 from ...state import atomic_write
-from ..report import align_columns
+from ..report import align_columns, divide
 
 USUAL = tuple(name for name in CORRUPTIONS if name not in CORRUPTION_GROUPS["extra"])
 KIND = "tinyproto corruption report"
@@ -96,7 +96,7 @@ class CorruptionReport:
         for name in self.accuracy.keys() & other.accuracy.keys():
             both = sorted(self.accuracy[name].keys() & other.accuracy[name].keys())
             if both:
-                quotients[name] = _divide(total(self, name, both), total(other, name, both))
+                quotients[name] = divide(total(self, name, both), total(other, name, both))
         ordered = {name: quotients[name] for name in CORRUPTIONS if name in quotients}
         usual = [name for name in ordered if name in USUAL] or list(ordered)
         return ordered | {"mean": _mean(ordered[name] for name in usual)}
@@ -181,9 +181,3 @@ def _fraction(path: str | Path, name: str, value: Any) -> float:
 def _mean(values: Iterable[float]) -> float:
     found = list(values)
     return sum(found) / len(found) if found else float("nan")
-
-
-def _divide(a: float, b: float) -> float:
-    if b == 0:
-        return float("nan") if a == 0 else float("inf") if a > 0 else float("-inf")
-    return a / b

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...state import atomic_write
-from ..report import NORMS, align_columns, format_value
+from ..report import NORMS, align_columns, divide, format_value
 
 KIND = "tinyproto geometry report"
 SIGNED = ("silhouette",)  # a quotient of which says nothing
@@ -119,7 +119,7 @@ class GeometryReport:
         out are lengths, since two networks have different units, and the silhouette, which may be
         negative. What is divided by 0 is infinite, or NaN."""
         return {
-            name: (_divide(value, other.clean[name]), _divide(self.attacked[name], there))
+            name: (divide(value, other.clean[name]), divide(self.attacked[name], there))
             for name, value in self.clean.items()
             if (there := other.attacked.get(name)) is not None
             if not name.startswith("distance") and name not in SIGNED
@@ -207,8 +207,3 @@ def _figures(path: str | Path, part: Any) -> Figures:
 
 def _cell(value: float) -> str:
     return "" if math.isnan(value) else format_value(float(value))
-
-
-def _divide(a: float, b: float) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.divide(a, b))

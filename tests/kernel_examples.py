@@ -11,6 +11,7 @@ import numpy as np
 
 import tinyproto.kernels
 from tinyproto.backend.kernel import Kernel
+from tinyproto.kernels.im2col import col2im_table, im2col_table
 
 EXAMPLES: dict[str, Callable[..., tuple]] = {}
 
@@ -52,6 +53,21 @@ def channel_moments(random, dtype):
 def affine(random, dtype):
     """x, centre, gain, offset, and a minimum that half of the values lie below."""
     return [*normal(random, dtype, (3, 5, 4), 4, 4, 4), dtype(0)]
+
+
+@example
+def merge_moments(random, dtype):
+    return 4, *np.zeros((2, 4)), *normal(random, dtype, (5, 4), (5, 4), (5, 4)), 7
+
+
+@example
+def merge_gradients(random, dtype):
+    return 4, *np.zeros((2, 4)), *normal(random, dtype, 4, (5, 4), (5, 4))
+
+
+@example
+def add_bias(random, dtype):
+    return 3, *normal(random, dtype, (3, 5, 4), 4), dtype(0), np.zeros((3, 5, 4), dtype)
 
 
 @example
@@ -101,12 +117,17 @@ def relu_backward(random, dtype):
 
 @example
 def im2col(random, dtype):
-    return 2 * 3, *normal(random, dtype, (2, 5, 4, 3)), 2, 1, 3, np.zeros((2, 3, 2, 27), dtype)
+    """Of images 5 × 4 × 3, windows 3 × 3, stride 2, padding 1."""
+    sources = im2col_table(4, 2, 3, 3, 2, 1, np)
+    x, columns = *normal(random, dtype, (2, 5 * 4 * 3)), np.zeros((2 * 3, 2 * 27), dtype)
+    return 2 * 3, x, 3, sources, 2 * 4 * 3, -4 * 3, columns
 
 
 @example
 def col2im(random, dtype):
-    return 2 * 5, *normal(random, dtype, (2, 3, 2, 27)), 2, 1, 3, np.zeros((2, 5, 4, 3), dtype)
+    sources = col2im_table(4, 2, 3, 3, 2, 1, np)
+    columns, x = *normal(random, dtype, (2 * 3, 2 * 27)), np.zeros((2 * 5, 4 * 3), dtype)
+    return 2 * 5, columns, 3, sources, 5, 2, 1, x
 
 
 @example

@@ -7,6 +7,7 @@ prints registers, spilled bytes and shared memory of each. Needs the extra `cuda
 
 import json
 import re
+import struct
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,6 +17,7 @@ from unittest import mock
 import numpy as np
 
 from tests.kernel_examples import EXAMPLES, all_kernels
+from tinyproto.backend.cuda import argument_type, parameter_format
 from tinyproto.backend.kernel import Kernel
 
 CAPABILITIES = ((8, 0), (9, 0), (12, 0))
@@ -53,11 +55,13 @@ def code_library(kernel: Kernel, arguments: list, dtype):
 
 
 def build(name: str, dtype=np.float32) -> list[dict]:
-    """What the cubin of a kernel uses on each architecture, and its float64 instructions."""
+    """What the cubin of a kernel uses on each architecture, and its float64 instructions where no
+    argument is float64."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    _, *arguments = EXAMPLES[name](np.random.default_rng(0), dtype)
+    row_count, *arguments = EXAMPLES[name](np.random.default_rng(0), dtype)
     library = code_library(all_kernels()[name], arguments, dtype)
+    sums = any(getattr(a, "dtype", None) == np.float64 for a in arguments)
     rows = []
     for capability in CAPABILITIES:
         architecture = f"sm_{capability[0]}{capability[1]}"
@@ -65,7 +69,7 @@ def build(name: str, dtype=np.float32) -> list[dict]:
         options = LinkerOptions(arch=architecture, link_time_optimization=True, ptxas_options="-v")
         linker = Linker(code, options=options)
         cubin = linker.link("cubin")
-        log = linker.get_info_log() or ""
+        log, ptx = linker.get_info_log() or "", library.get_asm_str(cc=capability)
         rows.append(
             {
                 "architecture": architecture,
@@ -74,10 +78,19 @@ def build(name: str, dtype=np.float32) -> list[dict]:
                 "registers": int(re.search(r"Used (\d+) registers", log).group(1)),
                 "spilled": sum(map(int, re.findall(r"(\d+) bytes spill", log))),
                 "shared": sum(map(int, re.findall(r"(\d+) bytes smem", log))),
-                "float64": len(re.findall(r"\.f64", library.get_asm_str(cc=capability))),
+                "float64": 0 if sums else ptx.count(".f64"),
+                "parameters fit": parameters_fit(ptx, [row_count, *arguments]),
             }
         )
     return rows
+
+
+def parameters_fit(ptx: str, arguments: list) -> bool:
+    """Whether `backend.cuda` packs the arguments as the code's parameters are declared."""
+    (entry,) = re.findall(r"\.entry [^(]*\((.*?)\)", ptx, re.DOTALL)
+    declared = [int(bits) // 8 for bits in re.findall(r"\.param\s+\.[a-z](\d+)", entry)]
+    packed = parameter_format([argument_type(a) for a in arguments])
+    return declared == [struct.calcsize(f"@{number}") for number in packed[1:]]
 
 
 def table(rows: list[dict]) -> str:

@@ -64,6 +64,7 @@ def test_kernel_builds_for_three_architectures_without_spills_or_float64(built, 
         assert row["bytes"] > 0
         assert row["spilled"] == 0
         assert row["float64"] == 0
+        assert row["parameters fit"]
 
 
 @pytest.mark.slow
@@ -81,7 +82,7 @@ def test_training_and_attacking_a_network_through_the_gpu_branch_equals_the_cpu(
     pytest.importorskip("cupy", reason="needs CuPy: pip install -e '.[cuda-check]'")
     differences = script("train_network", NUMBA_ENABLE_CUDASIM="1")
     assert set(differences) == {"standard", "pgd", "trades", "mart", "dpnp", "adv-dpnp"}
-    assert max(differences.values()) < 1e-12, differences
+    assert max(differences.values()) < 1e-11, differences  # a GPU adds up parts of images
 
 
 @pytest.mark.slow

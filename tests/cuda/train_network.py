@@ -40,7 +40,7 @@ def small(prototypes):
     """Every layer there is, once."""
     features = Sequential(
         Normalize([0.4] * 3, [0.2] * 3),
-        Conv2D(3, 4, 3, padding=1),
+        Conv2D(3, 4, 3, padding=1, bias=False),
         BatchNorm(4),
         ReLU(),
         MaxPool2D(),

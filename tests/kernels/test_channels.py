@@ -74,6 +74,10 @@ FORMULAS = {
         [i.dy[:, 0], i.x.dtype.type(0.25)],
         [np.broadcast_to(i.dy[:, :1] / 4, i.x.shape)],
     ),
+    "add_bias": lambda i: (
+        [i.x, i.offset, i.x.dtype.type(i.minimum)],
+        [np.maximum(i.x + i.offset, i.minimum)],
+    ),
     "add": lambda i: (
         [i.x[:, 0], i.dy[:, 0], i.x.dtype.type(i.minimum)],
         [np.maximum(i.x[:, 0] + i.dy[:, 0], i.minimum)],

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyproto.kernels.im2col import col2im, im2col
+from tinyproto.kernels.im2col import col2im, col2im_table, im2col, im2col_table
 
 
 @dataclass
@@ -20,8 +20,10 @@ class Windows:
     size: int
 
     @property
-    def options(self):
-        return self.stride, self.padding, self.size
+    def table(self):
+        """What the tables depend on."""
+        widths = self.x.shape[2], self.columns.shape[2]
+        return *widths, self.x.shape[3], self.size, self.stride, self.padding
 
     def positions(self):
         """(index in columns, index in x) of every number of a window that is inside the image."""
@@ -50,15 +52,24 @@ def problems(draw, dtype=np.float64):
 
 def im2col_of(problem):
     """The windows of x. What is in the output before does not matter: it starts as NaN."""
-    columns = np.full_like(problem.columns, np.nan)
-    im2col(len(columns) * columns.shape[1], problem.x, *problem.options, columns)
-    return columns
+    count, height, width, window = problem.columns.shape
+    columns = np.full((count * height, width * window), np.nan, problem.x.dtype)
+    row = problem.x[0, 0].size
+    sources = im2col_table(*problem.table, np)
+    images = problem.x.reshape(count, -1)
+    steps = problem.stride * row, -problem.padding * row
+    im2col(len(columns), images, height, sources, *steps, columns)
+    return columns.reshape(problem.columns.shape)
 
 
 def col2im_of(problem):
-    x = np.full_like(problem.x, np.nan)
-    col2im(len(x) * x.shape[1], problem.columns, *problem.options, x)
-    return x
+    count, rows, width, channels = problem.x.shape
+    x = np.full((count * rows, width * channels), np.nan, problem.x.dtype)
+    height = problem.columns.shape[1]
+    columns = np.ascontiguousarray(problem.columns).reshape(count * height, -1)
+    sources = col2im_table(*problem.table, np)
+    col2im(len(x), columns, height, sources, rows, problem.stride, problem.padding, x)
+    return x.reshape(problem.x.shape)
 
 
 @given(problems())
@@ -88,7 +99,11 @@ def test_each_is_the_transpose_of_the_other(problem):
 @given(problems(np.float32))
 def test_both_in_float32(problem):
     double = Windows(
-        problem.x.astype(np.float64), problem.columns.astype(np.float64), *problem.options
+        problem.x.astype(np.float64),
+        problem.columns.astype(np.float64),
+        problem.stride,
+        problem.padding,
+        problem.size,
     )
     np.testing.assert_array_equal(im2col_of(problem), im2col_of(double).astype(np.float32))
     np.testing.assert_allclose(col2im_of(problem), col2im_of(double), rtol=1e-5, atol=1e-5)

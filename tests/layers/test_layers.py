@@ -211,12 +211,12 @@ def test_windows_are_made_in_groups_that_fit_a_cache(shape, dtype, monkeypatch):
     group = max(1, im2col_module.GROUP_BYTES // of_an_image)
     y, backward = layer(np.zeros(shape, dtype))
     assert max(columns.nbytes for columns in made) == group * of_an_image
-    assert sum(map(len, made)) == len(y)
+    assert sum(map(len, made)) == len(y) * shape[1]
     made.clear()
     gradients(layer, backward, y)
     minimum = math.ceil(im2col_module.GROUP_ROWS / rows)
-    assert max(map(len, made)) == max(group, minimum)
-    assert sum(map(len, made)) == len(y)
+    assert max(map(len, made)) == max(group, minimum) * shape[1]
+    assert sum(map(len, made)) == len(y) * shape[1]
 
 
 def test_on_a_gpu_all_images_are_one_group(monkeypatch):

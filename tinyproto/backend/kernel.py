@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from . import cpu, device, routines
+from .cuda import argument_type, compile_kernel
 
 MAX_BLOCKS = 65535
 """CUDA blocks of a launch at most; with more rows, a block does several."""
 
 
-def kernel(body: Callable[..., None] | None = None, *, fast: str | None = None) -> Any:
+def kernel(
+    body: Callable[..., None] | None = None, *, fast: str | None = None, lanes: int = 128
+) -> Any:
     """A decorator: a function written once, as the work on one row, that runs on CPU and GPU.
 
     The body does row `i` with lane `t` of `T`. The loop over the rows is not in it: `kernel` adds
@@ -23,7 +26,7 @@ def kernel(body: Callable[..., None] | None = None, *, fast: str | None = None) 
     ..                    CPU                        CUDA
     ====================  =========================  =====================================
     rows                  divided among the threads  one block of threads each
-    lanes of a row        one: t = 0, T = 1          the threads of the block, T = 128
+    lanes of a row        one: t = 0, T = 1          the threads of the block, T = `lanes`
     `range(t, n, T)`      0 … n − 1, vectorized      every T-th element, from the t-th
     `row_sum`, `row_max`  the value itself           a reduction over the block
     `sync`                nothing                    a barrier for the block
@@ -38,6 +41,8 @@ def kernel(body: Callable[..., None] | None = None, *, fast: str | None = None) 
         instructions: `function(i, *arguments)` does row i and returns True, or returns False and
         leaves the row to the body. It is called on the CPU, where all floating-point arrays are
         float32.
+    lanes : int
+        T, the threads of a block on CUDA: a power of two from 32 to 256.
 
     Returns
     -------
@@ -83,17 +88,18 @@ def kernel(body: Callable[..., None] | None = None, *, fast: str | None = None) 
 
     With arrays of CuPy the same call runs on the GPU.
     """
-    return partial(Kernel, fast=fast) if body is None else Kernel(body, fast)
+    return partial(Kernel, fast=fast, lanes=lanes) if body is None else Kernel(body, fast, lanes)
 
 
 class Kernel:
     """What `kernel` makes of a body."""
 
-    def __init__(self, body: Callable[..., None], fast: str | None = None):
+    def __init__(self, body: Callable[..., None], fast: str | None = None, lanes: int = 128):
         update_wrapper(self, body)
         self.__name__ = body.__name__
         self.body = body
         self.fast = fast
+        self.lanes = lanes
         self.argument_names = cpu.argument_names(body)[3:]
         self._compiled: dict[tuple[cpu.ArgumentType, ...], cpu.CompiledFunction] = {}
         self._compiled_cuda: dict[Any, Any] = {}
@@ -120,14 +126,18 @@ class Kernel:
         return (*arguments, *(named[name] for name in rest))
 
     def launch(
-        self, rows: int, *arguments: Any, lanes: int = 128, blocks: int = MAX_BLOCKS
+        self, rows: int, *arguments: Any, lanes: int | None = None, blocks: int = MAX_BLOCKS
     ) -> None:
-        """Run on the CUDA device, or in the simulator. `lanes` is a power of two."""
-        if rows:
-            dtype = reduction_dtype(arguments)
-            if dtype not in self._compiled_cuda:
-                self._compiled_cuda[dtype] = routines.load_cuda().jit(self.cuda_loop(dtype))
-            self._compiled_cuda[dtype][min(rows, blocks), lanes](rows, *arguments)
+        """Run on the CUDA device, or in the simulator, with `lanes` lanes instead of its own."""
+        if not rows:
+            return
+        arguments = (rows, *arguments)
+        types = tuple(map(argument_type, arguments))
+        compiled = self._compiled_cuda.get(types)
+        if compiled is None:
+            loop = self.cuda_loop(reduction_dtype(arguments))
+            compiled = self._compiled_cuda[types] = compile_kernel(loop, types)
+        compiled(min(rows, blocks), lanes or self.lanes, arguments)
 
     def _compile_cpu(self, types: tuple[cpu.ArgumentType, ...]) -> cpu.CompiledFunction:
         """The loop over one worker's rows, for arguments of these types."""

@@ -1,45 +1,45 @@
 """Arithmetic element by element, and sums of each channel over the pixels of an image.
 
-x, y, dx, dy are (N, P, C): N images of P pixels and C channels, one image a row. An array over the
-channels is (C,). Sums are stored image by image, (N, C): the caller adds them in the images' order,
+x, y, dx, dy are (N, P, C): N images, or parts of images, of P pixels and C channels, one a row. An
+array over the channels is (C,). Sums are stored row by row, (N, C): the caller adds them in order,
 so that no bit depends on the number of threads.
 """
 
 from ..backend import kernel
+from .lanes import spread
 
 
-@kernel(fast="tinyproto.cpu.channels")
+@kernel(fast="tinyproto.cpu.channels", lanes=32)
 def channel_sums(i, t, T, x, total):
     """total[i] = Σ_p x[i, p]."""
     for c in range(t, x.shape[2], T):
-        total[i, c] = 0
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
-            total[i, c] += x[i, p, c]
+        value = x.dtype.type(0)
+        for p in range(x.shape[1]):
+            value += x[i, p, c]
+        total[i, c] = value
 
 
-@kernel(fast="tinyproto.cpu.channels")
+@kernel(fast="tinyproto.cpu.channels", lanes=32)
 def channel_moments(i, t, T, x, mean, rest, squares):
     """mean[i] = Σ_p x[i, p] / P, rest[i] = Σ_p (x[i, p] − mean[i]), the rounding error of P · mean,
     and squares[i] = Σ_p (x[i, p] − mean[i])².
 
-    One image after the other, so the second pass over an image finds it in the cache.
+    One row after the other, so the second pass over a row finds it in the cache.
     """
-    scale = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    zero = x.dtype.type(0)
     for c in range(t, x.shape[2], T):
-        mean[i, c] = 0
-        rest[i, c] = 0
-        squares[i, c] = 0
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
-            mean[i, c] += x[i, p, c]
-    for c in range(t, x.shape[2], T):
-        mean[i, c] *= scale
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
-            deviation = x[i, p, c] - mean[i, c]
-            rest[i, c] += deviation
-            squares[i, c] += deviation * deviation
+        total = zero
+        for p in range(x.shape[1]):
+            total += x[i, p, c]
+        centre = total / x.dtype.type(x.shape[1])
+        difference, square = zero, zero
+        for p in range(x.shape[1]):
+            deviation = x[i, p, c] - centre
+            difference += deviation
+            square += deviation * deviation
+        mean[i, c] = centre
+        rest[i, c] = difference
+        squares[i, c] = square
 
 
 @kernel(fast="tinyproto.cpu.channels")
@@ -48,8 +48,9 @@ def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
 
     A minimum of 0 makes it a normalization with a ReLU, one of −∞ without.
     """
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
+    first, step, channel = spread(t, T, x.shape[2])
+    for p in range(first, x.shape[1], step):
+        for c in range(channel, x.shape[2], T):
             value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
             y[i, p, c] = minimum if value < minimum else value
 
@@ -58,37 +59,49 @@ def channel_affine(i, t, T, x, centre, gain, offset, minimum, y):
 def channel_affine_backward(i, t, T, x, centre, gain, offset, minimum, dy, dx):
     """dx = gain dy, and 0 where `channel_affine` returned the minimum."""
     zero = x.dtype.type(0)
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
+    first, step, channel = spread(t, T, x.shape[2])
+    for p in range(first, x.shape[1], step):
+        for c in range(channel, x.shape[2], T):
             value = gain[c] * (x[i, p, c] - centre[c]) + offset[c]
             dx[i, p, c] = zero if value <= minimum else gain[c] * dy[i, p, c]
 
 
-@kernel(fast="tinyproto.cpu.channels")
+@kernel(fast="tinyproto.cpu.channels", lanes=32)
 def batch_norm_backward_reduce(i, t, T, x, centre, gain, offset, minimum, dy, product, total):
     """product[i] = Σ_p (x[i, p] − centre) dy[i, p] and total[i] = Σ_p dy[i, p], where dy counts as
     0 where `channel_affine` returned the minimum."""
     zero = x.dtype.type(0)
     for c in range(t, x.shape[2], T):
-        product[i, c] = 0
-        total[i, c] = 0
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
+        products, sums = zero, zero
+        for p in range(x.shape[1]):
             deviation = x[i, p, c] - centre[c]
             gradient = zero if gain[c] * deviation + offset[c] <= minimum else dy[i, p, c]
-            product[i, c] += deviation * gradient
-            total[i, c] += gradient
+            products += deviation * gradient
+            sums += gradient
+        product[i, c] = products
+        total[i, c] = sums
 
 
 @kernel(fast="tinyproto.cpu.channels")
 def batch_norm_backward(i, t, T, x, centre, gain, offset, minimum, dy, slope, shift, dx):
     """dx = gain dy + slope (x − centre) + shift, with dy as in `batch_norm_backward_reduce`."""
     zero = x.dtype.type(0)
-    for p in range(x.shape[1]):
-        for c in range(t, x.shape[2], T):
+    first, step, channel = spread(t, T, x.shape[2])
+    for p in range(first, x.shape[1], step):
+        for c in range(channel, x.shape[2], T):
             deviation = x[i, p, c] - centre[c]
             gradient = zero if gain[c] * deviation + offset[c] <= minimum else dy[i, p, c]
             dx[i, p, c] = gain[c] * gradient + slope[c] * deviation + shift[c]
+
+
+@kernel
+def add_bias(i, t, T, x, bias, minimum, y):
+    """y = max(x + bias, minimum), channel by channel; NaN remains NaN. y may be x."""
+    first, step, channel = spread(t, T, x.shape[2])
+    for p in range(first, x.shape[1], step):
+        for c in range(channel, x.shape[2], T):
+            value = x[i, p, c] + bias[c]
+            y[i, p, c] = minimum if value < minimum else value
 
 
 @kernel

@@ -4,6 +4,7 @@ x and dx are (N, H, W, C); y, dy and argmax are (N, height, width, C).
 """
 
 from ..backend import kernel
+from .lanes import spread
 
 
 @kernel(fast="tinyproto.cpu.pooling")
@@ -12,17 +13,19 @@ def max_pool(i, t, T, x, stride, size, y, argmax):
     equal ones the first. Row i = n · height + h."""
     n = i // y.shape[1]
     h = i - n * y.shape[1]
-    for w in range(y.shape[2]):
-        for c in range(t, x.shape[3], T):
-            y[n, h, w, c] = x[n, h * stride, w * stride, c]
-            argmax[n, h, w, c] = 0
-        for a in range(size):
-            for b in range(size):
-                for c in range(t, x.shape[3], T):
+    first, step, channel = spread(t, T, x.shape[3])
+    for w in range(first, y.shape[2], step):
+        for c in range(channel, x.shape[3], T):
+            largest = x[n, h * stride, w * stride, c]
+            place = 0
+            for a in range(size):
+                for b in range(size):
                     value = x[n, h * stride + a, w * stride + b, c]
-                    if value > y[n, h, w, c] or value != value:  # NaN remains NaN
-                        y[n, h, w, c] = value
-                        argmax[n, h, w, c] = a * size + b
+                    if value > largest or value != value:  # NaN remains NaN
+                        largest = value
+                        place = a * size + b
+            y[n, h, w, c] = largest
+            argmax[n, h, w, c] = place
 
 
 @kernel(fast="tinyproto.cpu.pooling")
@@ -33,19 +36,17 @@ def max_pool_backward(i, t, T, dy, argmax, stride, size, dx):
     """
     n = i // dx.shape[1]
     r = i - n * dx.shape[1]
-    for s in range(dx.shape[2]):
-        for c in range(t, dx.shape[3], T):
-            dx[n, r, s, c] = 0
-    for a in range(size):
-        top = r - a  # of a window with pixel row r as its row a, if one begins there
-        h = top // stride
-        if top >= 0 and h * stride == top and h < dy.shape[1]:
-            for w in range(dy.shape[2]):
-                for b in range(size):
-                    s = w * stride + b
-                    for c in range(t, dx.shape[3], T):
-                        if argmax[n, h, w, c] == a * size + b:
-                            dx[n, r, s, c] += dy[n, h, w, c]
+    first, step, channel = spread(t, T, dx.shape[3])
+    first_h, last_h = max(0, (r - size + stride) // stride), min(r // stride, dy.shape[1] - 1)
+    for s in range(first, dx.shape[2], step):
+        first_w, last_w = max(0, (s - size + stride) // stride), min(s // stride, dy.shape[2] - 1)
+        for c in range(channel, dx.shape[3], T):
+            total = dx.dtype.type(0)
+            for h in range(first_h, last_h + 1):
+                for w in range(first_w, last_w + 1):
+                    if argmax[n, h, w, c] == (r - h * stride) * size + s - w * stride:
+                        total += dy[n, h, w, c]
+            dx[n, r, s, c] = total
 
 
 @kernel

@@ -25,9 +25,11 @@ from ..kernels.channels import (
     channel_affine_backward,
     channel_moments,
 )
+from ..kernels.merge import merge_gradients, merge_moments
 from ..parameters import Tree
 from .base import Backward, Layer
 from .checks import TINY, check_backward, check_input, check_parameters, positive_integers
+from .rows import pixel_rows
 
 NAMES = "scale", "shift", "running_mean", "running_variance"
 
@@ -102,13 +104,12 @@ class BatchNorm(Layer):
         return self._forward(x, train, minimum=0.0)
 
     def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
-        xp, channels = array_module(x), self.channels
-        check_input("BatchNorm", x, 2 if np.ndim(x) == 2 else 4, channels)
+        xp, params = array_module(x), self.params
+        check_input("BatchNorm", x, 2 if np.ndim(x) == 2 else 4, self.channels)
         check_parameters(self, x)
-        images, params = len(x), self.params
         shift = xp.ascontiguousarray(params["shift"])
-        flat = xp.ascontiguousarray(x).reshape(images, math.prod(x.shape[1:-1]), channels)
-        m = images * flat.shape[1]
+        flat = pixel_rows(xp.ascontiguousarray(x))
+        rows, m = len(flat), flat.shape[0] * flat.shape[1]
         if train:
             mean, variance = _moments(flat)
         else:
@@ -117,51 +118,45 @@ class BatchNorm(Layer):
         inverse = 1 / xp.sqrt(variance + x.dtype.type(self.epsilon))
         affine = (flat, mean, params["scale"] * inverse, shift, x.dtype.type(minimum))
         y = memory.empty_like(flat)
-        channel_affine(images, *affine, y)
+        channel_affine(rows, *affine, y)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             check_backward(self, dy, x.shape, grads)
             dy = xp.ascontiguousarray(dy).reshape(flat.shape)
             dx = memory.empty_like(flat)
             if train or grads:
-                product, total = (xp.empty((images, channels), dtype=x.dtype) for _ in range(2))
-                batch_norm_backward_reduce(images, *affine, dy, product, total)
-                d_scale = (_over_images(product) * inverse).astype(x.dtype)
-                d_shift = _over_images(total).astype(x.dtype)
+                product, total = xp.empty((2, rows, self.channels), dtype=x.dtype)
+                batch_norm_backward_reduce(rows, *affine, dy, product, total)
+                sums = xp.empty((2, self.channels), dtype=np.float64)
+                merge_gradients(self.channels, sums[0], sums[1], inverse, product, total)
+                d_scale, d_shift = sums.astype(x.dtype, copy=False)
             if grads:
                 for name, value in (("scale", d_scale), ("shift", d_shift)):
                     if name in grads:
                         grads[name] += value
             if not train:
-                channel_affine_backward(images, *affine, dy, dx)
+                channel_affine_backward(rows, *affine, dy, dx)
                 return dx.reshape(x.shape)
             if grads and "running_mean" in grads:
                 grads["running_mean"].append(mean)
             if grads and "running_variance" in grads:
                 grads["running_variance"].append(variance * x.dtype.type(m / (m - 1)))
-            gain = affine[2]
-            dx_slope, dx_shift = -gain * inverse * d_scale / m, -gain * d_shift / m
-            batch_norm_backward(images, *affine, dy, dx_slope, dx_shift, dx)
+            share = affine[2] / -m
+            batch_norm_backward(rows, *affine, dy, share * inverse * d_scale, share * d_shift, dx)
             return dx.reshape(x.shape)
 
         return y.reshape(x.shape), backward
 
 
 def _moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance of each channel of x (N, P, C), from those of the images (Chan, Golub and
-    LeVeque, 1979): Σ (x − μ)² = Σ_n (Σ_p (x − μ_n)² + P (μ_n − μ)²)."""
-    xp, (images, pixels, channels) = array_module(x), x.shape
-    m = images * pixels
-    if m < 2:
-        raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {m}")
-    means, remainders, squares = (xp.empty((images, channels), dtype=x.dtype) for _ in range(3))
-    channel_moments(images, x, means, remainders, squares)
-    means = means.astype(np.float64) + remainders / np.float64(pixels)
-    mean = means.mean(axis=0)
-    variance = (_over_images(squares) + pixels * ((means - mean) ** 2).sum(axis=0)) / m
-    return mean.astype(x.dtype), variance.astype(x.dtype)
-
-
-def _over_images(total: Array) -> Array:
-    """The sum over the images, in float64."""
-    return total.sum(axis=0, dtype=np.float64)
+    """Mean and variance of each channel of x (rows, P, C), by way of those of each row."""
+    xp, (rows, pixels, channels) = array_module(x), x.shape
+    if rows * pixels < 2:
+        found = rows * pixels
+        raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {found}")
+    means, rests, squares = xp.empty((3, rows, channels), dtype=x.dtype)
+    channel_moments(rows, x, means, rests, squares)
+    both = xp.empty((2, channels), dtype=np.float64)
+    merge_moments(channels, both[0], both[1], means, rests, squares, pixels)
+    mean, variance = both.astype(x.dtype, copy=False)
+    return mean, variance

@@ -11,6 +11,7 @@ from ..kernels.channels import channel_affine, relu, relu_backward
 from ..parameters import Tree
 from .base import Backward, Layer
 from .checks import TINY, check_backward, check_floats
+from .rows import pixel_rows
 
 
 class ReLU(Layer):
@@ -96,9 +97,9 @@ class Normalize(Layer):
         mean = xp.asarray(self.mean, dtype=x.dtype)
 
         def affine(x: Array, centre: Array) -> Array:
-            flat = xp.ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
+            flat = pixel_rows(xp.ascontiguousarray(x))
             y = memory.empty_like(flat)
-            channel_affine(len(x), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
+            channel_affine(len(flat), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
             return y.reshape(x.shape)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:

@@ -10,6 +10,7 @@ kernel_size² times the memory of the images, so they are made for a group of im
 summed over fixed groups in order: its bits do not depend on the number of threads.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,7 +18,9 @@ import numpy as np
 from ..backend.blas import one_blas_thread
 from ..backend.device import Array, array_module
 from ..cpu.geometry import Geometry
-from ..kernels.im2col import col2im, im2col
+from ..kernels.channels import add_bias, channel_sums, relu_backward
+from ..kernels.im2col import col2im, col2im_table, im2col, im2col_table
+from .rows import pixel_rows
 
 GROUP_BYTES = 1_200_000  # of the windows of a group: about a core's second-level cache
 GROUP_ROWS = 1024  # windows in a product that gives a part of dW, at least
@@ -36,11 +39,12 @@ def forward(x: Array, weights: Array, bias: Array | None, geometry: Geometry, re
     y = xp.empty((images, height * width, out), dtype=x.dtype)
 
     for part in _groups(x, _group_size(geometry, x.dtype)):
-        xp.matmul(_windows(x[part], geometry), weights, out=y[part])
-        if bias is not None:
-            y[part] += bias
-        if relu:
-            xp.maximum(y[part], 0, out=y[part])
+        _multiply(_windows(x[part], geometry), weights, y[part])
+    if bias is not None:
+        rows = pixel_rows(y)
+        add_bias(len(rows), rows, bias, y.dtype.type(0 if relu else -math.inf), rows)
+    elif relu:
+        xp.maximum(y, 0, out=y)
     return y.reshape(geometry.output_shape)
 
 
@@ -52,8 +56,12 @@ def input_gradient(dy: Array, weights: Array, geometry: Geometry, relu_mask: Arr
     dy = _masked(dy, relu_mask).reshape(images, height * width, out)
 
     for part in _groups(dx, _group_size(geometry, dy.dtype)):
-        products = xp.matmul(dy[part], weights).reshape(-1, height, width, weights.shape[1])
-        col2im(len(products) * shape[1], products, stride, padding, size, dx[part])
+        products = xp.empty((*dy[part].shape[:2], weights.shape[1]), dtype=dy.dtype)
+        _multiply(dy[part], weights, products)
+        products = products.reshape(len(products) * height, width * weights.shape[1])
+        rows = dx[part].reshape(len(dx[part]) * shape[1], shape[2] * shape[3])
+        sources = col2im_table(shape[2], width, shape[3], size, stride, padding, xp)
+        col2im(len(rows), products, height, sources, shape[1], stride, padding, rows)
     return dx
 
 
@@ -73,8 +81,12 @@ def weight_gradient(
     for part in _groups(x, group):
         columns = _windows(x[part], geometry)
         columns = columns.reshape(-1, columns.shape[2])
-        parts[part.start // group] = columns.T @ dy[part].reshape(len(columns), -1)
-    return parts.sum(axis=0).reshape(size, size, channels, out), dy.sum(axis=1).sum(axis=0)
+        xp.matmul(columns.T, dy[part].reshape(len(columns), -1), out=parts[part.start // group])
+    weight = parts[0] if groups == 1 else parts.sum(axis=0)
+    rows = pixel_rows(dy)
+    totals = xp.empty((len(rows), out), dtype=x.dtype)
+    channel_sums(len(rows), rows, totals)
+    return weight.reshape(size, size, channels, out), totals.sum(axis=0)
 
 
 def _group_size(geometry: Geometry, dtype: np.dtype) -> int:
@@ -85,7 +97,23 @@ def _group_size(geometry: Geometry, dtype: np.dtype) -> int:
 
 
 def _masked(dy: Array, relu_mask: Array | None) -> Array:
-    return dy if relu_mask is None else array_module(dy).where(relu_mask > 0, dy, dy.dtype.type(0))
+    """dy, and 0 where the mask is not above 0."""
+    if relu_mask is None:
+        return dy
+    masked = array_module(dy).empty_like(dy)
+    rows = len(dy) * dy.shape[1]
+    shape = rows, math.prod(dy.shape[2:])
+    relu_backward(rows, *(array.reshape(shape) for array in (relu_mask, dy, masked)))
+    return masked
+
+
+def _multiply(x: Array, weights: Array, y: Array) -> None:
+    """y (n, P, m) = x (n, P, k) · weights (k, m). On the CPU image by image, so that an image gives
+    the same bits in any batch; on a GPU in one product, which is faster."""
+    xp = array_module(x)
+    if xp is not np:
+        x, y = x.reshape(-1, x.shape[2]), y.reshape(-1, y.shape[2])
+    xp.matmul(x, weights, out=y)
 
 
 def _windows(x: Array, geometry: Geometry) -> Array:
@@ -93,9 +121,13 @@ def _windows(x: Array, geometry: Geometry) -> Array:
     size, stride, padding, (*_, channels), (_, height, width, _) = geometry
     if size == 1 and stride == 1 and padding == 0:
         return x.reshape(len(x), height * width, channels)
-    columns = array_module(x).empty((len(x), height, width, size**2 * channels), dtype=x.dtype)
-    im2col(len(x) * height, x, stride, padding, size, columns)
-    return columns.reshape(len(x), height * width, columns.shape[3])
+    xp, image = array_module(x), x.shape[1] * x.shape[2] * channels
+    columns = xp.empty((len(x) * height, width * size**2 * channels), dtype=x.dtype)
+    sources = im2col_table(x.shape[2], width, channels, size, stride, padding, xp)
+    row = x.shape[2] * channels
+    images = x.reshape(len(x), image)
+    im2col(len(columns), images, height, sources, stride * row, -padding * row, columns)
+    return columns.reshape(len(x), height * width, size**2 * channels)
 
 
 def _groups(x: Array, size: int) -> Iterator[slice]:

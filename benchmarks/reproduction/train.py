@@ -7,7 +7,6 @@ from . import budget, example, processes
 from .rows import GROUPS, UNSEEN, Options, chosen_rows
 
 QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32", "--attack-steps", "1"]
-STOPPED = (130, 143)  # exit statuses after Ctrl-C and SIGTERM
 LOG = "log.txt"
 
 
@@ -25,13 +24,13 @@ def plan(
     Raises ValueError for options or rows that cannot be, and where the epochs follow from a budget
     that has not been measured.
     """
-    rows, fixed = chosen_rows(group, names), GROUPS[group].epochs
-    if quick and epochs is None:
-        epochs = 1
-    seconds = budget.read(budget_file) if fixed is None and epochs is None else {}
+    rows = chosen_rows(group, names)
+    if epochs is None:
+        epochs = 1 if quick else GROUPS[group].epochs
+    seconds = budget.read(budget_file) if epochs is None else {}
     common, planned = QUICK if quick else _limit(group, more), {}
     for name, own in rows.items():
-        count = epochs or fixed or budget.epochs_in_budget(name, seconds)
+        count = budget.epochs_in_budget(name, seconds) if epochs is None else epochs
         planned[name] = [*own, "--epochs", str(count), *common, *more]
         example.parsed(planned[name])
     return planned
@@ -57,18 +56,9 @@ def train(planned: dict[str, Options], runs: Path, jobs: int) -> list[str]:
             sys.executable, str(example.EXAMPLE), *options, "--out", str(runs / name), "--resume"
         ]  # fmt: skip
     logs = {name: runs / name / LOG for name in commands}
-
-    def ended(name: str, code: int) -> None:
-        if code == 0:
-            print(f"{name}: {_describe(runs / name, planned[name])}", flush=True)
-        elif code in STOPPED:
-            print(f"{name}: stopped", flush=True)
-        else:
-            where = f"; see {logs[name]}" if jobs > 1 else ""
-            print(f"{name}: failed with exit status {code}{where}", flush=True)
-
-    status = processes.run_all(commands, logs, jobs, ended)
-    return [name for name, code in status.items() if code]
+    return processes.run_all(
+        commands, logs, jobs, lambda name: _describe(runs / name, planned[name])
+    )
 
 
 def _describe(folder: Path, options: Options) -> str:

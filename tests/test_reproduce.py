@@ -255,6 +255,19 @@ def test_the_ablation_is_the_mean_over_seeds_with_the_extremes():
     assert "seeds 0, 1, 2" in update_results.reproduction("ablation")(content("ablation", rows))
 
 
+def test_rows_that_cannot_be_compared_are_refused():
+    few = row("pgd")
+    few["figures"]["autoattack"]["images"] = 4
+    for group, other, message in (
+        ("compare", few, "pgd has 4 images for autoattack, and standard 1,000"),
+        ("compare", row("pgd", **{"trained on": 64}), "64 training images, and standard 49,000"),
+        ("search", row("pgd", epochs=3), "pgd has 3 epochs, and standard 10"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tables._check_alike(group, [row("standard"), other])
+    tables._check_alike("compare", [row("standard"), row("pgd", epochs=3)])
+
+
 def test_the_search_has_a_row_for_each_choice():
     rows = [row("base"), row("radius-8+alignment-weight-0", 1)]
     (table,) = tables.search(content("search", rows))

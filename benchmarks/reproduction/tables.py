@@ -38,7 +38,8 @@ COMPACT = ("compactness / separation", "compactness / separation, attacked")
 
 
 def collect(group: str, runs: Path) -> dict[str, Any]:
-    """The rows that are trained and judged, in the order of the table; a line names the others."""
+    """The rows that are trained and judged, in the order of the table; a line names the others.
+    Raises ValueError for rows that cannot be compared."""
     groups = [name for name, file in FILES.items() if file == FILES[group]]
     rows, missing = [], []
     for name in groups:
@@ -50,12 +51,32 @@ def collect(group: str, runs: Path) -> dict[str, Any]:
                 missing.append(row)
     if missing:
         print(f"left out: {', '.join(missing)}: not trained, or not judged", file=sys.stderr)
+    _check_alike(group, rows)
     return {"rows": rows, "note": _note(group, rows) if rows else ""}
+
+
+def _check_alike(group: str, rows: Sequence[Found]) -> None:
+    """Raise ValueError unless all rows learned from, and are judged by, as many images; those of a
+    search or an ablation also for as many epochs."""
+    for row in rows:
+        measures = {"training images": "trained on"}
+        measures |= {"epochs": "epochs"} if GROUPS[group].epochs else {}
+        pairs = [(what, row[key], rows[0][key]) for what, key in measures.items()]
+        pairs += [
+            (f"images for {name}", figure["images"], rows[0]["figures"][name]["images"])
+            for name, figure in row["figures"].items() if name in rows[0]["figures"]
+        ]  # fmt: skip
+        for what, found, expected in pairs:
+            if found != expected:
+                raise ValueError(
+                    f"{row['row']} has {found:,} {what}, and {rows[0]['row']} {expected:,}"
+                )
 
 
 def _row(name: str, folder: Path, figures: Found) -> Found:
     written = json.loads((folder / "metrics.json").read_text())
-    chosen = max(written["history"], key=lambda row: row.get("robust", row.get("clean", 0)))
+    monitor = "clean" if name.removesuffix(LONG) in NOT_ATTACKED else "robust"
+    chosen = max(written["history"], key=lambda epoch: epoch[monitor])
     return {
         "row": name, "epochs": written["settings"]["epochs"], "best epoch": chosen["epoch"],
         "seconds": round(written["seconds"]), "device": written["device"],
@@ -78,8 +99,8 @@ def _note(group: str, rows: Sequence[Found]) -> str:
         return (
             f"{trained}; {first['epochs']} epochs with N-FGSM; judged by {counts['unseen']:,} "
             f"training images that were not seen, APGD by {counts['unseen_apgd']:,} of them; "
-            "APGD: APGD-CE, then APGD-T; angles of the prototypes in degrees; compactness and "
-            f"separation of {counts['geometry']:,} test images"
+            "APGD: APGD-CE, then APGD-T; angles between prototypes; compactness and separation "
+            f"of {counts['geometry']:,} test images"
         )
     tested = (
         f"clean accuracy on {counts['clean']:,} test images, AutoAttack (standard) on the first "
@@ -88,8 +109,8 @@ def _note(group: str, rows: Sequence[Found]) -> str:
     if group == "ablation":
         return (
             f"{trained}; {first['epochs']} epochs with N-FGSM; unseen: "
-            f"{counts['unseen']:,} training images that were not seen; {tested}; mean over the "
-            "seeds, and the lowest and the highest"
+            f"{counts['unseen']:,} training images that were not seen; {tested}; angles between "
+            "prototypes, or weight vectors; mean over the seeds, with the lowest and the highest"
         )
     return (
         f"{trained}; PGD-5 in training, or N-FGSM where it is named; {tested}, as all other "
@@ -149,7 +170,7 @@ def search(content: Found) -> list[Table]:
                 "clean %": percent(row["figures"]["unseen"], "clean"),
                 "PGD-20 %": percent(row["figures"]["unseen"], "pgd-20"),
                 "APGD %": percent(row["figures"]["unseen_apgd"], "apgd"),
-                **{name: f"{row['figures']['geometry'][name]:.1f}" for name in ANGLES},
+                **{f"{name}, °": f"{row['figures']['geometry'][name]:.1f}" for name in ANGLES},
                 COMPACT[0]: f"{row['figures']['geometry'][COMPACT[0]]:.2f}",
             }
             for row in content["rows"]
@@ -163,7 +184,7 @@ def ablation(content: Found) -> list[Table]:
     for name, text in ABLATED.items():
         some = [row["figures"] for row in content["rows"] if row["row"].partition(SEED)[0] == name]
         if some:
-            angles = {name: spread([f["geometry"][name] for f in some]) for name in ANGLES[:2]}
+            angles = {f"{a}, °": spread([f["geometry"][a] for f in some]) for a in ANGLES[:2]}
             table.append({
                 "Adv-DPNP": text,
                 "seeds": str(len(some)),

@@ -197,15 +197,17 @@ def test_stopped_and_started_again_it_comes_to_the_same_table(tmp_path, monkeypa
 def figures(clean=0.6, robust=0.3):
     """Of a row that is judged, as `judge` writes them."""
     images = {"images": 1000}
+    space = {
+        "least angle": 90.0, "mean angle": 96.0, "greatest angle": 120.0,
+        "compactness / separation": 0.5, "compactness / separation, attacked": 0.75,
+    }  # fmt: skip
     return {
         "clean": {"images": 10_000, "clean": round(10_000 * clean)},
         "attacks": {**images, "fgsm": 450, "pgd-20": 400, "cw-linf": 380},
         "autoattack": {**images, "autoattack": round(1000 * robust)},
         "corruption": {**images, "corrupted %": 55.5},
-        "geometry": {
-            **images, "least angle": 90.0, "mean angle": 96.0, "greatest angle": 120.0,
-            "compactness / separation": 0.5, "compactness / separation, attacked": 0.75,
-        },
+        "geometry": {**images, **space},
+        "unseen_geometry": {**images, **space},
         "unseen": {"images": 4000, "clean": round(4000 * clean), "pgd-20": 1800},
         "unseen_apgd": {"images": 500, "apgd": 160},
     }  # fmt: skip

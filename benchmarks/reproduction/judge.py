@@ -99,14 +99,22 @@ def corruption(row: Row, count: int) -> Figure:
 def geometry(row: Row, count: int) -> Figure:
     """How compact and how separate the classes are, clean and attacked, and the angles of the
     prototypes or weight vectors."""
-    x, y = row.test(count)
-    path = row.folder / f"geometry_{len(x)}.json"
-    report = geometry_report(row.network, x, y, eps=EPS, seed=SEED, path=path, verbose=True)
+    return _geometry(row, row.test(count), "geometry")
+
+
+def unseen_geometry(row: Row, count: int) -> Figure:
+    """The same of unseen training images."""
+    return _geometry(row, row.unseen(count), "unseen_geometry")
+
+
+def _geometry(row: Row, images: Images, name: str) -> Figure:
+    path = row.folder / f"{name}_{len(images[0])}.json"
+    report = geometry_report(row.network, *images, eps=EPS, seed=SEED, path=path, verbose=True)
     vectors, _, _ = class_vectors(row.network)
     angles = pairwise_angles(vectors)[np.triu_indices(len(vectors), 1)]
     quotient = "compactness / separation, class means"
     return {
-        "images": len(x),
+        "images": len(images[0]),
         "compactness / separation": report.clean[quotient],
         "compactness / separation, attacked": report.attacked[quotient],
         "least angle": float(angles.min()),
@@ -138,6 +146,7 @@ FIGURES: dict[str, tuple[Callable[[Row, int], Figure], int, int]] = {
     "geometry": (geometry, 1000, 100),
     "unseen": (unseen, 4000, 20),
     "unseen_apgd": (unseen_apgd, 500, 5),
+    "unseen_geometry": (unseen_geometry, 1000, 100),
 }
 """Function, number of images, and that of --quick."""
 

@@ -117,7 +117,7 @@ GROUPS = {
         {f"{name}{LONG}": [*options, "--average", AVERAGE] for name, options in COMPARE.items()},
         TESTED,
     ),
-    "search": Group(dict(_search()), ("unseen", "unseen_apgd", "geometry"), epochs=8),
+    "search": Group(dict(_search()), ("unseen", "unseen_apgd", "unseen_geometry"), epochs=8),
     "ablation": Group(dict(_ablations()), ("unseen", "clean", "autoattack", "geometry"), epochs=12),
 }
 DEFAULT_ROWS = {"long": ["adv-dpnp-n-fgsm-long", "n-fgsm-long"]}

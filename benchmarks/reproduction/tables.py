@@ -75,8 +75,7 @@ def _check_alike(group: str, rows: Sequence[Found]) -> None:
 
 def _row(name: str, folder: Path, figures: Found) -> Found:
     written = json.loads((folder / "metrics.json").read_text())
-    monitor = "clean" if name.removesuffix(LONG) in NOT_ATTACKED else "robust"
-    chosen = max(written["history"], key=lambda epoch: epoch[monitor])
+    chosen = best_epoch(written)
     return {
         "row": name, "epochs": written["settings"]["epochs"], "best epoch": chosen["epoch"],
         "seconds": round(written["seconds"]), "device": written["device"],
@@ -84,6 +83,13 @@ def _row(name: str, folder: Path, figures: Found) -> Found:
         "weights": json.loads((folder / judge.JUDGED).read_text())["weights"],
         "settings": written["settings"], "figures": figures,
     }  # fmt: skip
+
+
+def best_epoch(metrics: Found) -> Found:
+    """The epoch whose weights a run has kept: its row of the history."""
+    monitor = "clean" if metrics["settings"]["method"] in NOT_ATTACKED else "robust"
+    best: Found = max(metrics["history"], key=lambda epoch: epoch[monitor])
+    return best
 
 
 def _note(group: str, rows: Sequence[Found]) -> str:
@@ -99,8 +105,8 @@ def _note(group: str, rows: Sequence[Found]) -> str:
         return (
             f"{trained}; {first['epochs']} epochs with N-FGSM; judged by {counts['unseen']:,} "
             f"training images that were not seen, APGD by {counts['unseen_apgd']:,} of them; "
-            "APGD: APGD-CE, then APGD-T; angles between prototypes; compactness and separation "
-            f"of {counts['geometry']:,} test images"
+            f"compactness and separation by {counts['unseen_geometry']:,}; APGD: APGD-CE, then "
+            "APGD-T; angles between prototypes; no test image is used"
         )
     tested = (
         f"clean accuracy on {counts['clean']:,} test images, AutoAttack (standard) on the first "
@@ -163,19 +169,19 @@ def compare(content: Found) -> list[Table]:
 
 def search(content: Found) -> list[Table]:
     """A row for each choice."""
-    return [
-        [
-            {
-                "changed": row["row"].replace("+", ", "),
-                "clean %": percent(row["figures"]["unseen"], "clean"),
-                "PGD-20 %": percent(row["figures"]["unseen"], "pgd-20"),
-                "APGD %": percent(row["figures"]["unseen_apgd"], "apgd"),
-                **{f"{name}, °": f"{row['figures']['geometry'][name]:.1f}" for name in ANGLES},
-                COMPACT[0]: f"{row['figures']['geometry'][COMPACT[0]]:.2f}",
-            }
-            for row in content["rows"]
-        ]
-    ]
+    table = []
+    for row in content["rows"]:
+        found = row["figures"]
+        space = found["unseen_geometry"]
+        table.append({
+            "changed": row["row"].replace("+", ", "),
+            "clean %": percent(found["unseen"], "clean"),
+            "PGD-20 %": percent(found["unseen"], "pgd-20"),
+            "APGD %": percent(found["unseen_apgd"], "apgd"),
+            **{f"{angle}, °": f"{space[angle]:.1f}" for angle in ANGLES},
+            COMPACT[0]: f"{space[COMPACT[0]]:.2f}",
+        })  # fmt: skip
+    return [table]
 
 
 def ablation(content: Found) -> list[Table]:

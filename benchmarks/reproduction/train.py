@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from . import budget, example, processes
+from . import budget, example, processes, tables
 from .rows import GROUPS, UNSEEN, Options, chosen_rows
 
 QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32", "--attack-steps", "1"]
@@ -62,11 +62,12 @@ def train(planned: dict[str, Options], runs: Path, jobs: int) -> list[str]:
 
 
 def _describe(folder: Path, options: Options) -> str:
-    """A finished run in a line."""
+    """A finished run in a line, by its images held out for validation: no choice is to follow from
+    test images."""
     found = example.metrics(folder, options)
     assert found is not None
-    robust = ", ".join(f"{name} {value:.1%}" for name, value in found["robust_accuracy"].items())
+    best = tables.best_epoch(found)
     return (
-        f"{found['settings']['epochs']} epochs in {found['seconds']:,.0f} s; "
-        f"clean {found['clean_accuracy']:.1%}, {robust}"
+        f"{found['settings']['epochs']} epochs in {found['seconds']:,.0f} s; validation in epoch "
+        f"{best['epoch']}: clean {best['clean']:.1%}, PGD-5 {best['robust']:.1%}"
     )

@@ -119,8 +119,8 @@ def _note(group: str, rows: Sequence[Found]) -> str:
             "prototypes, or weight vectors; mean over the seeds, with the lowest and the highest"
         )
     return (
-        f"{trained}; PGD-5 in training, or N-FGSM where it is named; {tested}, as all other "
-        f"attacks (C&W: 30 steps); corrupted: 19 corruptions at five severities of "
+        f"{trained}, in training, too; {tested}, as all other "
+        "attacks (C&W: 30 steps); corrupted: 19 corruptions at five severities of "
         f"{counts['corruption']:,} images; in brackets: 95 % intervals (Clopper-Pearson)"
     )
 

@@ -64,7 +64,7 @@ def _start(command: list[str], log: Path | None, jobs: int) -> subprocess.Popen[
     """Start a command in a group of its own, so that Ctrl-C reaches it through this process."""
     environment = dict(os.environ)
     if jobs > 1:
-        share = max(1, (os.cpu_count() or 1) // jobs)
+        share = max(1, _cores() // jobs)
         environment = {**dict.fromkeys(THREADS, str(share)), **RARE_LINES, **environment}
     if log is None:
         return subprocess.Popen(command, env=environment, process_group=0)
@@ -74,6 +74,12 @@ def _start(command: list[str], log: Path | None, jobs: int) -> subprocess.Popen[
             command, env=environment, process_group=0, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _stop(running: Mapping[str, subprocess.Popen[bytes]]) -> None:

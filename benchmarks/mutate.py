@@ -72,7 +72,7 @@ TESTS = {
     "optimizers.py": ["tests/test_optimizers.py"],
     "schedules.py": ["tests/test_schedules.py"],
     "training/defenses.py": [DEFENSES],
-    "training/prototype_defenses.py": [DEFENSES],
+    "training/prototype_defenses.py": [DEFENSES, "tests/training/test_prototype_gradients.py"],
     "attacks/apgd.py": ATTACKS,
     "attacks/autoattack.py": ATTACKS,
     "attacks/carlini_wagner.py": ATTACKS,

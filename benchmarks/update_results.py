@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paper_ed_wta import tables as paper_tables
+from reproduction import tables as reproduction_tables
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -252,7 +253,19 @@ def geometry(content: dict[str, Any]) -> str:
     return f"{markdown(content['rows'])}\n\n{note[0].upper()}{note[1:]}."
 
 
+def reproduction(name: str) -> Callable[[dict[str, Any]], str]:
+    """The tables that benchmarks/reproduce.py makes of a file, and what they show."""
+
+    def body(content: dict[str, Any]) -> str:
+        found = reproduction_tables.TABLES[name](content)
+        note = content["note"]
+        return "\n\n".join([*map(markdown, found), f"{note}."])
+
+    return body
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    **{name: reproduction(name) for name in reproduction_tables.TABLES},
     "accuracy": accuracy,
     "autoattack": autoattack,
     "autoattack_l2": autoattack,

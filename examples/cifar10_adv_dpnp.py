@@ -75,6 +75,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="attack of training images; n-fgsm is one step from a noisy start (pgd)")  # fmt: skip
     add("--features", type=int, default=64, metavar="N", help="width of the feature layer (64)")
     add("--radius", type=float, default=3.0, metavar="X", help="length of a prototype (3)")
+    add("--prototype-start", choices=["simplex", "random"], default="simplex",
+        help="initial prototypes: as far apart as possible, or random (simplex)")  # fmt: skip
+    add("--head", choices=["prototypes", "linear"],
+        help="the last layer (what the method needs; dpnp and adv-dpnp learn a linear one, too, "
+        "with --alignment-weight 0 --repulsion-weight 0)")  # fmt: skip
     add("--average", type=float, metavar="X",
         help="evaluate a moving average of the weights with this decay (none)")  # fmt: skip
     add("--checkpoint-every", type=int, default=100, metavar="N",
@@ -117,6 +122,11 @@ def coefficients(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def head_of(options: argparse.Namespace) -> str:
+    """The kind of the last layer: --head, or what the method needs."""
+    return options.head or ("prototypes" if DEFENSES[options.method].prototypes else "linear")
+
+
 def build(options: argparse.Namespace, data: Dataset) -> Network:
     """A new network, normalized for these images, on the device of --device."""
     pixels = data.x_train.reshape(-1, 3)[:: max(1, len(data.x_train) // 5000)] / 255
@@ -124,8 +134,9 @@ def build(options: argparse.Namespace, data: Dataset) -> Network:
         "mean": [round(float(v), 4) for v in pixels.mean(axis=0)],
         "std": [round(float(v), 4) for v in pixels.std(axis=0)],
     }
-    if DEFENSES[options.method].prototypes:
-        head |= {"head": "prototypes", "radius": options.radius}
+    if head_of(options) == "prototypes":
+        start = options.prototype_start
+        head |= {"head": "prototypes", "radius": options.radius, "init": start}
     network = NETWORKS[options.network](
         len(data.class_names), feature_width=options.features, seed=options.seed, **head
     )
@@ -143,21 +154,33 @@ def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.nd
     return np.sort(order[held:][:limit]), np.sort(order[:held][: options.evaluate])
 
 
-def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[dict[str, float]]:
-    """Fit with checkpoints; returns a row for each epoch."""
-    learned, held = split(options, data)
+def objective(options: argparse.Namespace) -> tuple[partial[Any], dict[str, Any]]:
+    """The defence with its coefficients and its attack, and a description of these."""
     defense, bound = DEFENSES[options.method], coefficients(options)
-    settings = {
-        "method": options.method, "dataset": data.name, "learning_rate": options.learning_rate,
-        **bound,
-    }  # fmt: skip
+    settings = dict(bound)
     if defense.adversarial:
         steps = PGDConfig(EPS, options.attack_steps, STEP_SIZE)
         bound["attack"] = steps if options.inner_attack == "pgd" else NFGSMConfig(EPS)
         settings["attack"] = asdict(bound["attack"])
+    return partial(defense, **bound), settings
+
+
+def augmentation(data: Dataset) -> partial[Any]:
+    """Random crops and, except of digits, mirrored images."""
+    return partial(crop_and_flip, flip=data.name != "svhn")
+
+
+def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[dict[str, float]]:
+    """Fit with checkpoints; returns a row for each epoch."""
+    learned, held = split(options, data)
+    defense, described = objective(options)
+    settings = {
+        "method": options.method, "dataset": data.name, "learning_rate": options.learning_rate,
+        **described,
+    }  # fmt: skip
     return fit(
         network,
-        partial(defense, **bound),
+        defense,
         data.x_train[learned],
         data.y_train[learned],
         epochs=options.epochs,
@@ -165,10 +188,10 @@ def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[
         optimizer=SGD(momentum=0.9, weight_decay=5e-4),
         schedule=partial(one_cycle, options.learning_rate),
         average=options.average,
-        augment=partial(crop_and_flip, flip=data.name != "svhn"),  # a mirrored digit is no digit
+        augment=augmentation(data),
         validation=(data.x_train[held], data.y_train[held]),
         validation_attack=PGDConfig(EPS, 5, STEP_SIZE),
-        monitor="robust" if defense.adversarial else "clean",
+        monitor="robust" if DEFENSES[options.method].adversarial else "clean",
         seed=options.seed,
         checkpoint=options.out / CHECKPOINT,
         checkpoint_every=options.checkpoint_every,
@@ -247,7 +270,7 @@ def draw(
         path["latent"],
         class_names=data.class_names,
         biases=None if bias is None else to_host(bias),
-        noun="prototype" if DEFENSES[options.method].prototypes else "weight vector",
+        noun="prototype" if head_of(options) == "prototypes" else "weight vector",
         title=title,
     )
     right = np.flatnonzero(probabilities.argmax(axis=1) == y)[:SHOWN]
@@ -290,7 +313,13 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(f"--average must be in [0, 1), not {options.average}")
     if options.resume and options.overwrite:
         raise ValueError("--resume continues a run and --overwrite replaces it: choose one")
-    coefficients(options)
+    found = coefficients(options)
+    if head_of(options) == "prototypes" and not DEFENSES[options.method].prototypes:
+        raise ValueError(f"--head prototypes is no option of --method {options.method}")
+    needed = [name for name in ("alignment_weight", "repulsion_weight") if found.get(name)]
+    if head_of(options) == "linear" and needed:
+        option = needed[0].replace("_", "-")
+        raise ValueError(f"--head linear has no prototypes: it needs --{option} 0")
     select_device(options.device)
 
 

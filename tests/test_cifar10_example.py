@@ -116,7 +116,8 @@ def test_each_coefficient_of_a_defence_is_an_option(example, method):
     assert example.coefficients(example.parse(["--method", method])) == defaults
     for name, default in defaults.items():
         option = f"--{name.replace('_', '-')}"
-        choices = {bool: ([option], True), str: ([option, "features"], "features")}
+        words = DEFENSES[method].choices(name)
+        choices = {bool: ([option], True), str: ([option, *words[-1:]], words and words[-1])}
         arguments, expected = choices.get(type(default), ([option, "0.25"], 0.25))
         options = example.parse(["--method", method, *arguments])
         assert example.coefficients(options) == {**defaults, name: expected}
@@ -229,6 +230,11 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
         (["--resume", "--overwrite"], "--resume continues a run and --overwrite replaces it"),
         (["--method", "pgd", "--beta", "3"], "--beta is no option of --method pgd"),
         (["--average", "1.5"], "--average must be in [0, 1), not 1.5"),
+        (["--head", "linear"], "--head linear has no prototypes: it needs --alignment-weight 0"),
+        (
+            ["--method", "pgd", "--head", "prototypes"],
+            "--head prototypes is no option of --method pgd",
+        ),
         (["--seed", "-1"], "seed must be in [0, 2**32), not -1"),
         (["--dataset", "mnist"], "invalid choice: 'mnist'"),
         (["--method", "magic"], "invalid choice: 'magic'"),

@@ -256,7 +256,7 @@ DEFAULTS = {
     "dpnp": OURS,
     "adv-dpnp": {
         **OURS, "attack": MADRY, "adversarial_weight": 1.0, "consistency_weight": 6.0,
-        "consistency": "kl", "clean_statistics": False,
+        "consistency": "kl", "clean_statistics": False, "prototype_gradients": "clean",
     },
 }  # fmt: skip
 
@@ -279,7 +279,8 @@ def test_a_defence_declares_its_traits(name):
     coefficients = {n: v for n, v in defaults.items() if n not in ("attack", "initial_noise")}
     assert defense.defaults() == coefficients
     choices = {n: defense.choices(n) for n in coefficients if defense.choices(n)}
-    assert choices == ({"consistency": ("kl", "features")} if name == "adv-dpnp" else {})
+    words = {"consistency": ("kl", "features"), "prototype_gradients": ("clean", "both")}
+    assert choices == (words if name == "adv-dpnp" else {})
 
 
 def test_calling_a_defence_calls_its_step():

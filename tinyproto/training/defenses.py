@@ -305,6 +305,7 @@ DEFENSES: dict[str, Defense] = {
             "consistency_weight": "λ_con, the weight of the consistency term",
             "consistency": "what the consistency term compares: class probabilities or features",
             "clean_statistics": "only clean images update BatchNorm's running averages",
+            "prototype_gradients": "which branches move the prototypes",
         },
     ),
 }

@@ -9,7 +9,9 @@ class y, and a prime for attacked images:
     consistency:  KL(p ‖ p′)  or  ‖h − h′‖²                         moves θ only
     total = clean + λ_adv adversarial + λ_con consistency
 
-DPNP is the clean term alone. The gradients of each term are derived in `prototypes.dpnp`.
+DPNP is the clean term alone. The gradients of each term are derived in `prototypes.dpnp`. Without
+the terms λ₊ and λ₋ both defences work with any head, such as `Linear`: then its parameters take the
+place of C.
 """
 
 from collections.abc import Callable
@@ -40,6 +42,12 @@ class Branch:
     """At the features; reaches no prototype."""
     dz_fixed_prototypes: Array | None = None
     """At the scores, with the prototypes held fixed."""
+
+    def add_to_scores(self, dz: Array, *, moves_prototypes: bool) -> None:
+        if moves_prototypes:
+            self.dz = self.dz + dz
+        else:
+            self.dz_fixed_prototypes = dz
 
     def backward(self, grads: Tree) -> None:
         dh = self.head_backward(self.dz, grads.get("head"))
@@ -79,7 +87,7 @@ def dpnp(
     Raises
     ------
     ValueError
-        For a head without prototypes.
+        For a head without prototypes, unless λ₊ and λ₋ are 0.
 
     Examples
     --------
@@ -116,6 +124,7 @@ def adv_dpnp(
     consistency_weight: float = 6.0,
     consistency: Literal["kl", "features"] = "kl",
     clean_statistics: bool = False,
+    prototype_gradients: Literal["clean", "both"] = "clean",
 ) -> tuple[Array, Array]:
     """Adv-DPNP: prototypes learn from clean images, features from clean and attacked ones.
 
@@ -134,6 +143,8 @@ def adv_dpnp(
         KL(p ‖ p′) or ‖h − h′‖².
     clean_statistics : bool
         Whether only the clean pass updates BatchNorm's running averages.
+    prototype_gradients : {"clean", "both"}
+        Which branches move the prototypes: the clean one alone, as in the paper, or both.
 
     Returns
     -------
@@ -145,7 +156,18 @@ def adv_dpnp(
     Raises
     ------
     ValueError
-        For another consistency, or a head without prototypes.
+        For another consistency or other prototype_gradients; as `dpnp` does.
+
+    Notes
+    -----
+    With prototype_gradients="both" every gradient is that of the total. To the clean term's that
+    adds, with g, g′ for the gradients of KL(p ‖ p′) at z, z′:
+
+        dC_j = mean of  λ_adv ((p′_j − 1[y = j]) h′ + 2 λ₊ 1[y = j] (c_j − h′))
+                      + λ_con (g_j h + g′_j h′)
+
+    ‖h − h′‖² has no gradient at C. The first term pulls the prototypes towards features that an
+    attacker has moved, where those of different classes are nearer to each other.
 
     Examples
     --------
@@ -165,37 +187,49 @@ def adv_dpnp(
     """
     if consistency not in ("kl", "features"):
         raise ValueError(f"consistency must be 'kl' or 'features', not {consistency!r}")
+    if prototype_gradients not in ("clean", "both"):
+        raise ValueError(
+            f"prototype_gradients must be 'clean' or 'both', not {prototype_gradients!r}"
+        )
     _check(
         network, batch, alignment_weight=alignment_weight, repulsion_weight=repulsion_weight,
         adversarial_weight=adversarial_weight, consistency_weight=consistency_weight,
     )  # fmt: skip
     x, y = batch.x, batch.y
     attacked = attacked_images(attack, network, batch)
+    both = prototype_gradients == "both"
     clean, loss, d_prototypes = _branch(network, x, y, alignment_weight, 1.0)
-    other, loss_attacked, _ = _branch(network, attacked, y, alignment_weight, adversarial_weight)
+    other, loss_attacked, d_attacked = _branch(
+        network, attacked, y, alignment_weight, adversarial_weight
+    )
     scale = consistency_weight / len(y)
     if consistency == "kl":
         difference, dz_clean, dz_attacked = kl_divergence(clean.z, other.z)
-        clean.dz_fixed_prototypes = dz_clean * scale
-        other.dz_fixed_prototypes = dz_attacked * scale
+        clean.add_to_scores(dz_clean * scale, moves_prototypes=both)
+        other.add_to_scores(dz_attacked * scale, moves_prototypes=both)
     else:
         difference, dh_clean, dh_attacked = squared_error(clean.h, other.h)
         clean.dh = clean.dh + dh_clean * scale
         other.dh = other.dh + dh_attacked * scale
     loss = loss + loss_attacked + consistency_weight * difference
+    if both:
+        d_prototypes = d_prototypes + d_attacked
     loss = loss + _add_to_prototypes(network, y, grads, d_prototypes, repulsion_weight)
     clean.backward(grads)
-    features_only = {name: slot for name, slot in grads.items() if name != "head"}
-    other.backward(without_running(features_only) if clean_statistics else features_only)
+    reached = grads if both else {name: slot for name, slot in grads.items() if name != "head"}
+    other.backward(without_running(reached) if clean_statistics else reached)
     return loss, clean.z
 
 
 def _check(network: Network, batch: Batch, **weights: float) -> None:
-    """Raise ValueError for another head, labels that are none of its classes, negative weights."""
-    _prototype_head(network)
-    check_batch(network, batch)
+    """Raise ValueError for negative weights, a head without the prototypes that they need, and
+    labels that are none of its classes."""
     for name, weight in weights.items():
         check_number(name, weight)
+    needed = [n for n in ("alignment_weight", "repulsion_weight") if weights[n]]
+    if needed and not isinstance(network.head, PrototypeHead):
+        raise ValueError(f"{' and '.join(needed)} need a network with head='prototypes'")
+    check_batch(network, batch)
 
 
 def _branch(
@@ -203,27 +237,26 @@ def _branch(
 ) -> tuple[Branch, Array, Array]:
     """scale · (CE(z, y) + λ₊ ‖h − c_y‖²) at x: the pass, the loss (N,), and the gradient of the
     second term at the prototypes."""
-    head = _prototype_head(network)
     h, features_backward = network.features(x, train=True)
-    z, head_backward = head(h, train=True)
+    z, head_backward = network.head(h, train=True)
     loss, dz = cross_entropy(z, y)
-    distance, dh, d_prototypes = alignment(h, head.params["prototypes"], y)
+    branch = Branch(h, z, features_backward, head_backward, dz * (scale / len(z)), 0 * h)
+    if not isinstance(network.head, PrototypeHead):
+        return branch, scale * loss, 0
+    distance, dh, d_prototypes = alignment(h, network.head.params["prototypes"], y)
     weight = scale * alignment_weight / len(z)
-    branch = Branch(h, z, features_backward, head_backward, dz * (scale / len(z)), dh * weight)
+    branch.dh = dh * weight
     return branch, scale * (loss + alignment_weight * distance), d_prototypes * weight
 
 
 def _add_to_prototypes(
     network: Network, y: Array, grads: Tree, d_prototypes: Array, repulsion_weight: float
 ) -> Array:
-    """Add the gradients at the prototypes; returns the loss of the repulsion (N,)."""
-    loss, d_repulsion = repulsion(_prototype_head(network).params["prototypes"], y)
+    """Add the gradients at the prototypes, if the head has any; returns the loss of the repulsion
+    (N,), or 0."""
+    if not isinstance(network.head, PrototypeHead):
+        return 0
+    loss, d_repulsion = repulsion(network.head.params["prototypes"], y)
     if "prototypes" in grads.get("head", {}):
         grads["head"]["prototypes"] += d_prototypes + d_repulsion * (repulsion_weight / len(y))
     return repulsion_weight * loss
-
-
-def _prototype_head(network: Network) -> PrototypeHead:
-    if not isinstance(network.head, PrototypeHead):
-        raise ValueError("dpnp and adv-dpnp need a network with head='prototypes'")
-    return network.head

@@ -1,0 +1,221 @@
+"""Judging a trained row: one figure after the other, each written to judged.json when it is known.
+
+Attacks are in L∞ at 8/255. A figure says on how many images it was measured and how many of them
+are classified correctly; the images are the first of the test set, or training images that the row
+has not seen.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyproto import networks, parameters
+from tinyproto.attacks import ATTACKS, Victim, apgd, apgd_targeted
+from tinyproto.backend.device import select_device, to_host
+from tinyproto.data import Dataset
+from tinyproto.evaluation import corruption_report, evaluate
+from tinyproto.evaluation.geometry import geometry_report, pairwise_angles
+from tinyproto.evaluation.geometry.measure import class_vectors
+from tinyproto.evaluation.report import Report
+from tinyproto.evaluation.result_folder import lock_for
+from tinyproto.networks import Network
+from tinyproto.state import array_checksum, atomic_write
+from tinyproto.training import accuracy
+
+from . import example
+
+Images = tuple[np.ndarray, np.ndarray]
+Figure = dict[str, Any]
+
+EPS, SEED = 8 / 255, 0
+JUDGED = "judged.json"
+PLAIN_ATTACKS = {
+    "fgsm": ATTACKS["fgsm"],
+    "pgd-20": ATTACKS["pgd-20"],
+    "cw-linf": partial(ATTACKS["cw-linf"], steps=30),
+}
+TWO_OF_AUTOATTACK = {"apgd-ce": apgd, "apgd-t": apgd_targeted}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trained row: its network on a device, what its run has written, and the data."""
+
+    folder: Path
+    network: Network
+    metrics: Mapping[str, Any]
+    data: Dataset
+    device: str
+
+    def test(self, count: int) -> Images:
+        return self.data.x_test[:count], self.data.y_test[:count]
+
+    def unseen(self, count: int) -> Images:
+        """Training images that the run has neither learned from nor validated on."""
+        options = argparse.Namespace(**self.metrics["settings"])
+        seen = np.concatenate(example.module().split(options, self.data))
+        left = np.setdiff1d(np.arange(len(self.data.x_train)), seen)[:count]
+        return self.data.x_train[left], self.data.y_train[left]
+
+
+def clean(row: Row, count: int) -> Figure:
+    """On images without an attack."""
+    x, y = row.test(count)
+    return {"images": len(x), "clean": _right(row, x, y)}
+
+
+def attacks(row: Row, count: int) -> Figure:
+    """Under FGSM, PGD-20 and Carlini and Wagner's attack with 30 steps."""
+    report = _attacked(row, row.test(count), PLAIN_ATTACKS, "attacks")
+    return {**_each(report), **_cost(report)}
+
+
+def autoattack(row: Row, count: int) -> Figure:
+    """Under AutoAttack's standard version."""
+    report = _attacked(row, row.test(count), "autoattack", "autoattack")
+    warned = {"warnings": report.warnings}
+    return {"autoattack": int(report.robust.sum()), **warned, **_cost(report)}
+
+
+def corruption(row: Row, count: int) -> Figure:
+    """The mean over corruptions and five severities: all 19 corruptions, and the usual 15."""
+    x, y = row.test(count)
+    report = corruption_report(
+        networks.fold(row.network), x, y, seed=SEED, device=row.device, verbose=True,
+        path=row.folder / f"corruption_{len(x)}.json",
+    )  # fmt: skip
+    found = report.by_corruption()
+    mean = sum(found.values()) / len(found)
+    return {"images": len(x), "corrupted %": 100 * mean, "usual corruptions %": 100 * report.mean}
+
+
+def geometry(row: Row, count: int) -> Figure:
+    """How compact and how separate the classes are, clean and attacked, and the angles of the
+    prototypes or weight vectors."""
+    return _geometry(row, row.test(count), "geometry")
+
+
+def unseen_geometry(row: Row, count: int) -> Figure:
+    """The same of unseen training images."""
+    return _geometry(row, row.unseen(count), "unseen_geometry")
+
+
+def _geometry(row: Row, images: Images, name: str) -> Figure:
+    path = row.folder / f"{name}_{len(images[0])}.json"
+    report = geometry_report(row.network, *images, eps=EPS, seed=SEED, path=path, verbose=True)
+    vectors, _, _ = class_vectors(row.network)
+    angles = pairwise_angles(vectors)[np.triu_indices(len(vectors), 1)]
+    quotient = "compactness / separation, class means"
+    return {
+        "images": len(images[0]),
+        "compactness / separation": report.clean[quotient],
+        "compactness / separation, attacked": report.attacked[quotient],
+        "least angle": float(angles.min()),
+        "mean angle": float(angles.mean()),
+        "greatest angle": float(angles.max()),
+    }
+
+
+def unseen(row: Row, count: int) -> Figure:
+    """On unseen training images, and under PGD-20."""
+    x, y = row.unseen(count)
+    report = _attacked(row, (x, y), {"pgd-20": ATTACKS["pgd-20"]}, "unseen")
+    return {"clean": int(report.correct.sum()), **_each(report), **_cost(report)}
+
+
+def unseen_apgd(row: Row, count: int) -> Figure:
+    """On unseen training images under the two first attacks of AutoAttack."""
+    images = row.unseen(count)
+    report = _attacked(row, images, TWO_OF_AUTOATTACK, "unseen_apgd", sequential=True)
+    return {"apgd": int(report.robust.sum()), **_cost(report)}
+
+
+FIGURES: dict[str, tuple[Callable[[Row, int], Figure], int, int]] = {
+    "clean": (clean, 10_000, 100),
+    "attacks": (attacks, 1000, 10),
+    "autoattack": (autoattack, 1000, 4),
+    "autoattack_all": (autoattack, 10_000, 8),
+    "corruption": (corruption, 1000, 10),
+    "geometry": (geometry, 1000, 100),
+    "unseen": (unseen, 4000, 20),
+    "unseen_apgd": (unseen_apgd, 500, 5),
+    "unseen_geometry": (unseen_geometry, 1000, 100),
+}
+"""Function, number of images, and that of --quick."""
+
+
+def judge(folder: Path, names: list[str], *, data: str | None, device: str, quick: bool) -> None:
+    """Add the figures that are missing to the row's judged.json. Raises ValueError for a row that
+    is not trained, and for figures of another model."""
+    if not (folder / "metrics.json").exists():
+        raise ValueError(f"{folder} is not trained: it has no metrics.json")
+    network = networks.load(folder / "model.npz", select_device(device))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    loaded = example.module().load("cifar10", data)
+    row = Row(folder, network, metrics, loaded, device)
+    path = folder / JUDGED
+    with lock_for(path, "judgement"):
+        found = _read(path, network)
+        for name in names:
+            function, whole, few = FIGURES[name]
+            count = few if quick else whole
+            if name in found["figures"] and found["figures"][name]["asked"] == count:
+                continue
+            begun = time.perf_counter()
+            figure = function(row, count)
+            seconds = round(time.perf_counter() - begun, 1)
+            about = {"asked": count, "device": device, "seconds": seconds}
+            found["figures"][name] = {**about, **figure}
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def read(folder: Path) -> dict[str, Figure]:
+    """The figures of a row by name; none where it has not been judged."""
+    path = folder / JUDGED
+    figures: dict[str, Figure] = json.loads(path.read_text())["figures"] if path.exists() else {}
+    return figures
+
+
+def _read(path: Path, network: Network) -> dict[str, Any]:
+    """What judged.json holds, or the beginning of a new one."""
+    leaves = [to_host(leaf).ravel() for _, leaf in parameters.leaves(network.params)]
+    model = array_checksum(np.concatenate(leaves))
+    if not path.exists():
+        return {"model": model, "weights": parameters.count(network.params), "figures": {}}
+    found: dict[str, Any] = json.loads(path.read_text())
+    if found["model"] != model:
+        raise ValueError(f"{path} has the figures of another model: remove it to judge this one")
+    return found
+
+
+def _right(row: Row, x: np.ndarray, y: np.ndarray) -> int:
+    return round(accuracy(networks.fold(row.network), x, y) * len(x))
+
+
+def _attacked(row: Row, images: Images, attacks: Any, name: str, **options: Any) -> Report:
+    """An evaluation whose state is in the row's folder. It grows with the number of images."""
+    xp = select_device(row.device)
+    x, y = images
+    return evaluate(
+        Victim(networks.fold(row.network)), xp.asarray(x) / xp.float32(255), xp.asarray(y), attacks,
+        eps=EPS, seed=SEED, state_path=row.folder / f"{name}.npz", **options,
+    )  # fmt: skip
+
+
+def _each(report: Report) -> dict[str, int]:
+    """How many images each attack has left."""
+    return {name: int(result.robust.sum()) for name, result in report.results.items()}
+
+
+def _cost(report: Report) -> dict[str, Any]:
+    """The number of images, and the seconds of all runs that the evaluation took."""
+    seconds = sum(result.seconds for result in report.results.values())
+    return {"images": len(report.correct), "seconds": round(seconds, 1)}

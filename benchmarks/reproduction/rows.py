@@ -1,0 +1,134 @@
+"""The rows of each table: options of examples/cifar10_adv_dpnp.py, by name."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Options = list[str]
+
+N_FGSM = ["--inner-attack", "n-fgsm"]
+COMPARE: dict[str, Options] = {
+    "standard": ["--method", "standard"],
+    "pgd": ["--method", "pgd"],
+    "trades": ["--method", "trades"],
+    "mart": ["--method", "mart"],
+    "dpnp": ["--method", "dpnp"],
+    "adv-dpnp": ["--method", "adv-dpnp"],
+    "n-fgsm": ["--method", "pgd", *N_FGSM],
+    "adv-dpnp-n-fgsm": ["--method", "adv-dpnp", *N_FGSM],
+    "trades-n-fgsm": ["--method", "trades", *N_FGSM],
+}
+"""The defences that are compared. The attack of training images is PGD-5 where none is named."""
+
+NOT_ATTACKED = ("standard", "dpnp")
+"""The rows without an attack in training."""
+
+LONG, LONGER, AVERAGE = "-long", 4, "0.999"
+"""A row of `long` is one of `COMPARE` with this ending: four times the budget, averaged weights."""
+
+CRAFTED = ["--method", "adv-dpnp", *N_FGSM]
+"""What the rows of the search and of the ablation have in common."""
+
+UNSEEN = 4000
+"""Training images that these rows do not see, to be judged by."""
+
+Settings = dict[str, float | str]
+BASE: Settings = {
+    "radius": 3, "alignment-weight": 0.05, "repulsion-weight": 0.05, "adversarial-weight": 1,
+    "consistency-weight": 6, "consistency": "kl", "features": 64, "prototype-start": "simplex",
+}  # fmt: skip
+"""Where the search starts, whatever the example's defaults are by now."""
+ONE_BY_ONE: dict[
+    str, tuple[float | str, ...]
+] = {  # the example's default is the base, and is left out
+    "radius": (1, 2, 5, 8),
+    "alignment-weight": (0, 0.01, 0.2),
+    "repulsion-weight": (0, 0.01, 0.5),
+    "adversarial-weight": (0.5, 2),
+    "consistency-weight": (0, 1, 3, 10),
+    "consistency": ("features",),
+    "features": (32, 128),
+    "prototype-start": ("random",),
+    "clean-statistics": ("",),
+}
+PAIRS: tuple[Settings, ...] = (
+    {"radius": 5, "alignment-weight": 0.01},
+    {"radius": 8, "alignment-weight": 0},
+    {"radius": 2, "consistency-weight": 10},
+    {"adversarial-weight": 2, "consistency-weight": 3},
+    {"consistency": "features", "consistency-weight": 1},
+    {"prototype-start": "random", "repulsion-weight": 0},
+    {"prototype-start": "random", "repulsion-weight": 0.5},
+)
+
+LINEAR = ["--head", "linear", "--alignment-weight", "0", "--repulsion-weight", "0"]
+ABLATIONS: dict[str, Options] = {
+    "full": [],
+    "no-alignment": ["--alignment-weight", "0"],
+    "no-repulsion": ["--repulsion-weight", "0"],
+    "no-consistency": ["--consistency-weight", "0"],
+    "no-adversarial-branch": ["--adversarial-weight", "0"],
+    "both-branches": ["--prototype-gradients", "both"],
+    "linear-head": LINEAR,
+    "features": ["--consistency", "features"],
+    "random-start": ["--prototype-start", "random"],
+}
+SEEDS = (0, 1, 2)
+SEED = "-seed-"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that are trained alike and judged by the same figures.
+
+    Parameters
+    ----------
+    rows : dict of str to list of str
+        Options of the example, by the name of the row.
+    figures : tuple of str
+        What each is judged by: names of `judge.FIGURES`.
+    epochs : int, optional
+        Passes over the training images; where there is none, the budget decides.
+    """
+
+    rows: dict[str, Options]
+    figures: tuple[str, ...]
+    epochs: int | None = None
+
+
+def _search() -> Iterator[tuple[str, Options]]:
+    alone: list[Settings] = [{k: value} for k, values in ONE_BY_ONE.items() for value in values]
+    for changes in ({}, *alone, *PAIRS):
+        named = ", ".join(f"{name} {value}".strip() for name, value in changes.items())
+        pairs = [(f"--{name}", str(value)) for name, value in {**BASE, **changes}.items()]
+        options = [text for pair in pairs for text in pair if text]
+        yield (named or "base").replace(", ", "+").replace(" ", "-"), [*CRAFTED, *options]
+
+
+def _ablations() -> Iterator[tuple[str, Options]]:
+    for seed in SEEDS:  # the first seed of all rows before the second of any
+        for name, options in ABLATIONS.items():
+            yield f"{name}{SEED}{seed}", [*CRAFTED, *options, "--seed", str(seed)]
+
+
+TESTED = ("clean", "attacks", "autoattack", "corruption", "geometry")
+GROUPS = {
+    "compare": Group(COMPARE, TESTED),
+    "long": Group(
+        {f"{name}{LONG}": [*options, "--average", AVERAGE] for name, options in COMPARE.items()},
+        TESTED,
+    ),
+    "search": Group(dict(_search()), ("unseen", "unseen_apgd", "unseen_geometry"), epochs=8),
+    "ablation": Group(dict(_ablations()), ("unseen", "clean", "autoattack", "geometry"), epochs=12),
+}
+DEFAULT_ROWS = {"long": ["adv-dpnp-n-fgsm-long", "n-fgsm-long"]}
+"""The rows of a group where none are named; all of the others'."""
+
+
+def chosen_rows(group: str, names: list[str] | None) -> dict[str, Options]:
+    """The rows of a group that are asked for. Raises ValueError for a name that it does not
+    have."""
+    rows = GROUPS[group].rows
+    for name in names or []:
+        if name not in rows:
+            raise ValueError(f"{group} has no row {name!r}; its rows are {', '.join(rows)}")
+    return {name: rows[name] for name in names or DEFAULT_ROWS.get(group, list(rows))}

@@ -1,0 +1,246 @@
+"""What the trained and judged rows say, as JSON and as the rows of tables."""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinyproto.prototypes import clopper_pearson
+
+from . import judge
+from .rows import DEFAULT_ROWS, GROUPS, LONG, LONGER, NOT_ATTACKED, SEED
+
+Found = dict[str, Any]
+Table = list[dict[str, str]]
+
+FILES = {"compare": "reproduce", "long": "reproduce", "search": "search", "ablation": "ablation"}
+"""Names in benchmarks/results: the rows of `compare` and of `long` are one table."""
+NAMES = {
+    "standard": "standard training", "pgd": "PGD training", "trades": "TRADES", "mart": "MART",
+    "dpnp": "DPNP", "adv-dpnp": "Adv-DPNP", "n-fgsm": "N-FGSM",
+    "adv-dpnp-n-fgsm": "Adv-DPNP, N-FGSM", "trades-n-fgsm": "TRADES, N-FGSM",
+}  # fmt: skip
+ABLATED = {
+    "full": "all terms", "no-alignment": "without alignment (λ₊ = 0)",
+    "no-repulsion": "without repulsion (λ₋ = 0)",
+    "no-consistency": "without consistency (λ_con = 0)",
+    "no-adversarial-branch": "without the adversarial branch (λ_adv = 0)",
+    "both-branches": "prototypes moved by both branches",
+    "linear-head": "a linear head in place of prototypes",
+    "features": "consistency of features in place of KL",
+    "random-start": "prototypes from a random start",
+}  # fmt: skip
+ATTACKS = {"fgsm": "FGSM %", "pgd-20": "PGD-20 %", "cw-linf": "C&W L∞ %"}
+ANGLES = ("least angle", "mean angle", "greatest angle")
+COMPACT = ("compactness / separation", "compactness / separation, attacked")
+
+
+def collect(group: str, runs: Path) -> dict[str, Any]:
+    """The rows that are trained and judged, in the order of the table; a line names the others.
+    Raises ValueError for rows that cannot be compared."""
+    groups = [name for name, file in FILES.items() if file == FILES[group]]
+    rows, missing = [], []
+    for name in groups:
+        for row in GROUPS[name].rows:
+            figures = judge.read(runs / row)
+            if set(GROUPS[name].figures) <= figures.keys():
+                rows.append(_row(row, runs / row, figures))
+            elif row in DEFAULT_ROWS.get(name, [row]) or (runs / row).exists():
+                missing.append(row)
+    if missing:
+        print(f"left out: {', '.join(missing)}: not trained, or not judged", file=sys.stderr)
+    _check_alike(group, rows)
+    return {"rows": rows, "note": _note(group, rows) if rows else ""}
+
+
+def _check_alike(group: str, rows: Sequence[Found]) -> None:
+    """Raise ValueError unless all rows learned from, and are judged by, as many images; those of a
+    search or an ablation also for as many epochs."""
+    for row in rows:
+        measures = {"training images": "trained on"}
+        measures |= {"epochs": "epochs"} if GROUPS[group].epochs else {}
+        pairs = [(what, row[key], rows[0][key]) for what, key in measures.items()]
+        pairs += [
+            (f"images for {name}", figure["images"], rows[0]["figures"][name]["images"])
+            for name, figure in row["figures"].items() if name in rows[0]["figures"]
+        ]  # fmt: skip
+        for what, found, expected in pairs:
+            if found != expected:
+                raise ValueError(
+                    f"{row['row']} has {found:,} {what}, and {rows[0]['row']} {expected:,}"
+                )
+
+
+def _row(name: str, folder: Path, figures: Found) -> Found:
+    written = json.loads((folder / "metrics.json").read_text())
+    chosen = best_epoch(written)
+    return {
+        "row": name, "epochs": written["settings"]["epochs"], "best epoch": chosen["epoch"],
+        "seconds": round(written["seconds"]), "device": written["device"],
+        "seed": written["seed"], "trained on": written["trained_on"],
+        "weights": json.loads((folder / judge.JUDGED).read_text())["weights"],
+        "settings": written["settings"], "figures": figures,
+    }  # fmt: skip
+
+
+def best_epoch(metrics: Found) -> Found:
+    """The epoch whose weights a run has kept: its row of the history."""
+    monitor = "clean" if metrics["settings"]["method"] in NOT_ATTACKED else "robust"
+    best: Found = max(metrics["history"], key=lambda epoch: epoch[monitor])
+    return best
+
+
+def _note(group: str, rows: Sequence[Found]) -> str:
+    """What all rows have in common."""
+    first = rows[0]
+    counts = {name: figure["images"] for name, figure in first["figures"].items()}
+    seeds = sorted({row["seed"] for row in rows})
+    trained = (
+        f"`compact_cnn`; {first['trained on']:,} training images; "
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}; L∞, 8/255"
+    )
+    if group == "search":
+        return (
+            f"{trained}; {first['epochs']} epochs with N-FGSM; judged by {counts['unseen']:,} "
+            f"training images that were not seen, APGD by {counts['unseen_apgd']:,} of them; "
+            f"compactness and separation by {counts['unseen_geometry']:,}; APGD: APGD-CE, then "
+            "APGD-T; angles between prototypes; no test image is used"
+        )
+    tested = (
+        f"clean accuracy on {counts['clean']:,} test images, AutoAttack (standard) on the first "
+        f"{counts['autoattack']:,}"
+    )
+    if group == "ablation":
+        return (
+            f"{trained}; {first['epochs']} epochs with N-FGSM; unseen: "
+            f"{counts['unseen']:,} training images that were not seen; {tested}; angles between "
+            "prototypes, or weight vectors; mean over the seeds, with the lowest and the highest"
+        )
+    return (
+        f"{trained}, in training, too; {tested}, as all other "
+        "attacks (C&W: 30 steps); corrupted: 19 corruptions at five severities of "
+        f"{counts['corruption']:,} images; in brackets: 95 % intervals (Clopper-Pearson)"
+    )
+
+
+def title(row: str) -> str:
+    """What a row of the comparison is called."""
+    known = NAMES[row.removesuffix(LONG)]
+    return f"{known}, {LONGER} × the budget, averaged" if row.endswith(LONG) else known
+
+
+def compare(content: Found) -> list[Table]:
+    """Accuracies; then cost and latent space; then AutoAttack on all test images, if any."""
+    rows = content["rows"]
+    accuracies = [
+        {
+            "defence": title(row["row"]),
+            "clean %": percent(row["figures"]["clean"], "clean"),
+            **{head: percent(row["figures"]["attacks"], key) for key, head in ATTACKS.items()},
+            "AutoAttack %": with_interval(row["figures"]["autoattack"], "autoattack"),
+            "corrupted %": f"{row['figures']['corruption']['corrupted %']:.1f}",
+        }
+        for row in rows
+    ]
+    costs = [
+        {
+            "defence": title(row["row"]),
+            "attack in training": _crafting(row),
+            "epochs": str(row["epochs"]),
+            "minutes of training": f"{row['seconds'] / 60:.0f} ({row['device']})",
+            "weights": f"{row['weights']:,}",
+            **{name: f"{row['figures']['geometry'][name]:.2f}" for name in COMPACT},
+        }
+        for row in rows
+    ]
+    full = [
+        {
+            "defence": title(row["row"]),
+            "AutoAttack %": with_interval(found, "autoattack"),
+            "test images": f"{found['images']:,}",
+        }
+        for row in rows
+        if (found := row["figures"].get("autoattack_all"))
+    ]
+    return [table for table in (accuracies, costs, full) if table]
+
+
+def search(content: Found) -> list[Table]:
+    """A row for each choice."""
+    table = []
+    for row in content["rows"]:
+        found = row["figures"]
+        space = found["unseen_geometry"]
+        table.append({
+            "changed": row["row"].replace("+", ", "),
+            "clean %": percent(found["unseen"], "clean"),
+            "PGD-20 %": percent(found["unseen"], "pgd-20"),
+            "APGD %": percent(found["unseen_apgd"], "apgd"),
+            **{f"{angle}, °": f"{space[angle]:.1f}" for angle in ANGLES},
+            COMPACT[0]: f"{space[COMPACT[0]]:.2f}",
+        })  # fmt: skip
+    return [table]
+
+
+def ablation(content: Found) -> list[Table]:
+    """A row for each change: means over the seeds."""
+    table = []
+    for name, text in ABLATED.items():
+        some = [row["figures"] for row in content["rows"] if row["row"].partition(SEED)[0] == name]
+        if some:
+            angles = {f"{a}, °": spread([f["geometry"][a] for f in some]) for a in ANGLES[:2]}
+            table.append({
+                "Adv-DPNP": text,
+                "seeds": str(len(some)),
+                "unseen, clean %": spread(accuracies(some, "unseen", "clean")),
+                "unseen, PGD-20 %": spread(accuracies(some, "unseen", "pgd-20")),
+                "test, clean %": spread(accuracies(some, "clean", "clean")),
+                "test, AutoAttack %": spread(accuracies(some, "autoattack", "autoattack")),
+                **angles,
+                COMPACT[0]: spread([f["geometry"][COMPACT[0]] for f in some], ".2f"),
+            })  # fmt: skip
+    return [table]
+
+
+TABLES: dict[str, Callable[[Found], list[Table]]] = {
+    "reproduce": compare,
+    "search": search,
+    "ablation": ablation,
+}
+
+
+def percent(figure: Found, key: str) -> str:
+    """The accuracy in %."""
+    return f"{100 * figure[key] / figure['images']:.1f}"
+
+
+def accuracies(figures: Sequence[Found], figure: str, key: str) -> list[float]:
+    """An accuracy of each seed, in %."""
+    return [100 * found[figure][key] / found[figure]["images"] for found in figures]
+
+
+def spread(values: Sequence[float], form: str = ".1f") -> str:
+    """The mean, with the lowest and the highest where there are several."""
+    mean = f"{statistics.mean(values):{form}}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):{form}} – {max(values):{form}})"
+
+
+def interval(figure: Found, key: str) -> tuple[float, float]:
+    """The 95 % interval of an accuracy, in %."""
+    low, high = clopper_pearson(figure[key], figure["images"])
+    return 100 * low, 100 * high
+
+
+def with_interval(figure: Found, key: str) -> str:
+    """The accuracy in %, and its 95 % interval."""
+    low, high = interval(figure, key)
+    return f"{percent(figure, key)} ({low:.1f} – {high:.1f})"
+
+
+def _crafting(row: Found) -> str:
+    if row["row"].removesuffix(LONG) in NOT_ATTACKED:
+        return "none"
+    settings = row["settings"]
+    return "N-FGSM" if settings["inner_attack"] == "n-fgsm" else f"PGD-{settings['attack_steps']}"

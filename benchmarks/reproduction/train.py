@@ -1,0 +1,73 @@
+"""Training the rows: each is one run of the example, in a folder of its own."""
+
+import sys
+from pathlib import Path
+
+from . import budget, example, processes, tables
+from .rows import GROUPS, UNSEEN, Options, chosen_rows
+
+QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32", "--attack-steps", "1"]
+LOG = "log.txt"
+
+
+def plan(
+    group: str,
+    names: list[str] | None,
+    *,
+    quick: bool,
+    epochs: int | None,
+    budget_file: Path,
+    more: Options,
+) -> dict[str, Options]:
+    """The options of the example for each row; `more` are for all rows and come last.
+
+    Raises ValueError for options or rows that cannot be, and where the epochs follow from a budget
+    that has not been measured.
+    """
+    rows = chosen_rows(group, names)
+    if epochs is None:
+        epochs = 1 if quick else GROUPS[group].epochs
+    seconds = budget.read(budget_file) if epochs is None else {}
+    common, planned = QUICK if quick else _limit(group, more), {}
+    for name, own in rows.items():
+        count = budget.epochs_in_budget(name, seconds) if epochs is None else epochs
+        planned[name] = [*own, "--epochs", str(count), *common, *more]
+        example.parsed(planned[name])
+    return planned
+
+
+def _limit(group: str, more: Options) -> Options:
+    """Leave out images to be judged by where a group needs them."""
+    if "unseen" not in GROUPS[group].figures:
+        return []
+    data = example.module().load("cifar10", example.module().parse(more).data)
+    held = min(1000, len(data.x_train) // 10)
+    return ["--limit", str(len(data.x_train) - held - min(UNSEEN, len(data.x_train) // 10))]
+
+
+def train(planned: dict[str, Options], runs: Path, jobs: int) -> list[str]:
+    """Train the rows that are not finished; returns the names of those that failed."""
+    commands = {}
+    for name, options in planned.items():
+        if example.metrics(runs / name, options) is not None:
+            print(f"{name}: finished before", flush=True)
+            continue
+        commands[name] = [
+            sys.executable, str(example.EXAMPLE), *options, "--out", str(runs / name), "--resume"
+        ]  # fmt: skip
+    logs = {name: runs / name / LOG for name in commands}
+    return processes.run_all(
+        commands, logs, jobs, lambda name: _describe(runs / name, planned[name])
+    )
+
+
+def _describe(folder: Path, options: Options) -> str:
+    """A finished run in a line, by its images held out for validation: no choice is to follow from
+    test images."""
+    found = example.metrics(folder, options)
+    assert found is not None
+    best = tables.best_epoch(found)
+    return (
+        f"{found['settings']['epochs']} epochs in {found['seconds']:,.0f} s; validation in epoch "
+        f"{best['epoch']}: clean {best['clean']:.1%}, PGD-5 {best['robust']:.1%}"
+    )

@@ -1,0 +1,310 @@
+"""The comparison of the defences: rows, budget, stopping and going on, tables, picture."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reproduce
+import update_results
+from reproduction import budget, example, judge, picture, processes, tables, train
+from reproduction.rows import ABLATIONS, BASE, COMPARE, GROUPS, LONG, NOT_ATTACKED, chosen_rows
+
+from tests.test_examples import environment
+from tinyproto.data.datasets import SAMPLES
+from tinyproto.prototypes import clopper_pearson
+
+SHORT = ["--data", str(SAMPLES), "--limit", "64", "--evaluate", "10", "--batch", "32"]
+SHORT += ["--checkpoint-every", "1"]
+SECONDS = {"pgd": 300.0, "n-fgsm": 100.0, "adv-dpnp": 400.0, "standard": 40.0, "dpnp": 50.0}
+
+
+def plan(group="compare", names=None, **changes):
+    options = {"quick": False, "epochs": 2, "budget_file": Path("none"), "more": SHORT}
+    return train.plan(group, names, **{**options, **changes})
+
+
+def test_every_row_is_a_run_that_the_example_accepts():
+    for group in GROUPS.values():
+        for options in group.rows.values():
+            example.parsed(options)
+        assert set(group.figures) <= set(judge.FIGURES)
+    assert {name.removesuffix(LONG) for name in GROUPS["long"].rows} == set(COMPARE)
+    assert (set(tables.NAMES), set(tables.ABLATED)) == (set(COMPARE), set(ABLATIONS))
+    assert len(chosen_rows("long", None)) == 2
+    with pytest.raises(ValueError, match="compare has no row 'magic'; its rows are standard, pgd"):
+        chosen_rows("compare", ["pgd", "magic"])
+
+
+def test_a_row_of_the_search_changes_what_its_name_says():
+    def settings(options):
+        found = example.parsed(options)
+        values = {key: getattr(found, key.replace("-", "_")) for key in (*BASE, "clean-statistics")}
+        return {k: f"{v:g}" if isinstance(v, float | int) else v for k, v in values.items()}
+
+    base = settings(GROUPS["search"].rows["base"])
+    assert {key: str(value) for key, value in BASE.items()} == {key: base[key] for key in BASE}
+    for name, options in GROUPS["search"].rows.items():
+        found = settings(options).items() - base.items()
+        parts = {key if key == "clean-statistics" else f"{key}-{value}" for key, value in found}
+        assert parts == (set(name.split("+")) if name != "base" else set())
+
+
+def test_epochs_follow_from_the_budget(tmp_path):
+    rows = [{"row": name, "seconds an epoch": value} for name, value in SECONDS.items()]
+    budget.write(tmp_path / "budget.json", rows, "")
+    expected = {"pgd": 12, "n-fgsm": 36, "adv-dpnp": 9, "standard": 36, "dpnp": 36}
+    written = json.loads((tmp_path / "budget.json").read_text())["rows"]
+    assert {row["row"]: row["epochs"] for row in written} == expected
+    names = list(expected)
+    found = plan(names=names, epochs=None, budget_file=tmp_path / "budget.json")
+    assert {n: example.parsed(o).epochs for n, o in found.items()} == expected
+    longer = [f"{name}{LONG}" for name in names]
+    found = plan("long", longer, epochs=None, budget_file=tmp_path / "budget.json")
+    epochs = {n.removesuffix(LONG): example.parsed(o).epochs for n, o in found.items()}
+    assert epochs == {name: 4 * count for name, count in expected.items()}
+    assert {example.parsed(o).average for o in found.values()} == {0.999}
+    with pytest.raises(ValueError, match="measure the seconds an epoch with `reproduce.py budget`"):
+        plan(epochs=None)
+
+
+def test_the_search_leaves_images_unseen():
+    (options,) = plan("search", ["base"], more=["--data", str(SAMPLES)]).values()
+    data = example.module().load("cifar10", str(SAMPLES))
+    learned, held = example.module().split(example.parsed(options), data)
+    metrics = {"settings": vars(example.parsed(options))}
+    row = judge.Row(Path(), None, metrics, data, "cpu")
+    x, y = row.unseen(10_000)
+    assert len(x) == len(data.x_train) - len(learned) - len(held) == 80
+    seen = {image.tobytes() for image in data.x_train[np.concatenate([learned, held])]}
+    assert not seen & {image.tobytes() for image in x}
+    assert len(y) == 80
+    assert example.parsed(plan("compare", ["pgd"], more=[])["pgd"]).limit is None
+
+
+def test_a_finished_row_of_other_options_is_refused(tmp_path):
+    options = plan(names=["trades"])["trades"]
+    assert example.metrics(tmp_path, options) is None
+    asked = example.parsed(options)
+    settings = {**vars(asked), **example.module().coefficients(asked)}
+    for changed in ({}, {"checkpoint_every": 7, "batch": 9}, {"epochs": 3}, {"beta": 1.0}):
+        written = {"settings": {**settings, **changed}}
+        (tmp_path / "metrics.json").write_text(json.dumps(written, default=str))
+        if set(changed) & {"epochs", "beta"}:
+            with pytest.raises(ValueError, match=f"a run with {next(iter(changed))}=.*another --r"):
+                example.metrics(tmp_path, options)
+        else:
+            assert example.metrics(tmp_path, options)["settings"]["beta"] == 6.0
+
+
+def python(code):
+    return [sys.executable, "-c", code]
+
+
+def test_processes_run_some_at_a_time_and_one_failure_does_not_stop_the_others(
+    tmp_path, capfd, monkeypatch
+):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7)), raising=False)
+    said = "import os; print(os.environ['NUMBA_NUM_THREADS'])"
+    commands = {"a": python("raise SystemExit(3)"), "b": python(said), "c": python(said)}
+    logs = {name: tmp_path / name / "log.txt" for name in commands}
+    assert processes.run_all(commands, logs, 2, lambda name: f"{name} is done") == ["a"]
+    assert [logs[name].read_text() for name in "bc"] == ["3\n", "3\n"]
+    lines = capfd.readouterr().out.splitlines()
+    assert sorted(lines) == [
+        f"a: failed with exit status 3; see {logs['a']}", "b: b is done", "c: c is done"
+    ]  # fmt: skip
+    assert processes.run_all({"b": commands["c"]}, logs, 1, lambda name: "done") == ["b"]
+    assert "KeyError" in capfd.readouterr().err  # its share is all, and it has the terminal
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+from reproduction import processes
+from tinyproto.evaluation.command import run_command
+child = ('import signal, sys, time\\n'
+         'from pathlib import Path\\n'
+         'def stop(*_): time.sleep(0.3); Path(sys.argv[1] + "/ended").touch(); sys.exit(143)\\n'
+         'signal.signal(signal.SIGTERM, stop); signal.signal(signal.SIGINT, stop)\\n'
+         'Path(sys.argv[1] + "/started").touch(); time.sleep(60)\\n')
+commands = {name: [sys.executable, "-c", child, name] for name in "abc"}
+logs = {name: Path(name) / "log.txt" for name in "abc"}
+run_command(lambda: processes.run_all(commands, logs, 2, str))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_all_that_run_and_waits_for_them(tmp_path, number):
+    benchmarks = Path(reproduce.__file__).parent
+    path = os.pathsep.join([str(benchmarks), str(benchmarks.parent)])
+    process = subprocess.Popen(
+        python(STOPPED), cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    wait_for(tmp_path / "a" / "started", tmp_path / "b" / "started")
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, "stopped: 0 of 3 rows are finished\n")
+    assert sorted(out.splitlines()) == ["a: stopped", "b: stopped"]
+    assert all((tmp_path / name / "ended").exists() for name in "ab")
+    assert not (tmp_path / "c").exists()
+
+
+def wait_for(*files, seconds=60):
+    until = time.monotonic() + seconds
+    while not all(file.exists() for file in files):
+        assert time.monotonic() < until, files
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_stopped_and_started_again_it_comes_to_the_same_table(tmp_path, monkeypatch, capsys):
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    found = {}
+    for name in ("whole", "cut"):
+        runs = ["--rows", "base", "--runs", str(tmp_path / name)]
+        command = [sys.executable, reproduce.__file__, "train", "search", *runs, "--jobs", "2"]
+        command += ["--epochs", "2", *SHORT]
+        if name == "cut":
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            wait_for(tmp_path / "cut" / "base" / "checkpoint.npz")
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=60)[0] == "base: stopped\n"
+            assert process.returncode == 143
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        judging = ["judge", "search", *runs, "--quick", "--data", str(SAMPLES)]
+        assert reproduce.judge_rows(reproduce.parse(judging)[0]) == []
+        assert reproduce.judge_rows(reproduce.parse(judging)[0]) == []  # reads what there is
+        (row,) = tables.collect("search", tmp_path / name)["rows"]
+        figures = row["figures"].values()
+        found[name] = {**row, "seconds": 0, "figures": [{**f, "seconds": 0} for f in figures]}
+    assert found["cut"] == found["whole"]
+    assert "left out: radius-1, " in capsys.readouterr().err
+    path = tmp_path / "cut" / "base" / judge.JUDGED
+    path.write_text(path.read_text().replace('"model": "', '"model": "0'))
+    with pytest.raises(ValueError, match="has the figures of another model: remove it"):
+        reproduce.judge_rows(reproduce.parse(judging)[0])
+
+
+def figures(clean=0.6, robust=0.3):
+    """Of a row that is judged, as `judge` writes them."""
+    images = {"images": 1000}
+    space = {
+        "least angle": 90.0, "mean angle": 96.0, "greatest angle": 120.0,
+        "compactness / separation": 0.5, "compactness / separation, attacked": 0.75,
+    }  # fmt: skip
+    return {
+        "clean": {"images": 10_000, "clean": round(10_000 * clean)},
+        "attacks": {**images, "fgsm": 450, "pgd-20": 400, "cw-linf": 380},
+        "autoattack": {**images, "autoattack": round(1000 * robust)},
+        "corruption": {**images, "corrupted %": 55.5},
+        "geometry": {**images, **space},
+        "unseen_geometry": {**images, **space},
+        "unseen": {"images": 4000, "clean": round(4000 * clean), "pgd-20": 1800},
+        "unseen_apgd": {"images": 500, "apgd": 160},
+    }  # fmt: skip
+
+
+def row(name, number=0, **changes):
+    method = name.removesuffix(LONG).removesuffix("-n-fgsm").replace("n-fgsm", "pgd")
+    inner = "n-fgsm" if "n-fgsm" in name else "pgd"
+    return {
+        "row": name, "epochs": 10, "seconds": 3600, "device": "cpu", "seed": 0, "weights": 296_362,
+        "trained on": 49_000, "figures": figures(0.6 + 0.01 * number, 0.3 + 0.005 * number),
+        "settings": {"method": method, "inner_attack": inner, "attack_steps": 5}, **changes,
+    }  # fmt: skip
+
+
+def content(group, rows):
+    return {"rows": rows, "note": tables._note(group, rows)}
+
+
+def test_the_table_of_the_comparison_has_every_defence_with_its_interval():
+    rows = [row(name, number) for number, name in enumerate([*COMPARE, f"n-fgsm{LONG}"])]
+    rows[-1]["figures"]["autoattack_all"] = {"images": 10_000, "autoattack": 3456}
+    accuracies, costs, full = tables.compare(content("compare", rows))
+    low, high = (100 * value for value in clopper_pearson(305, 1000))
+    assert accuracies[1]["defence"] == "PGD training"
+    assert accuracies[1]["AutoAttack %"] == f"30.5 ({low:.1f} – {high:.1f})"
+    assert [r["clean %"] for r in accuracies[:2]] == ["60.0", "61.0"]
+    crafting = {r["defence"]: r["attack in training"] for r in costs}
+    assert {crafting[tables.NAMES[name]] for name in NOT_ATTACKED} == {"none"}
+    assert crafting["MART"] == "PGD-5"
+    assert crafting["N-FGSM, 4 × the budget, averaged"] == "N-FGSM"
+    assert full[0]["AutoAttack %"].startswith("34.6 (33.6 – ")
+    text = update_results.reproduction("reproduce")(content("compare", rows))
+    assert text.count("| TRADES, N-FGSM |") == 2
+    assert text.endswith("95 % intervals (Clopper-Pearson).")
+
+
+def test_the_ablation_is_the_mean_over_seeds_with_the_extremes():
+    rows = [row(f"full-seed-{n}", n, seed=n) for n in range(3)] + [
+        row("linear-head-seed-0", seed=0)
+    ]
+    full, linear = tables.ablation(content("ablation", rows))[0]
+    assert (full["seeds"], linear["seeds"]) == ("3", "1")
+    assert full["test, AutoAttack %"] == "30.5 (30.0 – 31.0)"
+    assert full["unseen, clean %"] == "61.0 (60.0 – 62.0)"
+    assert linear["test, clean %"] == "60.0"
+    assert "seeds 0, 1, 2" in update_results.reproduction("ablation")(content("ablation", rows))
+
+
+def test_rows_that_cannot_be_compared_are_refused():
+    few = row("pgd")
+    few["figures"]["autoattack"]["images"] = 4
+    for group, other, message in (
+        ("compare", few, "pgd has 4 images for autoattack, and standard 1,000"),
+        ("compare", row("pgd", **{"trained on": 64}), "64 training images, and standard 49,000"),
+        ("search", row("pgd", epochs=3), "pgd has 3 epochs, and standard 10"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tables._check_alike(group, [row("standard"), other])
+    tables._check_alike("compare", [row("standard"), row("pgd", epochs=3)])
+
+
+def test_the_search_has_a_row_for_each_choice():
+    rows = [row("base"), row("radius-8+alignment-weight-0", 1)]
+    (table,) = tables.search(content("search", rows))
+    assert [r["changed"] for r in table] == ["base", "radius-8, alignment-weight-0"]
+    assert (table[1]["clean %"], table[0]["PGD-20 %"], table[0]["APGD %"]) == (
+        "61.0",
+        "45.0",
+        "32.0",
+    )
+
+
+def test_the_picture_shows_every_row(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
+    rows = [row(name, number) for number, name in enumerate([*COMPARE, f"adv-dpnp-n-fgsm{LONG}"])]
+    kept = []
+    monkeypatch.setattr(picture, "save_figure", lambda figure, path: kept.append(figure))
+    picture.plot_accuracies(content("compare", rows), tmp_path / "p.png")
+    everything, attacked = kept[0].axes
+    assert len(everything.containers) == len(rows)
+    assert len(attacked.containers) == len(rows) - len(NOT_ATTACKED)
+    looks = set()
+    for container in everything.containers:
+        line = container.lines[0]
+        looks.add((line.get_marker(), line.get_markerfacecolor() == "white", line.get_markersize()))
+    assert len(looks) == len(rows)  # all differ without their colours
+    points = [container.lines[0].get_ydata()[0] for container in everything.containers]
+    robust = sorted((r["figures"]["autoattack"]["autoattack"] / 10 for r in rows), reverse=True)
+    assert points == pytest.approx(robust)
+
+
+def test_wrong_options(capsys):
+    for arguments in (["judge", "compare", "--epochs", "3"], ["train", "compare", "--jobs", "0"]):
+        with pytest.raises(SystemExit):
+            reproduce.parse(arguments)
+    assert reproduce.parse(["train", "long", "--device", "cuda"])[1] == ["--device", "cuda"]
+    for epochs in (-1, 0):
+        with pytest.raises(ValueError, match=f"--epochs must be above 0, and finite, not {epochs}"):
+            plan(names=["pgd"], epochs=epochs)

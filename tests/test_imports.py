@@ -21,6 +21,7 @@ ORDER = [
     "losses layers",
     "prototypes",
     "networks",
+    "pretrained",
     "attacks",
     "training",
     "evaluation",

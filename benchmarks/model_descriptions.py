@@ -69,8 +69,8 @@ CNN = "A small convolutional network"
 PROTOTYPES = f"{CNN} whose last layer is class prototypes on a sphere"
 MODELS = {
     "cifar10-compact-standard": cifar10(
-        f"{CNN} trained by cross-entropy on images as they are: accurate, and with no robustness at "
-        "all. The defences are compared with it.",
+        f"{CNN} trained by cross-entropy on images as they are: accurate, and with no robustness "
+        "at all. The defences are compared with it.",
         "",
         "Under attack nearly every answer can be changed: never take it for a robust model.",
     ),
@@ -80,8 +80,8 @@ MODELS = {
         *ROBUST,
     ),
     "cifar10-compact-trades": cifar10(
-        f"{CNN} trained by TRADES: cross-entropy on clean images, and a term that keeps the answers "
-        "for attacked images close to those for clean ones.",
+        f"{CNN} trained by TRADES: cross-entropy on clean images, and a term that keeps the "
+        "answers for attacked images close to those for clean ones.",
         "Zhang and others, arXiv 1901.08573",
         *ROBUST,
     ),
@@ -104,8 +104,8 @@ MODELS = {
         *ROBUST,
     ),
     "cifar10-compact-n-fgsm": cifar10(
-        f"{CNN} trained on images that one step from a noisy start attacks (N-FGSM), for a fraction "
-        "of the cost of PGD training.",
+        f"{CNN} trained on images that one step from a noisy start attacks (N-FGSM), for a "
+        "fraction of the cost of PGD training.",
         "de Jorge and others, arXiv 2202.01181",
         *ROBUST,
     ),
@@ -115,8 +115,8 @@ MODELS = {
         "arXiv 2008.08750",
     ),
     "mnist-ed-wta-robust": mnist(
-        "An ED-WTA network of 200 prototypes for each digit, trained for the L2 radius within which "
-        "no perturbation changes its answer.",
+        "An ED-WTA network of 200 prototypes for each digit, trained for the L2 radius within "
+        "which no perturbation changes its answer.",
         "arXiv 2008.08750; the objective follows Voráček and Hein, arXiv 2207.07208",
     ),
 }

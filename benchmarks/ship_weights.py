@@ -9,17 +9,11 @@ metrics.json says under which name the model ships. The second command writes do
 Large arrays are rounded to float16 unless that changes the test accuracy or the accuracy under
 PGD-20 by more than `TOLERANCE`. Both accuracies, the certified ones, and those on the sample in the
 package, which a test compares, are measured here, of the weights that ship. Further figures come
-from judged.json, if the run has one: a flat object such as
-
-    {"images": 1000, "autoattack 8/255": 0.335, "cw 8/255 (10,000 images)": 0.341,
-     "accuracy under corruption %": 60.1, "NC1": 0.4}
-
-An attack with its radius is a fraction, or percents where the name ends in %.
+from judged.json, which `benchmarks/reproduce.py judge` writes into a run.
 """
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -52,8 +46,17 @@ BATCH = 250
 BALLS = {"cifar10": (8 / 255, "L∞ 8/255"), "mnist": (0.1, "L∞ 0.1")}
 RADII = (1.58, 1.0, 0.5)  # L2, certified
 ATTACK_NAMES = {
-    "fgsm": "FGSM", "pgd-20": "PGD-20", "autoattack": "AutoAttack", "cw": "C&W", "cw-linf": "C&W",
+    "fgsm": "FGSM", "pgd-20": "PGD-20", "cw-linf": "C&W", "autoattack": "AutoAttack",
 }  # fmt: skip
+MEASURES = {  # in judged.json: on the card, with the unit
+    "corrupted %": ("mean accuracy under 19 corruptions", "%"),
+    "usual corruptions %": ("mean accuracy under the usual 15 of them", "%"),
+    "compactness / separation": ("compactness / separation of the classes", ""),
+    "compactness / separation, attacked": ("the same of attacked images", ""),
+    "least angle": ("least angle between two classes", "°"),
+    "mean angle": ("mean angle between two classes", "°"),
+    "greatest angle": ("greatest angle between two classes", "°"),
+}
 NOT_TRAINING = {"device", "evaluate", "checkpoint_every"}  # settings that change no weight
 DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}
 
@@ -82,9 +85,7 @@ def classify(model: Model, data: Dataset, attacked: int) -> Outcome:
     for start in range(0, attacked, BATCH):
         part = slice(start, min(start + BATCH, attacked))
         index = np.arange(part.start, part.stop)
-        found = pgd(
-            victim, x[part], y[part], eps=eps, steps=20, step_size=eps / 4, seed=0, index=index
-        )
+        found = pgd(victim, x[part], y[part], eps=eps, steps=20, seed=0, index=index)
         robust.append(right(found, y[part]))
     return Outcome(np.concatenate(clean), np.concatenate(robust))
 
@@ -154,33 +155,35 @@ def measured(model: Model, outcome: Outcome, data: Dataset) -> list[Figure]:
     return figures
 
 
-def judged(content: Mapping[str, Any], images: int) -> list[Figure]:
-    """Figures of a flat object, as this file's docstring describes it."""
-    figures = []
-    for key, value in content.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"judged.json: expected a number for {key!r}, found {value!r}")
-        match = re.fullmatch(r"(.*?)(?: \(([\d,]+) images\))?( %)?", key)
-        assert match is not None  # the first group takes everything
-        measure, count, percent = match.groups()
-        shown, ball = int(count.replace(",", "")) if count else images, ""
-        attack, _, radius = measure.partition(" ")
-        if attack in ATTACK_NAMES and radius:
-            measure, ball = ATTACK_NAMES[attack], f"L∞ {radius}"
-            value = value if percent else 100 * value
-            percent = "%"
-        figures.append(Figure(measure, float(value), "%" if percent else "", ball, shown))
-    return figures
+def judged(content: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
+    """What `benchmarks/reproduce.py judge` found on test images: numbers of correct ones under each
+    attack, mean accuracies under corruption, and the geometry of the latent space."""
+    found = {}
+    for name in ("attacks", "autoattack", "autoattack_all", "corruption", "geometry"):
+        measured = content.get(name, {})
+        for key, value in measured.items():
+            images = measured["images"]
+            if key in ATTACK_NAMES:
+                ball = BALLS["cifar10"][1]
+                figure = Figure(ATTACK_NAMES[key], 100 * value / images, "%", ball, images)
+            elif key in MEASURES:
+                figure = Figure(MEASURES[key][0], value, MEASURES[key][1], "", images)
+            else:
+                continue  # seconds, warnings, and what is not said of a model
+            found[figure.measure] = figure  # AutoAttack on all images goes before that on some
+    return list(found.values())
 
 
 def other_figures(run: Path, metrics: Mapping[str, Any]) -> list[Figure]:
     """FGSM of metrics.json and what judged.json has, each once."""
-    fast = {k: v for k, v in metrics["robust_accuracy"].items() if k.startswith("fgsm")}
-    found = judged(fast, metrics.get("attacked", ATTACKED))
+    figures = [
+        Figure("FGSM", 100 * value, "%", f"L∞ {name.split()[1]}", metrics.get("attacked", ATTACKED))
+        for name, value in metrics["robust_accuracy"].items()
+        if name.startswith("fgsm ")
+    ]
     if (path := run / "judged.json").exists():
-        content = json.loads(path.read_text())
-        found += judged(content, int(content.pop("images", 0)))
-    return list({(figure.measure, figure.ball): figure for figure in found}.values())
+        figures += judged(json.loads(path.read_text())["figures"])
+    return list({(figure.measure, figure.ball): figure for figure in figures}.values())
 
 
 def name_of(metrics: Mapping[str, Any]) -> str:

@@ -21,6 +21,16 @@ METRICS = {
     "data": {"name": "mnist", "train": 500, "test": 60, "complete": True},
     "settings": {"model": "pm-ed-wta", "preset": "authors", "random_state": 0, "norm": None},
 }
+JUDGED = {
+    "clean": {"images": 60, "clean": 50},
+    "attacks": {"asked": 40, "images": 40, "fgsm": 20, "cw-linf": 15, "seconds": 1.0},
+    "autoattack": {"images": 40, "autoattack": 12, "warnings": ["w"]},
+    "autoattack_all": {"images": 60, "autoattack": 15, "device": "cpu"},
+    "corruption": {"images": 10, "corrupted %": 62.5},
+    "geometry": {"images": 60, "least angle": 80.25, "compactness / separation": 0.5},
+    "unseen": {"images": 10, "clean": 3, "pgd-20": 2},
+}
+"""As `reproduce.py judge` writes it."""
 
 
 @pytest.fixture
@@ -40,7 +50,7 @@ def run(tmp_path, monkeypatch):
     save(PlusMinusEDWTA(2, epochs=2).fit(x, data.y_train[:500]), folder / "model.npz",
          dataset="mnist")  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(METRICS))
-    (folder / "judged.json").write_text(json.dumps({"images": 50, "autoattack 0.1": 0.25}))
+    (folder / "judged.json").write_text(json.dumps({"figures": JUDGED}))
     return folder
 
 
@@ -52,7 +62,10 @@ def test_a_run_becomes_a_model_and_its_card(run):
     assert found.training == {"model": "pm-ed-wta", "preset": "authors", "random_state": 0}
     assert found.weights == 2 * 20 * 784 + 1
     assert found.storage.startswith("float16")
-    assert found.storage.endswith("measured before it: FGSM, AutoAttack")
+    assert found.storage.endswith(
+        "measured before it: FGSM, C&W, AutoAttack, mean accuracy under 19 corruptions, "
+        "least angle between two classes, compactness / separation of the classes"
+    )
     model, before = tinyproto.load("mnist-ed-wta"), tinyproto.load(run / "model.npz")
     np.testing.assert_array_equal(
         model.positive_prototypes_, before.positive_prototypes_.astype(np.float16)
@@ -63,7 +76,7 @@ def test_a_run_becomes_a_model_and_its_card(run):
     x = data.x_test.reshape(60, -1) / np.float32(255)
     assert values["test accuracy", ""] == (pytest.approx(100 * model.score(x, data.y_test)), 60)
     assert values["PGD-20", "L∞ 0.1"][1] == 30
-    assert values["AutoAttack", "L∞ 0.1"] == (25.0, 50)
+    assert values["AutoAttack", "L∞ 8/255"] == (25.0, 60)
     assert values["FGSM", "L∞ 0.1"] == (50.0, 30)
     radius, _ = exact_radius(model, x, data.y_test, lo=0.0, hi=1.0)
     assert values["certified", "L2 0.5"] == (pytest.approx(100 * (radius > 0.5).mean()), 60)
@@ -91,19 +104,17 @@ def test_a_sample_is_not_enough(run, monkeypatch):
 
 
 def test_judged_figures():
-    content = {
-        "autoattack 8/255": 0.335, "cw 8/255 (10,000 images)": 0.25, "pgd-20 8/255 %": 36.9,
-        "accuracy under corruption %": 60.5, "NC1": 0.4,
-    }  # fmt: skip
-    assert ship_weights.judged(content, 1000) == [
-        Figure("AutoAttack", 33.5, "%", "L∞ 8/255", 1000),
-        Figure("C&W", 25.0, "%", "L∞ 8/255", 10_000),
-        Figure("PGD-20", 36.9, "%", "L∞ 8/255", 1000),
-        Figure("accuracy under corruption", 60.5, "%", "", 1000),
-        Figure("NC1", 0.4, "", "", 1000),
+    """AutoAttack on more images goes before that on fewer; nothing of unseen training images."""
+    ball = "L∞ 8/255"
+    assert ship_weights.judged(JUDGED) == [
+        Figure("FGSM", 50.0, "%", ball, 40),
+        Figure("C&W", 37.5, "%", ball, 40),
+        Figure("AutoAttack", 25.0, "%", ball, 60),
+        Figure("mean accuracy under 19 corruptions", 62.5, "%", "", 10),
+        Figure("least angle between two classes", 80.25, "°", "", 60),
+        Figure("compactness / separation of the classes", 0.5, "", "", 60),
     ]
-    with pytest.raises(ValueError, match="expected a number for 'a', found 'b'"):
-        ship_weights.judged({"a": "b"}, 0)
+    assert ship_weights.judged({}) == []
 
 
 @pytest.mark.parametrize(

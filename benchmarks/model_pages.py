@@ -1,5 +1,6 @@
 """The cards of the models that ship as Markdown; `update_results.py` writes docs/models.md."""
 
+import re
 from collections.abc import Sequence
 
 from tinyproto.pretrained import Card, Figure, Zoo
@@ -20,9 +21,7 @@ def summary(models: Zoo) -> str:
 
 def section(card: Card) -> str:
     """A section with everything that a card says."""
-    facts = [
-        [name, f"`{text}`" if name == "trained by" else text] for name, text in card.facts().items()
-    ]
+    facts = [[name, text] for name, text in card.facts().items() if text != card.command]
     figures = [["measure", "value", "95 % interval", "test images"], *map(_figure, card.figures)]
     settings = ", ".join(f"{name} {value}" for name, value in card.training.items())
     return "\n\n".join(
@@ -34,7 +33,7 @@ def section(card: Card) -> str:
             table(figures, right=1),
             "What it must not be used for, and what the figures do not say:",
             "\n".join(f"- {limit}" for limit in card.limits),
-            f"Settings: {settings}.",
+            f"Trained by\n\n```sh\n{card.command}\n```\n\nwith the settings {settings}.",
         ]
     )  # fmt: skip
 
@@ -53,5 +52,10 @@ def table(rows: Sequence[Sequence[str]], right: int | None = None) -> str:
     """Rows as a Markdown table, the first as its head; columns from `right` on to the right."""
     head, *others = rows
     start = len(head) if right is None else right
-    lines = [head, ["---"] * start + ["---:"] * (len(head) - start), *others]
+    lines = [head, ["---"] * start + ["---:"] * (len(head) - start)]
+    for row in others:  # a number stays on the line of its unit
+        unbroken = [
+            re.sub(r" (?=%)|(?<=L[2∞]) ", "\N{NO-BREAK SPACE}", cell) for cell in row[start:]
+        ]
+        lines.append([*row[:start], *unbroken])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -66,8 +66,12 @@ def test_the_other_commands_take_a_name(tmp_path, capsys):
 def test_a_report_takes_names(tmp_path):
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
-    report(["mnist-ed-wta", "--out", str(tmp_path), "--parts", "model", "--examples", "20"])
-    assert "mnist-ed-wta" in (tmp_path / "index.html").read_text()
+    report(["mnist-ed-wta", "--out", str(tmp_path), "--parts", "model", "settings",
+            "--examples", "20", "--compare", "mnist-ed-wta-robust"])  # fmt: skip
+    page = (tmp_path / "index.html").read_text()
+    assert "mnist-ed-wta.npz" in page
+    assert "mnist-ed-wta-robust.npz" in page
+    assert "training: preset" in page
 
 
 @pytest.mark.parametrize("main", [evaluate, measure, corrupt, report])

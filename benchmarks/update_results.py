@@ -1,10 +1,11 @@
-"""Write the tables of docs/results.md and README.md from benchmarks/results/*.json.
+"""Write the tables of the documentation and README.md from benchmarks/results/*.json.
 
     python benchmarks/update_results.py [--check]
 
 No number in a table is typed by hand. In docs/results.md the table of results/NAME.json is between
-`<!-- NAME -->` and `<!-- /NAME -->`; the README has one small table, `summary`. --check changes
-nothing, and fails where a table is not what the files say.
+`<!-- NAME -->` and `<!-- /NAME -->`; the README has one small table, `summary`, and docs/models.md
+the cards of the models in the package. --check changes nothing, and fails where a table is not what
+the files say.
 """
 
 import json
@@ -14,8 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import model_pages
 from paper_ed_wta import tables as paper_tables
 from reproduction import tables as reproduction_tables
+
+from tinyproto.pretrained import zoo
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -351,6 +355,7 @@ def main() -> None:
     pages = {
         "docs/results.md": bodies,
         "docs/concepts/certificate.md": {"comparison": comparison(found)},
+        "docs/models.md": {"models": model_pages.body(zoo())},
         "README.md": {"summary": summary(found)},
     }
     for page, tables in pages.items():

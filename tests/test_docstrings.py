@@ -33,6 +33,7 @@ PUBLIC = [
     "tinyproto.optimizers",
     "tinyproto.parameters",
     "tinyproto.progress",
+    "tinyproto.pretrained",
     "tinyproto.prototypes",
     "tinyproto.random",
     "tinyproto.report",

@@ -21,6 +21,7 @@ ORDER = [
     "losses layers",
     "prototypes",
     "networks",
+    "pretrained",
     "attacks",
     "training",
     "evaluation",
@@ -70,8 +71,7 @@ def top_level_name(path: Path) -> str:
 def test_imports_go_one_way(path):
     importer = top_level_name(path)
     if importer == "__init__":
-        assert not [name for name in imports_of(path) if name.startswith("tinyproto")]
-        return
+        return  # what it imports, and when, is the next test
     for name in imports_of(path):
         if not name.startswith("tinyproto.") or name == "tinyproto.__version__":
             continue
@@ -84,6 +84,19 @@ def test_imports_go_one_way(path):
             assert target in BASE
         if target in BASE_ONLY:
             assert importer not in ("kernels", "losses", "layers")
+
+
+def test_importing_the_package_loads_nothing_until_a_name_is_used():
+    program = """
+import sys
+import tinyproto
+assert "numpy" not in sys.modules
+assert [name for name in sys.modules if name.startswith("tinyproto")] == ["tinyproto"]
+assert {"load", "zoo"} <= set(dir(tinyproto)) and not hasattr(tinyproto, "lode")
+print(len(tinyproto.zoo()) > 0, tinyproto.load is tinyproto.pretrained.load, "numba" in sys.modules)
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert out.stdout.strip() == "True True False", out.stdout + out.stderr
 
 
 def test_order_is_complete():

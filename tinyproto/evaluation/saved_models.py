@@ -16,6 +16,7 @@ from ..attacks.inputs import question_radius
 from ..attacks.victim import Model
 from ..data import Dataset, load
 from ..data.sources import SOURCES, Source
+from ..pretrained import find_model
 from ..prototypes import storage
 
 
@@ -25,7 +26,8 @@ def add_options(
     """The model and its options: the data sets that are allowed, the usual number of examples, and
     what is done with the images of a batch together."""
     add = parser.add_argument
-    add("model", type=Path, help="a network saved by tinyproto (.npz)")
+    add("model", type=Path, help="a network saved by tinyproto (.npz), or the name of one that "
+        "ships with it")  # fmt: skip
     add("--dataset", metavar="NAME",
         help=f"{datasets} (default: what the network was trained on)")  # fmt: skip
     add("--data", metavar="DIR", help="folder with the data set")
@@ -89,8 +91,10 @@ def check_writable(files: Mapping[str, Path | None]) -> None:
 
 
 def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
-    """A model to attack, the data set it was trained on, and its labels (None for 0 … C − 1).
-    Raises ValueError if the file does not hold a model."""
+    """A model to attack, from its file or by the name of one that ships, the data set it was
+    trained on, and its labels (None for 0 … C − 1). Raises ValueError for an unknown name, and if
+    the file does not hold a model."""
+    path = find_model(path)
     if path.is_dir() or not path.exists():
         raise ValueError(
             f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"

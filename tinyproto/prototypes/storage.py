@@ -113,8 +113,12 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
         expected = {"_beta": (1,), "biases_": (neurons,)}.get(name, (neurons, features))
         if array.shape != expected or not features:
             raise ValueError(f"{path}: {name} has shape {array.shape}, expected {expected}")
+        if array.dtype == np.float16:  # for a small file
+            arrays[name] = array = array.astype(np.float32)
         if array.dtype not in (np.float32, np.float64):
-            raise ValueError(f"{path}: {name} is {array.dtype}, expected float32 or float64")
+            raise ValueError(
+                f"{path}: {name} is {array.dtype}, expected float16, float32 or float64"
+            )
         check_values(name, array, array.dtype, str(path))
     if not arrays["_beta"][0] > 0:
         raise ValueError(f"{path}: _beta must be above 0, not {arrays['_beta'][0]}")

@@ -24,7 +24,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     default = Settings()
-    add("model", type=Path, help="a network saved by tinyproto (.npz)")
+    add("model", type=Path, help="a network saved by tinyproto (.npz), or the name of one that "
+        "ships with it")  # fmt: skip
     add("--out", type=Path, default=Path("runs/report"), metavar="DIR",
         help="folder (default: runs/report)")  # fmt: skip
     add("--compare", type=Path, metavar="FILE", help="a second network, to stand beside the first")

@@ -16,6 +16,7 @@ from ..data import Dataset, colour_outliers, load_outliers
 from ..evaluation.report import NORMS, format_radius
 from ..evaluation.saved_models import class_names, column_indices, open_with_data
 from ..networks import Network
+from ..pretrained import find_model
 from ..prototypes import WinnerTakeAll
 from ..random import uniform
 from ..state import array_checksum
@@ -83,7 +84,7 @@ class Subject:
     Parameters
     ----------
     path : Path
-        The file of the model.
+        The file of the model, or the name of one that ships.
     settings : Settings
         How it is judged.
 
@@ -94,7 +95,8 @@ class Subject:
     """
 
     def __init__(self, path: Path, settings: Settings):
-        self.path, self.name = path, model_name(path)
+        self.path = path = find_model(path)
+        self.name = model_name(path)
         self.xp = select_device(settings.device)
         self.model: Any
         self.data: Dataset

@@ -27,7 +27,8 @@ def write_report(
     Parameters
     ----------
     models : list of str or Path
-        One or two files that `networks.save` or `prototypes.save` wrote.
+        One or two files that `networks.save` or `prototypes.save` wrote, or names of models that
+        ship with the package.
     out : str or Path
         Folder for the page, `index.html`, its figures, `report.json`, and what was computed for
         each part. A report that was stopped goes on from there.

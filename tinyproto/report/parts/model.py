@@ -6,6 +6,7 @@ from typing import Any
 
 from ...evaluation.report import fraction
 from ...parameters import count
+from ...pretrained import zoo
 from ...training import DEFENSES
 from ..content import Row, Section, Table, Text
 from ..subject import Subject
@@ -82,8 +83,12 @@ def _sizes(subject: Subject) -> list[Row]:
 
 
 def _settings(subject: Subject) -> list[Row]:
-    """Those in the model's file, and those in a metrics.json beside it."""
+    """Those in the model's file, and those in a metrics.json beside it, or on the card of a model
+    that ships."""
     found = _flatten(subject.metadata)
+    card = zoo().get(subject.name)
+    if card is not None and card.path == subject.path:
+        found |= _flatten({"training": card.training})
     beside = subject.path.parent / "metrics.json"
     if subject.path.name == "model.npz" and beside.exists():
         try:

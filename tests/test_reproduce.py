@@ -61,6 +61,7 @@ def test_epochs_follow_from_the_budget(tmp_path):
     expected = {"pgd": 12, "n-fgsm": 36, "adv-dpnp": 9, "standard": 36, "dpnp": 36}
     written = json.loads((tmp_path / "budget.json").read_text())["rows"]
     assert {row["row"]: row["epochs"] for row in written} == expected
+    expected["n-fgsm-as-pgd"] = expected["pgd"]
     names = list(expected)
     found = plan(names=names, epochs=None, budget_file=tmp_path / "budget.json")
     assert {n: example.parsed(o).epochs for n, o in found.items()} == expected
@@ -214,7 +215,8 @@ def figures(clean=0.6, robust=0.3):
 
 
 def row(name, number=0, **changes):
-    method = name.removesuffix(LONG).removesuffix("-n-fgsm").replace("n-fgsm", "pgd")
+    method = name.removesuffix(LONG).removesuffix("-as-pgd").removesuffix("-n-fgsm")
+    method = method.replace("n-fgsm", "pgd")
     inner = "n-fgsm" if "n-fgsm" in name else "pgd"
     return {
         "row": name, "epochs": 10, "seconds": 3600, "device": "cpu", "seed": 0, "weights": 296_362,

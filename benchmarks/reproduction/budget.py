@@ -12,7 +12,7 @@ from tinyproto.optimizers import SGD
 from tinyproto.training import fit
 
 from . import example
-from .rows import COMPARE, LONG, LONGER, NOT_ATTACKED
+from .rows import AS_LONG_AS, COMPARE, LONG, LONGER, NOT_ATTACKED
 
 SECONDS = 3600.0
 """The budget of an adversarial row: an hour of two quiet cores."""
@@ -29,8 +29,8 @@ def measure(folder: str | None, rounds: int, threads: int) -> tuple[list[dict[st
     program = example.module()
     data = program.load("cifar10", folder)
     runs, images = {}, 0
-    for name, options in COMPARE.items():
-        chosen = example.parsed(options)
+    for name in (name for name in COMPARE if name not in AS_LONG_AS):
+        chosen = example.parsed(COMPARE[name])
         defense, _ = program.objective(chosen)
         runs[name] = program.build(chosen, data), defense
         images = len(program.split(chosen, data)[0])
@@ -75,9 +75,10 @@ def read(path: Path) -> dict[str, float]:
 
 
 def epochs_in_budget(row: str, seconds: Mapping[str, float]) -> int:
-    """How many epochs fit into the budget of a row. A row without an attack gets as many as that
-    with an attack which gets the most."""
+    """How many epochs fit into the budget of a row, or of another that it is trained as long as. A
+    row without an attack gets as many as that with an attack which gets the most."""
     name = row.removesuffix(LONG)
+    name = AS_LONG_AS.get(name, name)
     budget = SECONDS * (LONGER if row.endswith(LONG) else 1)
     if name not in NOT_ATTACKED:
         return max(1, round(budget / seconds[name]))

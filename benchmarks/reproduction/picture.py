@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyproto.evaluation.figures import new_figure, save_figure
 
-from .rows import LONG, NOT_ATTACKED
+from .rows import AS_LONG_AS, LONG, NOT_ATTACKED
 from .tables import interval, title
 
 MARKERS = {
@@ -20,7 +20,7 @@ COLOURS = {
 def plot_accuracies(content: dict[str, Any], path: Path) -> None:
     """Draw the rows with their 95 % intervals, all of them and then those that were attacked in
     training: a marker for each method, open where training took a single step (N-FGSM), large with
-    the longer budget."""
+    the longer budget and small with a shorter one."""
     figure, axes = new_figure(2, width=6.6, height=4.6)
     rows = sorted(content["rows"], key=_robust, reverse=True)
     attacked = [row for row in rows if row["row"].removesuffix(LONG) not in NOT_ATTACKED]
@@ -51,8 +51,9 @@ def _plot(axis: Any, row: dict[str, Any]) -> None:
     axis.errorbar(
         x, y, xerr=[[x - left], [right - x]], yerr=[[y - low], [high - y]], linestyle="none",
         label=title(row["row"]).replace(", averaged", ",\naveraged"), color=COLOURS[method],
-        marker=MARKERS[method], markersize=7 if name == row["row"] else 12, capsize=2,
-        markerfacecolor="white" if name.endswith("n-fgsm") else COLOURS[method],
+        marker=MARKERS[method], capsize=2,
+        markersize=12 if row["row"].endswith(LONG) else 4 if name in AS_LONG_AS else 7,
+        markerfacecolor="white" if "n-fgsm" in name else COLOURS[method],
         elinewidth=0.9, zorder=3,
     )  # fmt: skip
 

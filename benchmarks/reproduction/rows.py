@@ -16,8 +16,12 @@ COMPARE: dict[str, Options] = {
     "n-fgsm": ["--method", "pgd", *N_FGSM],
     "adv-dpnp-n-fgsm": ["--method", "adv-dpnp", *N_FGSM],
     "trades-n-fgsm": ["--method", "trades", *N_FGSM],
+    "n-fgsm-as-pgd": ["--method", "pgd", *N_FGSM],
 }
 """The defences that are compared. The attack of training images is PGD-5 where none is named."""
+
+AS_LONG_AS = {"n-fgsm-as-pgd": "pgd"}
+"""Rows with as many epochs as another, whatever time that takes."""
 
 NOT_ATTACKED = ("standard", "dpnp")
 """The rows without an attack in training."""

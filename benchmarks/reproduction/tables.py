@@ -21,6 +21,7 @@ NAMES = {
     "standard": "standard training", "pgd": "PGD training", "trades": "TRADES", "mart": "MART",
     "dpnp": "DPNP", "adv-dpnp": "Adv-DPNP", "n-fgsm": "N-FGSM",
     "adv-dpnp-n-fgsm": "Adv-DPNP, N-FGSM", "trades-n-fgsm": "TRADES, N-FGSM",
+    "n-fgsm-as-pgd": "N-FGSM, as many epochs as PGD",
 }  # fmt: skip
 ABLATED = {
     "full": "all terms", "no-alignment": "without alignment (λ₊ = 0)",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import reproduce
 import update_results
-from reproduction import budget, example, judge, picture, processes, tables, train
+from reproduction import budget, claims, example, judge, picture, processes, tables, train
 from reproduction.rows import ABLATIONS, BASE, COMPARE, GROUPS, LONG, NOT_ATTACKED, chosen_rows
 
 from tests.test_examples import environment
@@ -310,3 +310,50 @@ def test_wrong_options(capsys):
     for epochs in (-1, 0):
         with pytest.raises(ValueError, match=f"--epochs must be above 0, and finite, not {epochs}"):
             plan(names=["pgd"], epochs=epochs)
+
+
+def verdicts(compared, ablated):
+    found = claims.table({"rows": compared}, {"rows": ablated})
+    return {row["claim"].split()[0]: row["does it hold here"] for row in found}, found
+
+
+def judged(name, clean, robust, **changes):
+    return row(name, figures=figures(clean, robust), **changes)
+
+
+def test_a_claim_holds_where_the_intervals_do_not_overlap():
+    rivals = [judged(name, 0.60, 0.30) for name in ("pgd", "trades", "mart", "dpnp")]
+    for clean, expected in ((0.70, "yes"), (0.605, claims.WITHIN), (0.50, "no")):
+        found, _ = verdicts([judged("adv-dpnp", clean, 0.30), *rivals], [])
+        assert found["Clean"] == expected
+    for robust, expected in ((0.31, "yes"), (0.29, "yes"), (0.20, "no")):
+        found, table = verdicts([judged("adv-dpnp", 0.6, robust), *rivals], [])
+        assert found["and"] == expected
+        assert f"Adv-DPNP {100 * robust:.1f} %, PGD training 30.0 %" in table[2]["our figures"]
+
+
+@pytest.mark.parametrize(
+    ("clean", "robust", "expected"),
+    [
+        (0.50, 0.30, "yes"),
+        (0.50, 0.20, "yes"),
+        (0.60, 0.30, "not seen: the seeds overlap"),
+        (0.70, 0.30, "no"),
+        (0.70, 0.20, "one accuracy at the cost of the other"),
+    ],
+)
+def test_a_part_helps_where_all_seeds_are_worse_without_it(clean, robust, expected):
+    def seeds(name, clean, robust):
+        shift = [-0.005, 0, 0.005]
+        return [
+            judged(f"{name}-seed-{n}", clean + d, robust + d, seed=n) for n, d in enumerate(shift)
+        ]
+
+    rows = [*seeds("full", 0.6, 0.3), *seeds("no-alignment", clean, robust)]
+    assert verdicts([], rows)[0]["Alignment"] == expected
+
+
+def test_a_claim_without_runs_is_not_shown():
+    found, table = verdicts([judged("adv-dpnp", 0.6, 0.3)], [])
+    assert set(found.values()) == {claims.OPEN}
+    assert table[0]["our figures"] == "no run of pgd"

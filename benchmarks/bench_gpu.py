@@ -1,122 +1,125 @@
-"""Forward pass, input gradient and training step on a CUDA device, compared with PyTorch's.
+"""All that needs a CUDA device in one command: tests, examples, agreement with the CPU, times.
 
-    python benchmarks/bench_gpu.py [--quick] [--json FILE]
+    python benchmarks/bench_gpu.py [--quick] [--json FILE] [--only tests examples …]
 
-The same weights and images in float32, ours and PyTorch's in turn, each timed until the device is
-done. In eval mode (the forward pass, and the gradient that an attack needs) BatchNorm is folded
-into the convolutions for both. PyTorch runs eager, on channels_last images, in float32 without
-TF32.
+Takes under eight minutes and needs no network; PyTorch is compared with where it is installed.
+
+tests       `pytest -m gpu`, in several processes where pytest-xdist is installed
+examples    both examples at a small size, on the device and on the CPU: their accuracies
+agreement   scores, gradients and attacked images in float32, beside the CPU's
+ceilings    what the card reaches: bytes copied and products of matrices, with TF32 off and on
+kernels     the bytes that the kernels of a convolution move in a second, beside the ceiling
+times       forward pass, input gradient, PGD and training step of `compact_cnn` and `resnet18`,
+            beside PyTorch's on the same card, with TF32 off and on for both (see gpu/times.py)
+
+`--device cpu` tries everything but the tests out where there is no device.
 """
 
-from collections.abc import Callable
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch_peer as peer
-from common import argument_parser, median_seconds, report
-from torch_peer import torch
+from common import argument_parser, report
+from gpu import agreement, ceilings
 
-from tinyproto import networks
 from tinyproto.backend.device import select_device
 from tinyproto.evaluation.command import run_command
-from tinyproto.losses import cross_entropy
-from tinyproto.networks import Network
-from tinyproto.optimizers import SGD
-from tinyproto.parameters import zeros
 
-BATCH, RATE, DECAY = 128, 0.01, 5e-4
-NETWORKS: dict[str, Callable[..., Network]] = {
-    "compact_cnn": networks.compact_cnn,
-    "resnet18": networks.resnet18,
+ROOT = Path(__file__).parent.parent
+EXAMPLES = {
+    "mnist_ed_wta.py": ["--epochs", "1"],
+    "cifar10_adv_dpnp.py": ["--limit", "500", "--epochs", "2", "--evaluate", "100"],
 }
-Run = Callable[[], Any]
+TF32 = {"off": "0", "on": "1"}
+"""The values of CuPy's variable CUPY_TF32, which is read when a process starts."""
+
+Rows = Iterator[dict[str, Any]]
 
 
-def ours(network: Network, x: Any, y: Any, xp: Any) -> dict[str, Run]:
-    folded, optimizer = networks.fold(network), SGD(weight_decay=DECAY)
-
-    def waited(run: Run) -> Run:
-        def call() -> None:
-            run()
-            xp.cuda.Stream.null.synchronize()
-
-        return call
-
-    def gradient() -> None:
-        z, backward = folded(x)
-        backward(cross_entropy(z, y)[1])
-
-    def training_step() -> None:
-        grads = zeros(network.params)
-        z, backward = network(x, train=True)
-        backward(cross_entropy(z, y)[1] / len(z), grads)
-        optimizer.step(network.params, grads, RATE)
-
-    runs: dict[str, Run] = {
-        "forward": lambda: folded(x), "input gradient": gradient, "training step": training_step,
-    }  # fmt: skip
-    return {name: waited(run) for name, run in runs.items()}
+def child(command: list[str], **environment: str) -> str:
+    """What a command prints. Raises ChildProcessError, with its last line, where it fails."""
+    ran = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True)
+    if ran.returncode:
+        last = (ran.stderr.strip().splitlines() or ["without a word"])[-1]
+        raise ChildProcessError(f"{Path(command[1]).name} failed: {last}")
+    return ran.stdout
 
 
-def theirs(network: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
-    """The same in PyTorch. `network` is on the host."""
-    layout = torch.channels_last
-    image = peer.images(x).cuda().contiguous(memory_format=layout)
-    labels = torch.from_numpy(y).cuda()
-    folded = peer.module(networks.fold(network)).cuda().to(memory_format=layout).eval()
-    folded.requires_grad_(False)
-    trained = peer.module(network).cuda().to(memory_format=layout).train()
-    optimizer = torch.optim.SGD(
-        trained.parameters(), lr=RATE, momentum=0.9, nesterov=True, weight_decay=DECAY, fused=True
-    )
+def tests(chosen: Any) -> Rows:
+    """The tests that need a device, and how many passed."""
+    if chosen.device == "cpu":
+        return
+    several = ["-n", "6"] if importlib.util.find_spec("xdist") else []
+    begun = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *several],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    if ran.returncode:
+        print(ran.stdout, file=sys.stderr)
+    last = ran.stdout.strip().splitlines()[-1].strip("= ").partition(" in ")[0]
+    yield {"tests": "pytest -m gpu", "result": last, "seconds": time.perf_counter() - begun}
 
-    def forward() -> None:
-        with torch.no_grad():
-            folded(image)
-        torch.cuda.synchronize()
 
-    def gradient() -> None:
-        point = image.detach().requires_grad_()
-        loss = torch.nn.functional.cross_entropy(folded(point), labels, reduction="sum")
-        torch.autograd.grad(loss, point)
-        torch.cuda.synchronize()
+def examples(chosen: Any) -> Rows:
+    """The accuracies of both examples on both devices."""
+    for name, options in EXAMPLES.items():
+        found = {}
+        for device in (chosen.device, "cpu"):
+            with tempfile.TemporaryDirectory() as folder:
+                more = ["--data", chosen.data] if chosen.data else []
+                child(
+                    [sys.executable, str(ROOT / "examples" / name), *options, *more,
+                     "--device", device, "--out", folder],
+                )  # fmt: skip
+                found[device] = json.loads((Path(folder) / "metrics.json").read_text())
+        accuracy = {device: 100 * metrics["clean_accuracy"] for device, metrics in found.items()}
+        yield {
+            "example": name,
+            "clean accuracy %": accuracy[chosen.device],
+            "the same on the CPU %": accuracy["cpu"],
+            "seconds of training": found[chosen.device]["seconds"],
+        }
 
-    def training_step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(trained(image), labels).backward()
-        optimizer.step()
-        torch.cuda.synchronize()
 
-    return {"forward": forward, "input gradient": gradient, "training step": training_step}
+def times(chosen: Any) -> Rows:
+    """Times with TF32 off and on, each in a process of its own."""
+    program = [sys.executable, str(Path(__file__).parent / "gpu" / "times.py")]
+    for tf32, value in TF32.items():
+        options = ["--device", chosen.device, *["--quick"] * chosen.quick]
+        for row in json.loads(child([*program, *options], CUPY_TF32=value)):
+            yield {"what": row["what"], "network": row["network"], "TF32": tf32, **row}
+
+
+SECTIONS: dict[str, Callable[[Any], Rows]] = {
+    "tests": tests,
+    "examples": examples,
+    "agreement": lambda chosen: agreement.rows(select_device(chosen.device)),
+    "ceilings": lambda chosen: ceilings.ceilings(select_device(chosen.device), chosen.quick),
+    "kernels": lambda chosen: ceilings.kernels(select_device(chosen.device), chosen.quick),
+    "times": times,
+}
 
 
 def main() -> None:
-    chosen = argument_parser(__doc__).parse_args()
-    xp = select_device("cuda")
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    random, rows = np.random.default_rng(0), []
-    x, y = random.random((BATCH, 32, 32, 3), dtype=np.float32), random.integers(0, 10, BATCH)
-    for name, build in NETWORKS.items():
-        contenders = {
-            "PyTorch": theirs(build(), x, y),
-            "ours": ours(build().to(xp), xp.asarray(x), xp.asarray(y), xp),
-        }
-        for what in contenders["ours"]:
-            runs = {who: run[what] for who, run in contenders.items()}
-            seconds = median_seconds(runs, 3 if chosen.quick else 15)
-            rows.append(
-                {
-                    "what": what,
-                    "network": f"{name}, {BATCH} images",
-                    "ours, ms": 1000 * seconds["ours"],
-                    "PyTorch, ms": 1000 * seconds["PyTorch"],
-                    "ours / PyTorch": seconds["ours"] / seconds["PyTorch"],
-                }
-            )
-    device = torch.cuda.get_device_name()
-    note = f"{device}, float32; CuPy {xp.__version__}, PyTorch {torch.__version__}; medians"
-    report(rows, chosen.json, note)
+    parser = argument_parser(__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    chosen = parser.parse_args()
+    xp = select_device(chosen.device)
+    rows = []
+    for name in chosen.only:
+        for row in SECTIONS[name](chosen):
+            rows.append(row)
+            print(name, *row.values(), flush=True)
+    report(rows, chosen.json, f"{ceilings.device_name(xp)}; {xp.__name__} {xp.__version__}")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--resume", action="store_true", help="continue from checkpoint.npz in --out")
     add("--batch", type=int, metavar="N", help="images in a step (128; 32 if fewer than 5,000)")
     add("--learning-rate", type=float, default=0.1, metavar="X", help="peak of one cycle (0.1)")
+    add("--weight-decay", type=float, default=5e-4, metavar="X",
+        help="coefficient of the weight decay (0.0005)")  # fmt: skip
     add("--attack-steps", type=int, default=5, metavar="N", help="PGD steps in training (5)")
     add("--inner-attack", choices=["pgd", "n-fgsm"], default="pgd",
         help="attack of training images; n-fgsm is one step from a noisy start (pgd)")  # fmt: skip
@@ -185,7 +187,7 @@ def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[
         data.y_train[learned],
         epochs=options.epochs,
         batch_size=options.batch,
-        optimizer=SGD(momentum=0.9, weight_decay=5e-4),
+        optimizer=SGD(momentum=0.9, weight_decay=options.weight_decay),
         schedule=partial(one_cycle, options.learning_rate),
         average=options.average,
         augment=augmentation(data),
@@ -309,6 +311,10 @@ def check(options: argparse.Namespace) -> None:
         if value is not None and not 0 < value < math.inf:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must be above 0, and finite, not {value}")
+    if not 0 <= options.weight_decay < math.inf:
+        raise ValueError(
+            f"--weight-decay must be 0 or more, and finite, not {options.weight_decay}"
+        )
     if options.average is not None and not 0 <= options.average < 1:
         raise ValueError(f"--average must be in [0, 1), not {options.average}")
     if options.resume and options.overwrite:

@@ -39,6 +39,7 @@ Settings = dict[str, float | str]
 BASE: Settings = {
     "radius": 3, "alignment-weight": 0.05, "repulsion-weight": 0.05, "adversarial-weight": 1,
     "consistency-weight": 6, "consistency": "kl", "features": 64, "prototype-start": "simplex",
+    "weight-decay": 5e-4, "learning-rate": 0.1,
 }  # fmt: skip
 """Where the search starts, whatever the example's defaults are by now."""
 ONE_BY_ONE: dict[
@@ -53,6 +54,8 @@ ONE_BY_ONE: dict[
     "features": (32, 128),
     "prototype-start": ("random",),
     "clean-statistics": ("",),
+    "weight-decay": (1e-4, 2e-3),
+    "learning-rate": (0.05, 0.2),
 }
 PAIRS: tuple[Settings, ...] = (
     {"radius": 5, "alignment-weight": 0.01},

@@ -49,7 +49,7 @@ ONE_BY_ONE: dict[
     "alignment-weight": (0, 0.01, 0.2),
     "repulsion-weight": (0, 0.01, 0.5),
     "adversarial-weight": (0.5, 2),
-    "consistency-weight": (0, 1, 3, 10),
+    "consistency-weight": (0, 0.5, 1, 3, 10),
     "consistency": ("features",),
     "features": (32, 128),
     "prototype-start": ("random",),
@@ -58,11 +58,12 @@ ONE_BY_ONE: dict[
     "learning-rate": (0.05, 0.2),
 }
 PAIRS: tuple[Settings, ...] = (
-    {"radius": 5, "alignment-weight": 0.01},
-    {"radius": 8, "alignment-weight": 0},
-    {"radius": 2, "consistency-weight": 10},
-    {"adversarial-weight": 2, "consistency-weight": 3},
+    {"radius": 5, "consistency-weight": 1},
+    {"radius": 8, "alignment-weight": 0, "consistency-weight": 1},
+    {"alignment-weight": 0, "consistency-weight": 1},
+    {"adversarial-weight": 2, "consistency-weight": 1},
     {"consistency": "features", "consistency-weight": 1},
+    {"weight-decay": 1e-4, "consistency-weight": 1},
     {"prototype-start": "random", "repulsion-weight": 0},
     {"prototype-start": "random", "repulsion-weight": 0.5},
 )

@@ -16,9 +16,14 @@ from .detector import attack_detector
 from .evasion import evades
 from .fab import fab
 from .feature_detector import attack_feature_detector
+from .hop_skip_jump import from_labels, hop_skip_jump
+from .minimum_norm import minimum_norm
 from .n_fgsm import n_fgsm
+from .per_feature import per_feature, scaled
 from .pgd import fgsm, pgd, pgd_inner
+from .region import norms
 from .square import square
+from .targeted import targeted
 from .victim import FlatGradientWarning, Victim
 
 __all__ = [
@@ -35,10 +40,17 @@ __all__ = [
     "evades",
     "fab",
     "fgsm",
+    "from_labels",
+    "hop_skip_jump",
+    "minimum_norm",
     "n_fgsm",
+    "norms",
+    "per_feature",
     "pgd",
     "pgd_inner",
+    "scaled",
     "square",
+    "targeted",
 ]
 
 # In ATTACKS every attack takes the same arguments; these leave out what one of them does not take.
@@ -62,6 +74,15 @@ def _cw_linf(victim: Victim, x: Array, y: Array, *, norm: str, **options: Any) -
     return carlini_wagner_linf(victim, x, y, **options)
 
 
+def _apgd_nearest(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
+    """Ten halvings leave a thousandth of the box, or of what the first success leaves of it."""
+    return minimum_norm(apgd, victim, x, y, halvings=10, **options)
+
+
+def _hop_skip_jump(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
+    return hop_skip_jump(victim, x, y, **options)
+
+
 ATTACKS: dict[str, Attack] = {
     "fgsm": _fgsm,
     "pgd-20": pgd,
@@ -74,6 +95,8 @@ ATTACKS: dict[str, Attack] = {
     "fab": _fab,
     "fab-t": partial(_fab, targets=9),
     "square": square,
+    "apgd-nearest": _apgd_nearest,
+    "hop-skip-jump": _hop_skip_jump,
 }
 """Name → attack(victim, x, y, eps=, norm=, seed=, index=)."""
 

@@ -8,15 +8,14 @@ for a gradient g, a step size s and the projection P back into the ball and the 
 computed in float64 and rounded inward: a float32 point is never outside, not even by one unit in
 the last place.
 
-Bounds written as a formula, (0 − mean)/std, seldom are float32 numbers, and normalized pixels may
-miss them by a few units in the last place. Such an x is accepted (`outside_box`), and the box is
-widened around each of its elements that lies outside: to min(lo, x) … max(hi, x). So x itself is
-always feasible, no element goes farther outside than it was, and |x′ − x| ≤ eps holds as ever.
+Where x lies outside the box by rounding, the box is widened to hold it (`box`), and |x′ − x| ≤ eps
+holds as ever.
 
 All functions work for arrays of NumPy and of CuPy.
 """
 
 import math
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,8 @@ import numpy as np
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
 from ..validation import resolve_norm
-from .victim import Victim
+from .box import clip_to_box, widened
+from .victim import Bound, Victim, varies
 
 Radius = float | Array
 """The radius of a ball: one for all examples, or one for each of them (N,)."""
@@ -66,6 +66,17 @@ class Region:
     def take(self, examples: Array) -> "Region":
         """The region of some of the examples: n indices into x."""
         return Region(self.x[examples], self.eps[examples], self.norm, self.victim)
+
+    def reshape(self, shape: tuple[int, ...]) -> "Region":
+        """The same region of examples in another shape (N, *shape)."""
+        other, example = copy(self), self.x.shape[1:]
+        if varies(self.lo, self.hi):
+            other.lo, other.hi = (
+                np.broadcast_to(bound, example).reshape(shape) for bound in (self.lo, self.hi)
+            )
+        for name in ("x", "low", "high") if self.norm == "linf" else ("x",):
+            setattr(other, name, getattr(self, name).reshape(-1, *shape))
+        return other
 
     def random_point(self, index: Array, *, stream: str = "pgd", **key: Any) -> Array:
         """A point drawn uniformly from each ball, then clipped to the box: an array like x.
@@ -111,16 +122,16 @@ class Region:
         return project_l2(self.x[examples], moved, self.eps[examples], self.lo, self.hi)
 
 
-def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Array]:
+def linf_bounds(x: Array, eps: Radius, lo: Bound, hi: Bound) -> tuple[Array, Array]:
     """The smallest and the largest value of each element in the L∞ ball and the box.
 
     Parameters
     ----------
     x : array (N, …)
         The centres of the balls.
-    eps : float or array (N,)
-        The radius.
-    lo, hi : float
+    eps : float, array (N,), or array (1, …) or (N, …)
+        The radius: of all, of each example, or of each element.
+    lo, hi : float or array
         The box.
 
     Returns
@@ -129,9 +140,10 @@ def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Arr
         In the dtype of x, rounded towards x.
     """
     xp = array_module(x)
-    eps = expand_like(per_example(eps, x), x)
+    if getattr(eps, "ndim", 0) < max(x.ndim, 2):
+        eps = expand_like(per_example(eps, x), x)
     exact = x.astype(xp.float64)
-    least, greatest = _widened(exact, lo, hi)
+    least, greatest = widened(exact, lo, hi)
     low = xp.clip(exact - eps, least, greatest).astype(x.dtype)
     high = xp.clip(exact + eps, least, greatest).astype(x.dtype)
     below = (low.astype(xp.float64) < least) | (exact - low > eps)
@@ -139,7 +151,7 @@ def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Arr
     return xp.where(below, xp.nextafter(low, x), low), xp.where(above, xp.nextafter(high, x), high)
 
 
-def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Array:
+def project_l2(x: Array, moved: Array, eps: Radius, lo: Bound, hi: Bound) -> Array:
     """Points clipped to the box, then scaled towards x until they are within eps of it in L2.
 
     Parameters
@@ -150,7 +162,7 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
         The points to project.
     eps : float or array (N,)
         The radius.
-    lo, hi : float
+    lo, hi : float or array
         The box.
 
     Returns
@@ -165,8 +177,9 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
     where it does, each element that was rounded away from x takes the next number towards x.
     """
     xp = array_module(x)
-    wide = moved.dtype.type
-    delta = xp.subtract(xp.clip(moved, *_widened(x, wide(lo), wide(hi))), x, dtype=xp.float64)
+    if not varies(lo, hi):
+        lo, hi = moved.dtype.type(lo), moved.dtype.type(hi)
+    delta = xp.subtract(xp.clip(moved, *widened(x, lo, hi)), x, dtype=xp.float64)
     length = norms(delta)
     target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
     scale = target / xp.maximum(length, np.finfo(np.float64).tiny)
@@ -178,46 +191,6 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
         rounded_away = xp.abs(points.astype(xp.float64) - centres) > xp.abs(delta[outside])
         projected[outside] = xp.where(rounded_away, xp.nextafter(points, centres), points)
     return projected
-
-
-def clip_to_box(moved: Array, x: Array, lo: float, hi: float) -> Array:
-    """Points clipped to [lo, hi] in the dtype of x, in which lo and hi may not be representable.
-
-    Parameters
-    ----------
-    moved : array (N, …)
-        The points to clip.
-    x : array (N, …)
-        The examples: an element outside the box widens it to itself.
-    lo, hi : float
-        The box.
-
-    Returns
-    -------
-    array (N, …)
-        The clipped points.
-    """
-    xp, dtype = array_module(x), x.dtype.type
-    least, greatest = dtype(lo), dtype(hi)
-    least = np.nextafter(least, dtype(hi)) if float(least) < lo else least
-    greatest = np.nextafter(greatest, dtype(lo)) if float(greatest) > hi else greatest
-    return xp.clip(moved.astype(x.dtype), *_widened(x, least, greatest))
-
-
-def _widened(x: Array, lo: Any, hi: Any) -> tuple[Any, Any]:
-    """The bounds; where an element of x lies outside, arrays like x with bounds that hold it."""
-    if not x.size or (bool(x.min() >= lo) and bool(x.max() <= hi)):
-        return lo, hi  # as nearly always: no array is made
-    xp = array_module(x)
-    return xp.minimum(x, lo), xp.maximum(x, hi)
-
-
-def outside_box(lo: float, hi: float) -> float:
-    """How far outside the box an example may lie: 4 units in the last place of a float32, which is
-    how far bounds that are computed in float32 and in float64, by any order of a division and a
-    subtraction, may differ."""
-    finite = [abs(bound) for bound in (lo, hi) if math.isfinite(bound)]
-    return 4 * float(np.finfo(np.float32).eps) * max(finite, default=0.0)
 
 
 def norms(delta: Array, norm: str | float = "l2") -> Array:

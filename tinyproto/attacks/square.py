@@ -96,9 +96,11 @@ def square(
     adversarial, remaining, _ = initially_correct(victim, x, y)
     if len(remaining) == 0 or not radii.any():
         return adversarial
-    images, labels = _as_images(x[remaining]), y[remaining]
+    labels = y[remaining]
+    region = Region(x[remaining], radii[remaining], norm, victim)
+    region = region.reshape(_as_images(region.x).shape[1:])
     sampler = _SquareLinf if norm == "linf" else _SquareL2
-    search = sampler(Region(images, radii[remaining], norm, victim), seed, index[remaining])
+    search = sampler(region, seed, index[remaining])
     best = search.initialize()
     lowest, correct = _margins(victim, best.reshape(-1, *x.shape[1:]), labels)
     for query in range(1, queries):

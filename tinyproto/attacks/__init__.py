@@ -11,6 +11,7 @@ from typing import Any
 from ..backend.device import Array
 from .apgd import apgd, apgd_targeted
 from .autoattack import Attack, autoattack
+from .average import average
 from .carlini_wagner import carlini_wagner, carlini_wagner_linf
 from .detector import attack_detector
 from .evasion import evades
@@ -21,7 +22,7 @@ from .minimum_norm import minimum_norm
 from .n_fgsm import n_fgsm
 from .per_feature import per_feature, scaled
 from .pgd import fgsm, pgd, pgd_inner
-from .region import norms
+from .region import NORMS, norms
 from .square import square
 from .targeted import targeted
 from .victim import FlatGradientWarning, Victim
@@ -35,6 +36,7 @@ __all__ = [
     "attack_detector",
     "attack_feature_detector",
     "autoattack",
+    "average",
     "carlini_wagner",
     "carlini_wagner_linf",
     "evades",
@@ -100,5 +102,10 @@ ATTACKS: dict[str, Attack] = {
 }
 """Name → attack(victim, x, y, eps=, norm=, seed=, index=)."""
 
-SINGLE_NORM = {"cw": "l2", "cw-linf": "linf"}
-"""The norm of those of ATTACKS that have one only."""
+_IN_L1 = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square", "apgd-nearest")
+ATTACK_NORMS: dict[str, tuple[str, ...]] = {
+    **{name: NORMS if name in _IN_L1 else ("linf", "l2") for name in ATTACKS},
+    "cw": ("l2",),
+    "cw-linf": ("linf",),
+}
+"""The norms of each of ATTACKS."""

@@ -29,7 +29,7 @@ import numpy as np
 
 from ..backend.device import Array, array_module, to_device
 from ..random import normal, uniform
-from ..validation import check_count, check_labels
+from ..validation import check_count, check_labels, check_shape
 from .box import clip_to_box, require_finite_box, widened
 from .inputs import initially_correct, validate_inputs
 from .region import expand_like, flatten, normalize_l2, norms
@@ -122,6 +122,8 @@ def hop_skip_jump(
         seed=seed, steps=steps, probes=probes, most_probes=most_probes, starts=starts,
     )  # fmt: skip
     require_finite_box(victim, "HopSkipJump")
+    if start is not None:
+        check_shape("start", start, x.shape)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     search = _Search(victim, x[remaining], y[remaining], norm, seed, index[remaining])
     first = None if start is None else start[remaining]

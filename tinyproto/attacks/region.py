@@ -4,7 +4,8 @@
 
     x′ ← P(x′ + s sign g)  in L∞        x′ ← P(x′ + s g/‖g‖₂)  in L2
 
-for a gradient g, a step size s and the projection P back into the ball and the box. Every bound is
+for a gradient g, a step size s and the projection P back into the ball and the box. In L1, whose
+steps are those of `apgd_l1`, P is the exact one of `l1`. Every bound is
 computed in float64 and rounded inward: a float32 point is never outside, not even by one unit in
 the last place.
 
@@ -24,6 +25,7 @@ from ..backend.device import Array, array_module
 from ..random import normal, uniform
 from ..validation import resolve_norm
 from .box import clip_to_box, widened
+from .l1 import shrink_to_l1_ball
 from .victim import Bound, Victim, varies
 
 Radius = float | Array
@@ -41,7 +43,7 @@ class Region:
         The centres of the balls, in the victim's box.
     eps : float or array (N,)
         The radius, in the units of x.
-    norm : {"linf", "l2"}
+    norm : {"linf", "l2", "l1"}
         The norm of the ball.
     victim : Victim
         Whose bounds lo and hi are the box.
@@ -58,7 +60,7 @@ class Region:
     """
 
     def __init__(self, x: Array, eps: Radius, norm: str | float, victim: Victim):
-        self.x, self.norm, self.eps = x, resolve_norm(norm), per_example(eps, x)
+        self.x, self.norm, self.eps = x, resolve_norm(norm, NORMS), per_example(eps, x)
         self.victim, self.lo, self.hi = victim, victim.lo, victim.hi
         if self.norm == "linf":
             self.low, self.high = linf_bounds(x, self.eps, self.lo, self.hi)
@@ -83,7 +85,8 @@ class Region:
 
         The random numbers depend on the examples' positions in the data set, `index` (N,), on the
         name of their stream, and on the seed, the restart and the epoch in `key`, on nothing else.
-        In L2, d being the number of elements, a random direction is multiplied by eps u^(1/d).
+        In L2, d being the number of elements, a random direction is multiplied by eps u^(1/d). In
+        L1 it is not uniform: normal noise as wide as the box is projected onto the ball.
         """
         x, xp = self.x, array_module(self.x)
         size = int(np.prod(x.shape[1:]))
@@ -92,7 +95,12 @@ class Region:
             drawn = uniform(size, index, stream=f"{stream} start", **key).reshape(x.shape)
             moved = (x + expand_like(self.eps, x) * (2 * drawn - 1)).astype(x.dtype)
             return xp.clip(moved, self.low, self.high)
-        direction = normalize_l2(normal(size, index, stream=f"{stream} start", **key))
+        noise = normal(size, index, stream=f"{stream} start", **key)
+        if self.norm == "l1":
+            width = self.victim.width
+            wide = expand_like(self.eps if width == math.inf else per_example(width, x), x)
+            return self.project(slice(None), x + wide * noise.reshape(x.shape))
+        direction = normalize_l2(noise)
         radius = uniform(1, index, stream=f"{stream} radius", **key) ** (1 / size)
         moved = x + (self.eps[:, None] * radius * direction).reshape(x.shape)
         return project_l2(x, moved, self.eps, self.lo, self.hi)
@@ -113,13 +121,14 @@ class Region:
     def project(self, examples: Any, moved: Array) -> Array:
         """Points of these examples, n indices into x or a slice, back in their balls and the box.
 
-        In L∞ it is the nearest point of the region; in L2 see `project_l2`.
+        In L∞ and L1 it is the nearest point of the region; in L2 see `project_l2`.
         """
         if self.norm == "linf":
             xp = array_module(moved)
             projected: Array = xp.clip(moved, self.low[examples], self.high[examples])
             return projected
-        return project_l2(self.x[examples], moved, self.eps[examples], self.lo, self.hi)
+        project = project_l2 if self.norm == "l2" else project_l1
+        return project(self.x[examples], moved, self.eps[examples], self.lo, self.hi)
 
 
 def linf_bounds(x: Array, eps: Radius, lo: Bound, hi: Bound) -> tuple[Array, Array]:
@@ -176,16 +185,44 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: Bound, hi: Bound) -> Arr
     units in the last place short of eps, so that rounding to the dtype of x seldom exceeds it;
     where it does, each element that was rounded away from x takes the next number towards x.
     """
-    xp = array_module(x)
-    if not varies(lo, hi):
-        lo, hi = moved.dtype.type(lo), moved.dtype.type(hi)
-    delta = xp.subtract(xp.clip(moved, *widened(x, lo, hi)), x, dtype=xp.float64)
+    xp, wide = array_module(x), moved.dtype.type
+    box = (lo, hi) if varies(lo, hi) else (wide(lo), wide(hi))  # `clip_to_box` has the last word
+    delta = xp.subtract(xp.clip(moved, *widened(x, *box)), x, dtype=xp.float64)
     length = norms(delta)
     target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
     scale = target / xp.maximum(length, np.finfo(np.float64).tiny)
     delta = delta * expand_like(xp.where(length > eps, scale, 1.0), x)
+    return _rounded_inside(x, delta, eps, lo, hi, "l2")
+
+
+def project_l1(x: Array, moved: Array, eps: Radius, lo: Bound, hi: Bound) -> Array:
+    """The nearest points within eps of x in L1 and in the box.
+
+    Parameters
+    ----------
+    x, moved, eps, lo, hi
+        As in `project_l2`.
+
+    Returns
+    -------
+    array (N, …)
+        In the dtype of x, rounded towards x where it would exceed eps.
+    """
+    xp, eps = array_module(x), per_example(eps, x)
+    least, greatest = widened(x.astype(xp.float64), lo, hi)
+    delta = xp.subtract(moved, x, dtype=xp.float64)
+    room = xp.where(delta > 0, greatest - x, x - least)
+    target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
+    length = shrink_to_l1_ball(flatten(xp.abs(delta)), flatten(room), target)
+    return _rounded_inside(x, xp.sign(delta) * length.reshape(x.shape), eps, lo, hi, "l1")
+
+
+def _rounded_inside(x: Array, delta: Array, eps: Radius, lo: Bound, hi: Bound, norm: str) -> Array:
+    """x + δ in the dtype of x; where that exceeds eps, each element that was rounded away from x
+    takes the next number towards x."""
+    xp, eps = array_module(x), per_example(eps, x)
     projected = clip_to_box(x + delta, x, lo, hi)
-    outside = xp.flatnonzero(norms(xp.subtract(projected, x, dtype=xp.float64)) > eps)
+    outside = xp.flatnonzero(norms(xp.subtract(projected, x, dtype=xp.float64), norm) > eps)
     if len(outside):
         points, centres = projected[outside], x[outside]
         rounded_away = xp.abs(points.astype(xp.float64) - centres) > xp.abs(delta[outside])

@@ -7,6 +7,7 @@ from ..attacks import Victim
 from ..attacks.box import box_size, require_finite_box, widened
 from ..attacks.checks import is_array
 from ..attacks.inputs import Inputs, validate_inputs
+from ..attacks.region import NORMS
 from ..attacks.victim import varies
 from ..backend.device import Array
 
@@ -24,7 +25,7 @@ def validate_evaluation(
     """
     if getattr(eps, "shape", ()) != ():
         raise ValueError(f"eps must be one number for all examples, not an array {eps.shape}")
-    inputs = validate_inputs(victim, x, y, index, eps, norm, **counts)
+    inputs = validate_inputs(victim, x, y, index, eps, norm, NORMS, **counts)
     require_finite_box(victim, "an evaluation, which rounds images to 256 levels,")
     victim.warned.add("eps")  # the attacks shall not ask again
     radius = min(float(eps), box_size(inputs.x.shape, inputs.norm, victim))

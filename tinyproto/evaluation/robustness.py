@@ -92,7 +92,7 @@ def evaluate(
         `attack(victim, x, y, eps=, norm=, seed=, index=)` that return attacked examples, by name.
     eps : float
         Radius of the ball around each example, in the units of x; ∞ is the box.
-    norm : {"linf", "l2"}
+    norm : {"linf", "l2", "l1"}
         Norm of the ball and of the reported distances. "L2", 2 and `np.inf` are understood too.
     sequential : bool, optional
         Whether each attack gets only the examples that are robust against those before it, as in

@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 from common import argument_parser, load_mnist, report
 
-from tinyproto.attacks import Victim, apgd, apgd_targeted, carlini_wagner, fab, pgd, square
+from tinyproto.attacks import (
+    Victim,
+    apgd,
+    apgd_targeted,
+    carlini_wagner,
+    fab,
+    minimum_norm,
+    pgd,
+    square,
+)
 from tinyproto.attacks.region import norms
 from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import PlusMinusEDWTA
@@ -27,23 +36,11 @@ HALVINGS = 16
 FARTHEST = {"linf": 0.5, "l2": 5.0}
 
 
-def bisected(attack: Callable[..., np.ndarray], rounds: int = HALVINGS) -> Search:
+def bisected(attack: Callable[..., np.ndarray]) -> Search:
     """The nearest wrong points that an attack inside a ball finds, by bisection over the radius."""
-
-    def search(victim: Victim, x: np.ndarray, y: np.ndarray, norm: str) -> np.ndarray:
-        low, high = np.zeros(len(x)), np.full(len(x), FARTHEST[norm])
-        found, nearest = x.copy(), np.full(len(x), np.inf)
-        for _ in range(rounds):
-            radius = (low + high) / 2
-            attacked = attack(victim, x, y, eps=radius, norm=norm)
-            wrong = victim(attacked)[0].argmax(axis=1) != y
-            distance = norms(attacked - x, norm)
-            nearer = wrong & (distance < nearest)
-            found[nearer], nearest[nearer] = attacked[nearer], distance[nearer]
-            low, high = np.where(wrong, low, radius), np.where(wrong, distance, high)
-        return found
-
-    return search
+    return lambda victim, x, y, norm: minimum_norm(
+        attack, victim, x, y, norm=norm, farthest=FARTHEST[norm], halvings=HALVINGS
+    )
 
 
 def nearest(attack: Callable[..., np.ndarray]) -> Search:

@@ -178,6 +178,13 @@ def test_the_diagram_is_what_its_script_draws(tmp_path):
     assert drawn.read_text() == (DOCS / "diagrams" / "convolution.svg").read_text()
 
 
+@pytest.mark.slow
+def test_the_table_of_attacks_is_what_its_script_observes(tmp_path):
+    page, written = DOCS / "concepts" / "attacks.md", tmp_path / "attacks.md"
+    subprocess.run([sys.executable, str(DOCS / "attack_table.py"), str(written)], check=True)
+    assert written.read_text() == page.read_text()
+
+
 def test_the_readme_has_the_command_that_runs_the_tests():
     """`.ci/run` looks for it."""
     lines = re.findall(r"^pip install .*pytest$", (ROOT / "README.md").read_text(), re.MULTILINE)

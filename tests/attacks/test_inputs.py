@@ -153,9 +153,11 @@ def test_what_misses_the_bounds_by_more_is_refused(name, dtype):
 
 def test_bounds_are_numbers():
     for lo, message in (
-        (np.zeros(3), r"lo must be one number, not an array of shape \(3,\); for channels"),
-        ("0", "lo must be a number, not '0'"),
-        (None, "lo must be a number, not None"),
+        (np.ones(3), "lo must be below hi for each feature"),
+        (np.array(["0"]), "lo must hold numbers, not <U1"),
+        ("0", "lo must be a number or an array, not '0'"),
+        (None, "lo must be a number or an array, not None"),
+        (np.array([0.0, np.nan]), "lo must be below hi for each feature"),
         (1.0, "lo must be below hi"),
         (np.nan, "lo must be below hi"),
     ):

@@ -11,7 +11,21 @@ from functools import partial
 import numpy as np
 
 from tests.cuda import standin
-from tinyproto.attacks import Victim, apgd, apgd_targeted, autoattack, carlini_wagner, fab, square
+from tinyproto.attacks import (
+    Victim,
+    apgd,
+    apgd_targeted,
+    autoattack,
+    average,
+    carlini_wagner,
+    fab,
+    hop_skip_jump,
+    minimum_norm,
+    per_feature,
+    pgd,
+    square,
+    targeted,
+)
 from tinyproto.backend import device
 from tinyproto.evaluation.robustness import evaluate
 from tinyproto.prototypes import EDWTA
@@ -25,6 +39,37 @@ def nearest(attack):
     return lambda *a, eps, **k: attack(*a, **k)
 
 
+def towards_the_next(victim, x, y, **k):
+    return targeted(partial(pgd, steps=2), victim, x, (y + 1) % 4, **k)
+
+
+def features(victim, x, y, eps, **k):
+    each = np.full(x.shape[1:], eps)
+    each[0] = 0.0
+    return per_feature(partial(pgd, steps=2), victim, x, y, eps=each, **k)
+
+
+def bounded(attack):
+    """The attack with a bound and a fate of its own for each feature."""
+
+    def run(victim, x, y, **k):
+        lo, hi = np.zeros(x.shape[1:]), np.linspace(1, 2, 6).reshape(x.shape[1:])
+        keep = np.arange(6).reshape(x.shape[1:]) == 3
+        return attack(Victim(victim.model, lo=lo, hi=hi, keep=keep), x, y, **k)
+
+    return run
+
+
+def averaged(victim, x, y, **k):
+    return pgd(average(victim, 2), x, y, steps=2, **k)
+
+
+def halved(*a, eps, **k):
+    return minimum_norm(partial(pgd, steps=2), *a, halvings=3, **k)
+
+
+jump = nearest(partial(hop_skip_jump, steps=1, probes=3))
+
 RUNS = [
     ("apgd", "linf", partial(apgd, steps=4, restarts=2)),
     ("apgd", "l2", partial(apgd, steps=4)),
@@ -36,6 +81,20 @@ RUNS = [
     ("square", "linf", partial(square, queries=3)),
     ("square", "l2", partial(square, queries=3)),
     ("cw", "l2", cw),
+    ("apgd", "l1", partial(apgd, steps=5)),
+    ("apgd-t", "l1", partial(apgd_targeted, steps=2, targets=1)),
+    ("square", "l1", partial(square, queries=3)),
+    ("targeted", "linf", towards_the_next),
+    ("per feature", "linf", features),
+    ("bounded apgd", "l2", bounded(partial(apgd, steps=2))),
+    ("bounded apgd", "l1", bounded(partial(apgd, steps=2))),
+    ("bounded fab", "linf", bounded(nearest(partial(fab, steps=2)))),
+    ("bounded square", "l2", bounded(partial(square, queries=3))),
+    ("bounded cw", "l2", bounded(cw)),
+    ("average", "l2", averaged),
+    ("minimum norm", "linf", halved),
+    ("hop-skip-jump", "l2", jump),
+    ("hop-skip-jump", "linf", bounded(jump)),
 ]
 
 

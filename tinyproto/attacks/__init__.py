@@ -11,14 +11,20 @@ from typing import Any
 from ..backend.device import Array
 from .apgd import apgd, apgd_targeted
 from .autoattack import Attack, autoattack
+from .average import average
 from .carlini_wagner import carlini_wagner, carlini_wagner_linf
 from .detector import attack_detector
 from .evasion import evades
 from .fab import fab
 from .feature_detector import attack_feature_detector
+from .hop_skip_jump import from_labels, hop_skip_jump
+from .minimum_norm import minimum_norm
 from .n_fgsm import n_fgsm
+from .per_feature import per_feature, scaled
 from .pgd import fgsm, pgd, pgd_inner
+from .region import NORMS, norms
 from .square import square
+from .targeted import targeted
 from .victim import FlatGradientWarning, Victim
 
 __all__ = [
@@ -30,15 +36,23 @@ __all__ = [
     "attack_detector",
     "attack_feature_detector",
     "autoattack",
+    "average",
     "carlini_wagner",
     "carlini_wagner_linf",
     "evades",
     "fab",
     "fgsm",
+    "from_labels",
+    "hop_skip_jump",
+    "minimum_norm",
     "n_fgsm",
+    "norms",
+    "per_feature",
     "pgd",
     "pgd_inner",
+    "scaled",
     "square",
+    "targeted",
 ]
 
 # In ATTACKS every attack takes the same arguments; these leave out what one of them does not take.
@@ -62,6 +76,15 @@ def _cw_linf(victim: Victim, x: Array, y: Array, *, norm: str, **options: Any) -
     return carlini_wagner_linf(victim, x, y, **options)
 
 
+def _apgd_nearest(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
+    """Ten halvings leave a thousandth of the box, or of what the first success leaves of it."""
+    return minimum_norm(apgd, victim, x, y, halvings=10, **options)
+
+
+def _hop_skip_jump(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> Array:
+    return hop_skip_jump(victim, x, y, **options)
+
+
 ATTACKS: dict[str, Attack] = {
     "fgsm": _fgsm,
     "pgd-20": pgd,
@@ -74,8 +97,15 @@ ATTACKS: dict[str, Attack] = {
     "fab": _fab,
     "fab-t": partial(_fab, targets=9),
     "square": square,
+    "apgd-nearest": _apgd_nearest,
+    "hop-skip-jump": _hop_skip_jump,
 }
 """Name → attack(victim, x, y, eps=, norm=, seed=, index=)."""
 
-SINGLE_NORM = {"cw": "l2", "cw-linf": "linf"}
-"""The norm of those of ATTACKS that have one only."""
+_IN_L1 = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square", "apgd-nearest")
+ATTACK_NORMS: dict[str, tuple[str, ...]] = {
+    **{name: NORMS if name in _IN_L1 else ("linf", "l2") for name in ATTACKS},
+    "cw": ("l2",),
+    "cw-linf": ("linf",),
+}
+"""The norms of each of ATTACKS."""

@@ -13,16 +13,19 @@ goes back to its x_max if
     condition 1:  at most ρ = 0.75 of its steps since w_{j−1} raised the loss, or
     condition 2:  its step size was not halved at w_{j−1}, and f_max has not grown since.
 
-Source: Croce and Hein, arXiv 2003.01690, section 3 and algorithm 1.
+L1 has steps of its own (`apgd_l1`). Source: Croce and Hein, arXiv 2003.01690, section 3 and
+algorithm 1.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..backend.device import Array, array_module
 from ..losses import difference, dlr, margin, targeted_dlr
+from .apgd_l1 import run_l1
+from .apgd_run import Objective, take
 from .inputs import Loss, initially_correct, resolve_loss, validate_inputs
-from .region import Radius, Region, expand_like
+from .region import NORMS, Radius, Region, expand_like
 from .victim import Victim
 
 ALPHA, RHO = 0.75, 0.75
@@ -57,8 +60,8 @@ def apgd(
         The radius of the ball, in the units of x; ∞ is the box.
     steps : int
         The number of steps.
-    norm : {"linf", "l2"}
-        The norm of the ball. "L2", 2 and `np.inf` are understood too.
+    norm : {"linf", "l2", "l1"}
+        The norm of the ball; L1 has steps of its own. "L2", 2 and `np.inf` are understood too.
     restarts : int
         The number of runs; a run attacks the examples that are still classified correctly.
     loss : {"ce", "dlr", "margin"} or callable
@@ -99,7 +102,7 @@ def apgd(
     """
     loss = resolve_loss(loss)
     x, y, index, eps, norm = validate_inputs(
-        victim, x, y, index, eps, norm,
+        victim, x, y, index, eps, norm, NORMS,
         seed=seed, steps=steps, restarts=restarts, eot_iter=eot_iter,
     )  # fmt: skip
     adversarial, remaining, z = initially_correct(victim, x, y)
@@ -161,7 +164,7 @@ def apgd_targeted(
     True
     """
     x, y, index, eps, norm = validate_inputs(
-        victim, x, y, index, eps, norm, seed=seed,
+        victim, x, y, index, eps, norm, NORMS, seed=seed,
         steps=steps, restarts=restarts, targets=targets, eot_iter=eot_iter,
     )  # fmt: skip
     adversarial, remaining, z = initially_correct(victim, x, y)
@@ -227,10 +230,6 @@ class APGDState:
     halved: Array  # whether the step size was halved at the last checkpoint
     checkpoint_loss: Array  # f_max at the last checkpoint
 
-    def take(self, mask: Array) -> "APGDState":
-        """The state of those examples for which `mask` (n,) is true."""
-        return APGDState(*(getattr(self, field.name)[mask] for field in fields(self)))
-
     def next_point(self, region: Region, alpha: float) -> Array:
         """x_{k+1}; with α = 1, as in the first step, z_{k+1}."""
         x = self.point
@@ -268,23 +267,20 @@ def _single_run(
 ) -> tuple[Array, Array]:  # fmt: skip
     """One run from `start`: the resulting points, and whether each is misclassified (N,). `labels`
     are (N,) or, for a targeted loss, labels and target classes (N, 2)."""
-    xp, count = array_module(start), len(start)
-    y = labels if labels.ndim == 1 else labels[:, 0]
-    result, fooled = start.copy(), xp.zeros(count, dtype=bool)
+    objective = Objective.of(region.victim, loss, labels, eot_iter, start)
+    run = run_l1 if region.norm == "l1" else _run
+    best = run(region, start, objective, steps=steps, early_exit=early_exit)
+    fooled = objective.fooled
+    return array_module(start).where(expand_like(fooled, start), objective.result, best), fooled
 
-    def loss_and_gradient(example: Array, point: Array) -> tuple[Array, Array]:
-        """Loss and gradient at the points of these examples; stores the misclassified ones."""
-        values, gradients = 0.0, 0.0
-        for _ in range(eot_iter):
-            z, backward = region.victim(point)
-            value, dz = loss(z, labels[example])
-            values, gradients = values + value, gradients + backward(dz)
-        wrong = z.argmax(axis=1) != y[example]
-        result[example[wrong]], fooled[example[wrong]] = point[wrong], True
-        return values / eot_iter, gradients / eot_iter
 
+def _run(
+    region: Region, start: Array, objective: Objective, *, steps: int, early_exit: bool
+) -> Array:
+    """The point of the largest loss of each example in a run from `start`, as far as it went on."""
+    xp, count, best = array_module(start), len(start), start.copy()
     everything = xp.arange(count)
-    value, gradient = loss_and_gradient(everything, start)
+    value, gradient = objective(everything, start)
     state = APGDState(
         example=everything, point=start, previous=start, loss=value, gradient=gradient,
         best_point=start.copy(), best_loss=value, best_gradient=gradient.copy(),
@@ -294,16 +290,15 @@ def _single_run(
     period, shortening, shortest = (max(int(part * steps), 1) for part in (0.22, 0.03, 0.06))
     checkpoint = period
     for k in range(1, steps + 1):
-        if early_exit and bool(fooled[state.example].any()):
-            state = state.take(~fooled[state.example])
+        if early_exit and bool(objective.fooled[state.example].any()):
+            state = take(state, ~objective.fooled[state.example])
         if len(state.example) == 0:
             break
         point = state.next_point(region, ALPHA if k > 1 else 1.0)
-        state.advance(point, *loss_and_gradient(state.example, point))
+        state.advance(point, *objective(state.example, point))
         if k == checkpoint:
             state.update_step_sizes(period)
             period = max(period - shortening, shortest)
             checkpoint += period
-    unfooled = ~fooled[state.example]
-    result[state.example[unfooled]] = state.best_point[unfooled]
-    return result, fooled
+    best[state.example] = state.best_point
+    return best

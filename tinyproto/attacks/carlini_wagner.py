@@ -4,7 +4,8 @@ L2 looks for the nearest misclassified point: it minimizes, over all w,
 
     ‖x′ − x‖²/s² + c max(z_y(x′) − max_{k≠y} z_k(x′), −κ)        x′ = lo + s (tanh w + 1)/2
 
-with Adam, s = hi − lo being the size of the box: whatever w is, x′ lies in it. With too small a
+with Adam, s = hi − lo being the size of the box, of each feature in the formula for x′, the largest
+of them below ‖x′ − x‖: whatever w is, x′ lies in the box. With too small a
 constant c the point stays correctly classified, with too large a one it goes too far: c, one for
 each example, is found by a binary search. It grows tenfold until the attack succeeds, and then the
 interval is halved. By the chain rule, with m the margin (`losses.margin`),
@@ -19,10 +20,11 @@ import math
 from ..backend.device import Array, array_module
 from ..losses import margin
 from ..validation import check_number
-from .inputs import initially_correct, require_finite_box, validate_inputs
+from .box import clip_to_box, require_finite_box, widened
+from .inputs import initially_correct, validate_inputs
 from .pgd import pgd
-from .region import Radius, clip_to_box, expand_like, norms
-from .victim import Victim
+from .region import Radius, expand_like, norms
+from .victim import Victim, varies
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
 
@@ -98,8 +100,12 @@ def carlini_wagner(
         return adversarial
     examples, labels = x[remaining], y[remaining]
     clean = examples.astype(xp.float64)
-    half, middle = (victim.hi - victim.lo) / 2, (victim.hi + victim.lo) / 2
-    w_start = xp.arctanh(xp.clip((clean - middle) / half, -1, 1) * (1 - 1e-6))
+    lo, hi = victim.lo, victim.hi
+    if varies(lo, hi):
+        lo, hi = widened(clean, lo, hi)
+    half, middle = (hi - lo) / 2, (hi + lo) / 2
+    divisor = xp.where(half > 0, half, 1.0) if varies(half) else half
+    w_start = xp.arctanh(xp.clip((clean - middle) / divisor, -1, 1) * (1 - 1e-6))
     lower, upper = xp.zeros(len(remaining)), xp.full(len(remaining), math.inf)
     c = xp.full(len(remaining), float(initial_const))
     best, best_distance = examples.copy(), xp.full(len(remaining), math.inf)
@@ -118,7 +124,8 @@ def carlini_wagner(
             nearer = wrong & (distance < best_distance)
             best[nearer], best_distance[nearer] = point[nearer], distance[nearer]
             margin_term = expand_like(c * (value < confidence), x) * backward(dz)
-            gradient = ((exact - clean) / (2 * half**2) - margin_term) * half * (1 - tanh**2)
+            away = (exact - clean) / (victim.width**2 / 2)
+            gradient = (away - margin_term) * half * (1 - tanh**2)
             first_moment = BETA_1 * first_moment + (1 - BETA_1) * gradient
             second_moment = BETA_2 * second_moment + (1 - BETA_2) * gradient**2
             scale = learning_rate * math.sqrt(1 - BETA_2**step) / (1 - BETA_1**step)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..backend.device import Array, array_module
+from ..backend.device import Array, array_module, to_host
 from ..validation import has_shape
 
 WRAP = {
@@ -53,22 +53,36 @@ def check_model(model: Any) -> None:
     )
 
 
-def check_bound(name: str, value: Any) -> float:
-    """A bound of the box as a float.
+def check_bound(name: str, value: Any) -> float | np.ndarray:
+    """A bound of the box as a float, or as an array, float64, of one bound for each feature.
 
     Raises
     ------
     ValueError
-        For what is no number, such as one bound for each channel, or NaN.
+        For what is neither a number nor an array of numbers.
     """
-    if getattr(value, "shape", None):
-        raise ValueError(
-            f"{name} must be one number, not an array of shape {value.shape}; for channels that "
-            "are normalized differently, attack images in [0, 1] and normalize inside the model"
-        )
-    if not isinstance(value, Real) and not is_array(value):
-        raise ValueError(f"{name} must be a number, not {value!r}")
-    return float(value)
+    if not is_array(value) and (not isinstance(value, Real) or isinstance(value, bool)):
+        raise ValueError(f"{name} must be a number or an array, not {value!r}")
+    bound = to_host(value) if is_array(value) else np.asarray(value)
+    if bound.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must hold numbers, not {bound.dtype}")
+    return bound.astype(np.float64) if bound.ndim else float(bound)
+
+
+def check_keep(keep: Any) -> np.ndarray | None:
+    """Which features no attack changes: an array of bool like one example; None for none.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    if keep is None:
+        return None
+    if not is_array(keep) or keep.dtype != np.bool_:
+        found = keep.dtype if is_array(keep) else repr(keep)
+        raise ValueError(f"keep must be an array of bool like one example, not {found}")
+    return to_host(keep)
 
 
 def check_output(output: Any, count: int) -> tuple[Array, Any]:

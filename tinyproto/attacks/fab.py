@@ -20,14 +20,17 @@ Source: Croce and Hein, arXiv 1907.02044, algorithm 1.
 import math
 from typing import Any
 
+import numpy as np
+
 from .. import losses
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
 from ..validation import check_count
+from .box import clip_to_box, require_finite_box
 from .hyperplane import projection_step
-from .inputs import initially_correct, require_finite_box, validate_inputs
-from .region import NORMS, Radius, clip_to_box, expand_like, flatten, norms
-from .victim import Victim
+from .inputs import initially_correct, validate_inputs
+from .region import NORMS, Radius, expand_like, flatten, norms
+from .victim import Victim, varies
 
 ALPHA_MAX, ETA, BETA = 0.1, 1.05, 0.9
 DUAL_NORM = {"linf": "l1", "l2": "l2", "l1": "linf"}
@@ -116,7 +119,7 @@ def fab(
     adversarial, correct, z = initially_correct(victim, x, y)
     order = xp.argsort(-z, axis=1, kind="stable")  # column 0 is the label where that is correct
     best = xp.full(len(x), math.inf)
-    start_eps = xp.where(radii < math.inf, radii, DEFAULT_EPS[norm] * (victim.hi - victim.lo))
+    start_eps = xp.where(radii < math.inf, radii, DEFAULT_EPS[norm] * victim.width)
     for rank in range(1, min(targets + 1, z.shape[1])) if targets else [0]:
         for restart in range(restarts):
             active = correct[(best[correct] > radii[correct]) | (radii[correct] == math.inf)]
@@ -146,7 +149,10 @@ def _single_run(
     """The nearest misclassified point of one run for each example, and its distance; ∞ for none."""
     xp, x_orig, point = array_module(x), flatten(x), start
     adversarial, best = x.copy(), xp.full(len(x), math.inf)
-    box: dict[str, Any] = {"norm": norm, "lo": victim.lo, "hi": victim.hi}
+    box: dict[str, Any] = {"norm": norm}
+    for name, bound in (("lo", victim.lo), ("hi", victim.hi)):
+        flat = varies(bound)
+        box[name] = np.broadcast_to(bound, x.shape[1:]).ravel() if flat else bound
     for _ in range(steps):
         difference, gradient = _linearize(victim, point, y, target, norm)
         current = flatten(point).astype(xp.float64)

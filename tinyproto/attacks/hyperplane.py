@@ -15,13 +15,14 @@ concave and piecewise linear, and f(τ) = c is solved exactly by Newton's method
 point of the box that is closest to the hyperplane.
 """
 
-from ..backend.device import Array, array_module
+from ..backend.device import Array, array_module, to_device
 from ..kernels.hyperplane import project_onto_hyperplane
 from ..validation import resolve_norm
+from .victim import Bound, varies
 
 
 def projection_step(
-    x: Array, w: Array, b: Array, *, norm: str | float, lo: float = 0.0, hi: float = 1.0
+    x: Array, w: Array, b: Array, *, norm: str | float, lo: Bound = 0.0, hi: Bound = 1.0
 ) -> Array:
     """The step δ from each point to its projection onto the hyperplane w·p = b inside the box.
 
@@ -35,8 +36,8 @@ def projection_step(
         Offsets of the hyperplanes.
     norm : {"linf", "l2", "l1"}
         The norm of δ that is minimized.
-    lo, hi : float
-        The box.
+    lo, hi : float or array (d,)
+        The box. A feature whose interval is empty has to have w = 0, and does not move.
 
     Returns
     -------
@@ -60,22 +61,54 @@ def projection_step(
     x, w, b = (xp.ascontiguousarray(a, dtype=xp.float64) for a in (x, w, b))
     if norm == "l1":
         return _projection_step_l1(x, w, b, lo, hi)
+    if varies(lo, hi):
+        return _projection_step_in_any_box(x, w, b, lo, hi, norm)
     delta = xp.empty_like(x)
     project_onto_hyperplane(len(x), x, w, b, float(lo), float(hi), norm == "l2", delta)
     return delta
 
 
-def _projection_step_l1(x: Array, w: Array, b: Array, lo: float, hi: float) -> Array:
-    """The shortest δ in L1: the coordinates of the largest |w_i| first."""
+def _room(x: Array, w: Array, b: Array, lo: Bound, hi: Bound) -> tuple[Array, Array, Array]:
+    """c (N,), the signs of δ (N, d), and u (N, d).
+
+    No |δ_i| exceeds c/|w_i|, since each is |w_i| |δ_i| of c: u_i is cut there, so that a box
+    without bounds does no harm.
+    """
     xp = array_module(x)
-    residual = b - (w * x).sum(axis=1)  # its absolute value is c
+    lo, hi = (to_device(bound, xp) if varies(bound) else bound for bound in (lo, hi))
+    residual = b - (w * x).sum(axis=1)
     direction = xp.sign(w) * xp.sign(residual)[:, None]
     u = xp.where(direction > 0, hi - x, xp.where(direction < 0, x - lo, 0.0))
+    c, slope = xp.abs(residual), xp.abs(w)
+    return c, direction, xp.minimum(u, c[:, None] / xp.where(slope > 0, slope, 1.0))
+
+
+def _projection_step_in_any_box(
+    x: Array, w: Array, b: Array, lo: Bound, hi: Bound, norm: str
+) -> Array:
+    """The shortest δ in L∞ or L2, with bounds for each feature.
+
+    Reflected and shifted, each coordinate lies at u_i and moves towards 0, a bound that all share:
+    with ω = −|w|, ω·(u + δ′) = c + ω·u.
+    """
+    xp, slope = array_module(x), array_module(w).abs(w)
+    c, direction, u = _room(x, w, b, lo, hi)
+    delta = xp.empty_like(x)
+    project_onto_hyperplane(
+        len(x), u, -slope, c - (slope * u).sum(axis=1), 0.0, float("inf"), norm == "l2", delta
+    )
+    return direction * xp.abs(delta)
+
+
+def _projection_step_l1(x: Array, w: Array, b: Array, lo: Bound, hi: Bound) -> Array:
+    """The shortest δ in L1: the coordinates of the largest |w_i| first."""
+    xp = array_module(x)
+    c, direction, u = _room(x, w, b, lo, hi)
     order = xp.argsort(-xp.abs(w), axis=1, kind="stable")
     slope = xp.take_along_axis(xp.abs(w), order, axis=1)
     u = xp.take_along_axis(u, order, axis=1)
     contribution = slope * u
-    missing = xp.abs(residual)[:, None] - (xp.cumsum(contribution, axis=1) - contribution)
+    missing = c[:, None] - (xp.cumsum(contribution, axis=1) - contribution)
     length = xp.minimum(xp.maximum(missing, 0.0) / xp.where(slope > 0, slope, 1.0), u)
     inverse = xp.argsort(order, axis=1)
     return direction * xp.take_along_axis(length, inverse, axis=1)

@@ -11,8 +11,9 @@ import numpy as np
 from ..backend.device import Array, array_module, to_device
 from ..losses import cross_entropy, dlr, margin
 from ..validation import check_count, check_index, check_labels, check_shape, resolve_norm
+from .box import box_size, check_box
 from .checks import is_array, require_array
-from .region import Radius, outside_box, per_example
+from .region import Radius, per_example
 from .victim import Victim
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
@@ -122,26 +123,16 @@ def validate_inputs(
 
 def _check_examples(x: Array, victim: Victim) -> Array:
     """x in this machine's byte order, if it is in the box and float32 or float64."""
-    xp, lo, hi = array_module(x), victim.lo, victim.hi
+    xp = array_module(x)
     found = f"{x.dtype} of shape {x.shape}"
     if x.ndim == 0 or (len(x) and not x.size):
         raise ValueError(f"x must hold examples (N, …), not {found}")
     x = xp.asarray(x).astype(x.dtype.newbyteorder("="), copy=False)
     if x.dtype not in (np.float32, np.float64):
         wanted = "float32 or float64" if x.dtype.kind == "f" else "floating-point numbers"
-        levels = " / 255" if x.dtype.kind in "iu" and (lo, hi) == (0, 1) else ""
+        levels = " / 255" if x.dtype.kind in "iu" and victim.width == 1 else ""
         raise ValueError(f"x must hold {wanted}, not {found}; use x.astype(np.float32){levels}")
-    if not len(x):
-        return x
-    least, greatest = float(x.min()), float(x.max())
-    if math.isnan(least):
-        raise ValueError(f"x holds NaN ({found})")
-    if max(lo - least, greatest - hi) > outside_box(lo, hi):
-        levels = "; divide by 255" if (lo, hi) == (0, 1) and least >= 0 and greatest <= 255 else ""
-        raise ValueError(
-            f"x must lie in [{lo}, {hi}], not [{least}, {greatest}] ({found})"
-            f"{levels if greatest > 2 else ''}"
-        )
+    check_box(x, victim)
     return x
 
 
@@ -164,8 +155,10 @@ def resolve_radius(
         right = array.shape in ((), (count,)) and array.dtype.kind in "iuf"
         found = f"{array.dtype} {array.shape}"
     if not right:
+        like_one = getattr(value, "shape", None) == x.shape[1:]
+        advice = "; for one for each feature use per_feature" if like_one else ""
         raise ValueError(
-            f"{name} must be a number, or one for each of {count} examples, not {found}"
+            f"{name} must be a number, or one for each of {count} examples, not {found}{advice}"
         )
     lengths = xp.atleast_1d(to_device(value, xp) if is_array(value) else xp.asarray(float(value)))
     if lengths.size and not bool((lengths >= 0).all()):
@@ -174,31 +167,13 @@ def resolve_radius(
     if size == math.inf and len(finite) < len(lengths) and not no_radius:
         raise ValueError(f"{name} must be finite where lo or hi is not")
     if name == "eps" and len(finite):
-        question = question_radius(float(finite.max()), norm, size, victim.hi - victim.lo)
+        question = question_radius(float(finite.max()), norm, size, victim.width)
         if question:
             victim.warn_once("eps", question)
     bounded = xp.minimum(lengths, size)
     return per_example(
         xp.where(lengths == math.inf, math.inf, bounded) if no_radius else bounded, x
     )
-
-
-def box_size(shape: tuple[int, ...], norm: str, victim: Victim) -> float:
-    """The distance between opposite corners of the box of examples (N, …)."""
-    size, elements = victim.hi - victim.lo, float(math.prod(shape[1:]))
-    return size * {"linf": 1.0, "l2": elements**0.5, "l1": elements}[norm]
-
-
-def require_finite_box(victim: Victim, what: str) -> None:
-    """Refuse a victim without bounds.
-
-    Raises
-    ------
-    ValueError
-        Where lo or hi is infinite.
-    """
-    if not math.isfinite(victim.hi - victim.lo):
-        raise ValueError(f"{what} needs finite bounds, not lo={victim.lo}, hi={victim.hi}")
 
 
 def question_radius(eps: float, norm: str, size: float, width: float) -> str | None:

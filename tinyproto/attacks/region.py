@@ -4,19 +4,19 @@
 
     x′ ← P(x′ + s sign g)  in L∞        x′ ← P(x′ + s g/‖g‖₂)  in L2
 
-for a gradient g, a step size s and the projection P back into the ball and the box. Every bound is
+for a gradient g, a step size s and the projection P back into the ball and the box. In L1, whose
+steps are those of `apgd_l1`, P is the exact one of `l1`. Every bound is
 computed in float64 and rounded inward: a float32 point is never outside, not even by one unit in
 the last place.
 
-Bounds written as a formula, (0 − mean)/std, seldom are float32 numbers, and normalized pixels may
-miss them by a few units in the last place. Such an x is accepted (`outside_box`), and the box is
-widened around each of its elements that lies outside: to min(lo, x) … max(hi, x). So x itself is
-always feasible, no element goes farther outside than it was, and |x′ − x| ≤ eps holds as ever.
+Where x lies outside the box by rounding, the box is widened to hold it (`box`), and |x′ − x| ≤ eps
+holds as ever.
 
 All functions work for arrays of NumPy and of CuPy.
 """
 
 import math
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ import numpy as np
 from ..backend.device import Array, array_module
 from ..random import normal, uniform
 from ..validation import resolve_norm
-from .victim import Victim
+from .box import clip_to_box, widened
+from .l1 import shrink_to_l1_ball
+from .victim import Bound, Victim, varies
 
 Radius = float | Array
 """The radius of a ball: one for all examples, or one for each of them (N,)."""
@@ -41,7 +43,7 @@ class Region:
         The centres of the balls, in the victim's box.
     eps : float or array (N,)
         The radius, in the units of x.
-    norm : {"linf", "l2"}
+    norm : {"linf", "l2", "l1"}
         The norm of the ball.
     victim : Victim
         Whose bounds lo and hi are the box.
@@ -58,7 +60,7 @@ class Region:
     """
 
     def __init__(self, x: Array, eps: Radius, norm: str | float, victim: Victim):
-        self.x, self.norm, self.eps = x, resolve_norm(norm), per_example(eps, x)
+        self.x, self.norm, self.eps = x, resolve_norm(norm, NORMS), per_example(eps, x)
         self.victim, self.lo, self.hi = victim, victim.lo, victim.hi
         if self.norm == "linf":
             self.low, self.high = linf_bounds(x, self.eps, self.lo, self.hi)
@@ -67,12 +69,24 @@ class Region:
         """The region of some of the examples: n indices into x."""
         return Region(self.x[examples], self.eps[examples], self.norm, self.victim)
 
+    def reshape(self, shape: tuple[int, ...]) -> "Region":
+        """The same region of examples in another shape (N, *shape)."""
+        other, example = copy(self), self.x.shape[1:]
+        if varies(self.lo, self.hi):
+            other.lo, other.hi = (
+                np.broadcast_to(bound, example).reshape(shape) for bound in (self.lo, self.hi)
+            )
+        for name in ("x", "low", "high") if self.norm == "linf" else ("x",):
+            setattr(other, name, getattr(self, name).reshape(-1, *shape))
+        return other
+
     def random_point(self, index: Array, *, stream: str = "pgd", **key: Any) -> Array:
         """A point drawn uniformly from each ball, then clipped to the box: an array like x.
 
         The random numbers depend on the examples' positions in the data set, `index` (N,), on the
         name of their stream, and on the seed, the restart and the epoch in `key`, on nothing else.
-        In L2, d being the number of elements, a random direction is multiplied by eps u^(1/d).
+        In L2, d being the number of elements, a random direction is multiplied by eps u^(1/d). In
+        L1 it is not uniform: normal noise as wide as the box is projected onto the ball.
         """
         x, xp = self.x, array_module(self.x)
         size = int(np.prod(x.shape[1:]))
@@ -81,7 +95,12 @@ class Region:
             drawn = uniform(size, index, stream=f"{stream} start", **key).reshape(x.shape)
             moved = (x + expand_like(self.eps, x) * (2 * drawn - 1)).astype(x.dtype)
             return xp.clip(moved, self.low, self.high)
-        direction = normalize_l2(normal(size, index, stream=f"{stream} start", **key))
+        noise = normal(size, index, stream=f"{stream} start", **key)
+        if self.norm == "l1":
+            width = self.victim.width
+            wide = expand_like(self.eps if width == math.inf else per_example(width, x), x)
+            return self.project(slice(None), x + wide * noise.reshape(x.shape))
+        direction = normalize_l2(noise)
         radius = uniform(1, index, stream=f"{stream} radius", **key) ** (1 / size)
         moved = x + (self.eps[:, None] * radius * direction).reshape(x.shape)
         return project_l2(x, moved, self.eps, self.lo, self.hi)
@@ -102,25 +121,26 @@ class Region:
     def project(self, examples: Any, moved: Array) -> Array:
         """Points of these examples, n indices into x or a slice, back in their balls and the box.
 
-        In L∞ it is the nearest point of the region; in L2 see `project_l2`.
+        In L∞ and L1 it is the nearest point of the region; in L2 see `project_l2`.
         """
         if self.norm == "linf":
             xp = array_module(moved)
             projected: Array = xp.clip(moved, self.low[examples], self.high[examples])
             return projected
-        return project_l2(self.x[examples], moved, self.eps[examples], self.lo, self.hi)
+        project = project_l2 if self.norm == "l2" else project_l1
+        return project(self.x[examples], moved, self.eps[examples], self.lo, self.hi)
 
 
-def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Array]:
+def linf_bounds(x: Array, eps: Radius, lo: Bound, hi: Bound) -> tuple[Array, Array]:
     """The smallest and the largest value of each element in the L∞ ball and the box.
 
     Parameters
     ----------
     x : array (N, …)
         The centres of the balls.
-    eps : float or array (N,)
-        The radius.
-    lo, hi : float
+    eps : float, array (N,), or array (1, …) or (N, …)
+        The radius: of all, of each example, or of each element.
+    lo, hi : float or array
         The box.
 
     Returns
@@ -129,9 +149,10 @@ def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Arr
         In the dtype of x, rounded towards x.
     """
     xp = array_module(x)
-    eps = expand_like(per_example(eps, x), x)
+    if getattr(eps, "ndim", 0) < max(x.ndim, 2):
+        eps = expand_like(per_example(eps, x), x)
     exact = x.astype(xp.float64)
-    least, greatest = _widened(exact, lo, hi)
+    least, greatest = widened(exact, lo, hi)
     low = xp.clip(exact - eps, least, greatest).astype(x.dtype)
     high = xp.clip(exact + eps, least, greatest).astype(x.dtype)
     below = (low.astype(xp.float64) < least) | (exact - low > eps)
@@ -139,7 +160,7 @@ def linf_bounds(x: Array, eps: Radius, lo: float, hi: float) -> tuple[Array, Arr
     return xp.where(below, xp.nextafter(low, x), low), xp.where(above, xp.nextafter(high, x), high)
 
 
-def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Array:
+def project_l2(x: Array, moved: Array, eps: Radius, lo: Bound, hi: Bound) -> Array:
     """Points clipped to the box, then scaled towards x until they are within eps of it in L2.
 
     Parameters
@@ -150,7 +171,7 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
         The points to project.
     eps : float or array (N,)
         The radius.
-    lo, hi : float
+    lo, hi : float or array
         The box.
 
     Returns
@@ -164,60 +185,49 @@ def project_l2(x: Array, moved: Array, eps: Radius, lo: float, hi: float) -> Arr
     units in the last place short of eps, so that rounding to the dtype of x seldom exceeds it;
     where it does, each element that was rounded away from x takes the next number towards x.
     """
-    xp = array_module(x)
-    wide = moved.dtype.type
-    delta = xp.subtract(xp.clip(moved, *_widened(x, wide(lo), wide(hi))), x, dtype=xp.float64)
+    xp, wide = array_module(x), moved.dtype.type
+    box = (lo, hi) if varies(lo, hi) else (wide(lo), wide(hi))  # `clip_to_box` has the last word
+    delta = xp.subtract(xp.clip(moved, *widened(x, *box)), x, dtype=xp.float64)
     length = norms(delta)
     target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
     scale = target / xp.maximum(length, np.finfo(np.float64).tiny)
     delta = delta * expand_like(xp.where(length > eps, scale, 1.0), x)
+    return _rounded_inside(x, delta, eps, lo, hi, "l2")
+
+
+def project_l1(x: Array, moved: Array, eps: Radius, lo: Bound, hi: Bound) -> Array:
+    """The nearest points within eps of x in L1 and in the box.
+
+    Parameters
+    ----------
+    x, moved, eps, lo, hi
+        As in `project_l2`.
+
+    Returns
+    -------
+    array (N, …)
+        In the dtype of x, rounded towards x where it would exceed eps.
+    """
+    xp, eps = array_module(x), per_example(eps, x)
+    least, greatest = widened(x.astype(xp.float64), lo, hi)
+    delta = xp.subtract(moved, x, dtype=xp.float64)
+    room = xp.where(delta > 0, greatest - x, x - least)
+    target = eps * (1 - 8 * float(np.finfo(x.dtype).eps))
+    length = shrink_to_l1_ball(flatten(xp.abs(delta)), flatten(room), target)
+    return _rounded_inside(x, xp.sign(delta) * length.reshape(x.shape), eps, lo, hi, "l1")
+
+
+def _rounded_inside(x: Array, delta: Array, eps: Radius, lo: Bound, hi: Bound, norm: str) -> Array:
+    """x + δ in the dtype of x; where that exceeds eps, each element that was rounded away from x
+    takes the next number towards x."""
+    xp, eps = array_module(x), per_example(eps, x)
     projected = clip_to_box(x + delta, x, lo, hi)
-    outside = xp.flatnonzero(norms(xp.subtract(projected, x, dtype=xp.float64)) > eps)
+    outside = xp.flatnonzero(norms(xp.subtract(projected, x, dtype=xp.float64), norm) > eps)
     if len(outside):
         points, centres = projected[outside], x[outside]
         rounded_away = xp.abs(points.astype(xp.float64) - centres) > xp.abs(delta[outside])
         projected[outside] = xp.where(rounded_away, xp.nextafter(points, centres), points)
     return projected
-
-
-def clip_to_box(moved: Array, x: Array, lo: float, hi: float) -> Array:
-    """Points clipped to [lo, hi] in the dtype of x, in which lo and hi may not be representable.
-
-    Parameters
-    ----------
-    moved : array (N, …)
-        The points to clip.
-    x : array (N, …)
-        The examples: an element outside the box widens it to itself.
-    lo, hi : float
-        The box.
-
-    Returns
-    -------
-    array (N, …)
-        The clipped points.
-    """
-    xp, dtype = array_module(x), x.dtype.type
-    least, greatest = dtype(lo), dtype(hi)
-    least = np.nextafter(least, dtype(hi)) if float(least) < lo else least
-    greatest = np.nextafter(greatest, dtype(lo)) if float(greatest) > hi else greatest
-    return xp.clip(moved.astype(x.dtype), *_widened(x, least, greatest))
-
-
-def _widened(x: Array, lo: Any, hi: Any) -> tuple[Any, Any]:
-    """The bounds; where an element of x lies outside, arrays like x with bounds that hold it."""
-    if not x.size or (bool(x.min() >= lo) and bool(x.max() <= hi)):
-        return lo, hi  # as nearly always: no array is made
-    xp = array_module(x)
-    return xp.minimum(x, lo), xp.maximum(x, hi)
-
-
-def outside_box(lo: float, hi: float) -> float:
-    """How far outside the box an example may lie: 4 units in the last place of a float32, which is
-    how far bounds that are computed in float32 and in float64, by any order of a division and a
-    subtraction, may differ."""
-    finite = [abs(bound) for bound in (lo, hi) if math.isfinite(bound)]
-    return 4 * float(np.finfo(np.float32).eps) * max(finite, default=0.0)
 
 
 def norms(delta: Array, norm: str | float = "l2") -> Array:

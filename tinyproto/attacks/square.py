@@ -4,9 +4,11 @@ Each query changes the image in one square window and keeps the change if the ma
 z_y − max_{k≠y} z_k falls. The windows shrink as queries are used up: p, the fraction of the pixels
 in a window, is halved on a schedule. In L∞ each channel of a window is set to the upper or the
 lower bound of the ball (algorithm 2); in L2 the energy that the perturbation has in a second window
-is moved to the first, in the shape η of two opposite peaks (algorithm 3).
+is moved to the first, in the shape η of two opposite peaks (algorithm 3). L1 does as L2, with sums
+of absolute values for energies, peaks that fall off faster, and the exact projection (`l1`).
 
-Source: Andriushchenko and others, arXiv 1912.00049.
+Source: Andriushchenko and others, arXiv 1912.00049; for L1 Croce and Hein, arXiv 2103.01208,
+section 5, and the authors' code.
 """
 
 import math
@@ -17,7 +19,7 @@ from ..losses import margin
 from ..random import uniform
 from ..validation import check_number
 from .inputs import initially_correct, validate_inputs
-from .region import Radius, Region, expand_like, flatten, normalize_l2
+from .region import NORMS, Radius, Region, expand_like, flatten, normalize_l2
 from .victim import Victim
 
 P_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -51,7 +53,7 @@ def square(
         Labels: columns of the scores z.
     eps : float or array (N,)
         The radius of the ball, in the units of x; ∞ is the box.
-    norm : {"linf", "l2"}
+    norm : {"linf", "l2", "l1"}
         The norm of the ball. "L2", 2 and `np.inf` are understood too.
     queries : int
         The number of forward passes for each example.
@@ -90,15 +92,16 @@ def square(
     0
     """
     x, y, index, radii, norm = validate_inputs(
-        victim, x, y, index, eps, norm, seed=seed, queries=queries
+        victim, x, y, index, eps, norm, NORMS, seed=seed, queries=queries
     )
     check_number("p_init", p_init, most=1)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     if len(remaining) == 0 or not radii.any():
         return adversarial
-    images, labels = _as_images(x[remaining]), y[remaining]
-    sampler = _SquareLinf if norm == "linf" else _SquareL2
-    search = sampler(Region(images, radii[remaining], norm, victim), seed, index[remaining])
+    labels = y[remaining]
+    region = Region(x[remaining], radii[remaining], norm, victim)
+    region = region.reshape(_as_images(region.x).shape[1:])
+    search = SAMPLERS[norm](region, seed, index[remaining])
     best = search.initialize()
     lowest, correct = _margins(victim, best.reshape(-1, *x.shape[1:]), labels)
     for query in range(1, queries):
@@ -196,6 +199,12 @@ class _SquareLinf(_Sampler):
 
 
 class _SquareL2(_Sampler):
+    order = 2
+    """The energy of a perturbation is the sum of this power of its absolute values."""
+
+    fall_off = 2
+    """The k-th rectangle of a peak has the height k to the minus this power."""
+
     def initialize(self) -> Array:
         """A grid of tiles with η in each, with a random sign for each tile and channel, scaled to
         the radius."""
@@ -229,17 +238,30 @@ class _SquareL2(_Sampler):
         second = (rows, *self.window(examples, size, query, "second window"))
         covered = xp.zeros(delta.shape[:3], dtype=bool)
         covered[first] = covered[second] = True
-        energy = ((delta * covered[..., None]) ** 2).sum(axis=(1, 2))
-        total = (delta**2).sum(axis=(1, 2, 3))
-        unused = xp.maximum(self.region.eps[examples] ** 2 - total, 0)[:, None] / channels
+        energy = self.energy(delta * covered[..., None], (1, 2))
+        total = self.energy(delta, (1, 2, 3))
+        radius = self.region.eps[examples] ** self.order
+        unused = xp.maximum(radius - total, 0)[:, None] / channels
         turn = self.uniform(examples, 1, query, "turn")[:, :, None, None]
         eta, transposed = (e[None, :, :, None] for e in self.eta(*size))
         eta = xp.where(turn < 0.5, eta, transposed)
         sign = self.signs(examples, channels, query, "sign")[:, None, None, :]
-        new = _normalize_window(eta * sign + _normalize_window(delta[first]))
+        new = self.normalize(eta * sign + self.normalize(delta[first]))
         delta[second] = 0
-        delta[first] = new * xp.sqrt(unused + energy)[:, None, None, :]
+        delta[first] = new * self.length(unused + energy)[:, None, None, :]
         return self.scale_to_radius(examples, delta)
+
+    def energy(self, delta: Array, axis: tuple[int, ...], keepdims: bool = False) -> Array:
+        magnitude: Array = abs(delta)
+        return (magnitude**self.order).sum(axis=axis, keepdims=keepdims)
+
+    def length(self, energy: Array) -> Array:
+        """The norm of each channel of the new window."""
+        return self.xp.sqrt(energy)
+
+    def normalize(self, window: Array) -> Array:
+        """(n, rows, columns, channels): each channel of each window scaled to norm 1."""
+        return window / (1e-12 + self.energy(window, (1, 2), True) ** (1 / self.order))
 
     def scale_to_radius(self, examples: Array, delta: Array) -> Array:
         """x plus the perturbation scaled to norm eps, in the box."""
@@ -257,7 +279,7 @@ class _SquareL2(_Sampler):
             half = rows // 2
             parts, axis = [self.peak(half, columns), -self.peak(rows - half, columns)], 0
         eta = xp.concatenate(parts, axis=axis)
-        eta = eta / max(float(xp.sqrt((eta**2).sum())), 1e-12)
+        eta = eta / max(float(self.energy(eta, (0, 1))) ** (1 / self.order), 1e-12)
         return eta, eta.T if rows == columns else eta
 
     def peak(self, rows: int, columns: int) -> Array:
@@ -266,11 +288,22 @@ class _SquareL2(_Sampler):
         top, left = rows // 2, columns // 2
         for k in range(max(top, left) + 1):
             r, c = max(top - k, 0), max(left - k, 0)
-            peak[r : top + k + 1, c : left + k + 1] += 1 / (k + 1) ** 2
-        return peak / max(float(self.xp.sqrt((peak**2).sum())), 1e-12)
+            peak[r : top + k + 1, c : left + k + 1] += 1 / (k + 1) ** self.fall_off
+        return peak / max(float(self.energy(peak, (0, 1))) ** (1 / self.order), 1e-12)
 
 
-def _normalize_window(window: Array) -> Array:
-    """(n, rows, columns, channels): each channel of each window scaled to norm 1."""
-    length = array_module(window).sqrt((window**2).sum(axis=(1, 2), keepdims=True))
-    return window / (1e-12 + length)
+class _SquareL1(_SquareL2):
+    order, fall_off = 1, 4
+
+    def length(self, energy: Array) -> Array:
+        return energy * self.x.shape[3]  # as the authors have it; the projection cuts it off
+
+    def scale_to_radius(self, examples: Array, delta: Array) -> Array:
+        return self.region.project(examples, self.x[examples] + delta)
+
+
+SAMPLERS: dict[str, type[_SquareLinf] | type[_SquareL2]] = {
+    "linf": _SquareLinf,
+    "l2": _SquareL2,
+    "l1": _SquareL1,
+}

@@ -4,10 +4,13 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
-from ..backend.device import Array, array_module
+import numpy as np
+
+from ..backend.device import Array, array_module, to_device
 from ..validation import check_shape
-from .checks import check_bound, check_model, check_numbers, check_output
+from .checks import check_bound, check_keep, check_model, check_numbers, check_output
 
 SATURATION = 80.0
 """For scores that differ by more, e^(−difference) is subnormal in float32, or 0."""
@@ -16,6 +19,13 @@ PROBABILITIES = "the scores look like probabilities, whose gradients vanish: ret
 
 Backward = Callable[[Array], Array]
 Model = Callable[[Array], tuple[Array, Backward]]
+Bound = float | np.ndarray
+"""A bound of the box: one for all features, or an array of one for each."""
+
+
+def varies(*bounds: Any) -> bool:
+    """Whether one of these bounds is an array, with a bound for each feature."""
+    return any(getattr(bound, "ndim", 0) for bound in bounds)
 
 
 class FlatGradientWarning(UserWarning):
@@ -32,11 +42,16 @@ class Victim:
         `dx = backward(dz)`, which may be called several times, is the gradient Σ_c dz_c ∂z_c/∂x of
         each example, shaped like x. Every network of tinyproto is one. A model without gradients
         returns z alone, and can be attacked by `square`.
-    lo, hi : float
-        The bounds of an input: no attack returns a value outside them.
+    lo, hi : float or array
+        The bounds of an input: no attack returns a value outside them. An array, which broadcasts
+        with one example, has a bound for each feature.
+    keep : array of bool, optional
+        Like one example: the features that no attack changes, whatever its eps.
 
     Attributes
     ----------
+    width : float
+        The largest hi − lo.
     forward_passes, backward_passes : int
         How many examples have gone through the model.
     flat_gradients : int
@@ -46,8 +61,9 @@ class Victim:
     Raises
     ------
     ValueError
-        If lo is not below hi. Calling a victim raises ValueError for scores and gradients of the
-        wrong shape, and for NaN or infinite ones, which an attack would mistake for a success.
+        If lo is not below hi, for each feature. Calling a victim raises ValueError for scores and
+        gradients of the wrong shape, and for NaN or infinite ones, which an attack would mistake
+        for a success.
     TypeError
         For a model of another library, which is no such function: the message says what to write.
 
@@ -77,11 +93,21 @@ class Victim:
     Victim(model, lo=0.0, hi=1.0, forward_passes=1, backward_passes=1)
     """
 
-    def __init__(self, model: Model, *, lo: float = 0.0, hi: float = 1.0):
+    def __init__(
+        self, model: Model, *, lo: Bound = 0.0, hi: Bound = 1.0, keep: np.ndarray | None = None
+    ):
         check_model(model)
-        self.lo, self.hi = check_bound("lo", lo), check_bound("hi", hi)
-        if not self.lo < self.hi:
-            raise ValueError(f"lo must be below hi, not lo={lo!r}, hi={hi!r}")
+        self.lo: Any = check_bound("lo", lo)
+        self.hi: Any = check_bound("hi", hi)
+        self.keep = check_keep(keep)
+        if self.keep is not None:  # an empty interval: `attacks.box` says why
+            self.lo = np.where(self.keep, math.inf, self.lo)
+            self.hi = np.where(self.keep, -math.inf, self.hi)
+        kept = False if self.keep is None else self.keep
+        if not (np.asarray(self.lo < self.hi) | kept).all():
+            which = "" if varies(self.lo, self.hi) else f", not lo={lo!r}, hi={hi!r}"
+            raise ValueError(f"lo must be below hi{which or ' for each feature'}")
+        self.width = float(np.max(self.hi - self.lo, initial=0.0))
         self.model = model
         self.forward_passes = 0
         self.backward_passes = 0
@@ -94,7 +120,8 @@ class Victim:
         name = getattr(self.model, "__qualname__", type(self.model).__name__).rpartition(".")[2]
         counters = ("forward_passes", "backward_passes", "flat_gradients")
         counts = [f"{c}={getattr(self, c)}" for c in counters if getattr(self, c)]
-        return f"Victim({', '.join([name, f'lo={self.lo}', f'hi={self.hi}', *counts])})"
+        box = [f"{b}={_describe_bound(getattr(self, b))}" for b in ("lo", "hi")]
+        return f"Victim({', '.join([name, *box, *counts])})"
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         """The scores z (N, C) of x (N, …), and the function that returns gradients at x."""
@@ -113,13 +140,13 @@ class Victim:
             self.backward_passes += len(dz)
             self.flat_gradients += _count_flat_gradients(z, dz, dx)
             self._warn_if_flat()
-            return dx
+            return dx if self.keep is None else dx * to_device(~self.keep, array_module(dx))
 
         return z, counted_backward
 
     def uncounted(self) -> "Victim":
         """A victim of the same model and box with counters of its own; it repeats no warning."""
-        victim = Victim(self.model, lo=self.lo, hi=self.hi)
+        victim = Victim(self.model, lo=self.lo, hi=self.hi, keep=self.keep)
         victim.warned = self.warned
         return victim
 
@@ -153,6 +180,10 @@ def _count_flat_gradients(z: Array, dz: Array, dx: Array) -> int:
     ordered = array_module(z).sort(z, axis=1)
     saturated = ordered[:, -1] - ordered[:, -2] > SATURATION
     return int((zero & (dz.any(axis=1) | saturated)).sum())
+
+
+def _describe_bound(bound: Bound) -> str:
+    return f"array {bound.shape}" if isinstance(bound, np.ndarray) else str(bound)
 
 
 def _stack_level_of_the_caller() -> int:

@@ -16,15 +16,18 @@ from .feature_detection import FeatureDetectionReport, feature_detection_report
 from .metrics import write_metrics
 from .report import Report, Result
 from .robustness import evaluate
+from .transfer import TransferReport, transfer
 
 __all__ = [
     "DetectionReport",
     "FeatureDetectionReport",
     "Report",
     "Result",
+    "TransferReport",
     "corruption_report",
     "detection_report",
     "evaluate",
     "feature_detection_report",
+    "transfer",
     "write_metrics",
 ]

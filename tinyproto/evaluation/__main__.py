@@ -34,7 +34,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--attack", nargs="+", default=["autoattack"], metavar="NAME",
         help=f"one of {', '.join(LISTS)}; or one or more of {', '.join(ATTACKS)} "
         "(default: autoattack)")  # fmt: skip
-    add_ball_options(parser)
+    add_ball_options(parser, ("linf", "l2", "l1"))
     add_options(
         parser, datasets="mnist, fashion, cifar10, cifar100 or svhn", examples=1000,
         batch="attacked",

@@ -4,8 +4,11 @@ import math
 from typing import Any
 
 from ..attacks import Victim
+from ..attacks.box import box_size, require_finite_box, widened
 from ..attacks.checks import is_array
-from ..attacks.inputs import Inputs, box_size, require_finite_box, validate_inputs
+from ..attacks.inputs import Inputs, validate_inputs
+from ..attacks.region import NORMS
+from ..attacks.victim import varies
 from ..backend.device import Array
 
 
@@ -22,7 +25,7 @@ def validate_evaluation(
     """
     if getattr(eps, "shape", ()) != ():
         raise ValueError(f"eps must be one number for all examples, not an array {eps.shape}")
-    inputs = validate_inputs(victim, x, y, index, eps, norm, **counts)
+    inputs = validate_inputs(victim, x, y, index, eps, norm, NORMS, **counts)
     require_finite_box(victim, "an evaluation, which rounds images to 256 levels,")
     victim.warned.add("eps")  # the attacks shall not ask again
     radius = min(float(eps), box_size(inputs.x.shape, inputs.norm, victim))
@@ -39,8 +42,9 @@ def check_attacked(attacked: Any, x: Array, victim: Victim, slack: float) -> Non
     """
     if not is_array(attacked) or attacked.shape != x.shape:
         raise ValueError(f"an attack must return points of shape {x.shape}")
-    least, most = float(attacked.min()), float(attacked.max())
-    lo, hi = min(victim.lo, float(x.min())), max(victim.hi, float(x.max()))
-    if not lo - slack <= least <= most <= hi + slack:
-        what = "returned NaN" if math.isnan(least) else f"left the box [{victim.lo}, {victim.hi}]"
+    lo, hi = widened(x, victim.lo, victim.hi)
+    if not bool(((attacked >= lo - slack) & (attacked <= hi + slack)).all()):
+        box = "" if varies(victim.lo, victim.hi) else f" [{victim.lo}, {victim.hi}]"
+        least = float(attacked.min())
+        what = "returned NaN" if math.isnan(least) else f"left the box{box}"
         raise ValueError(f"an attack {what}")

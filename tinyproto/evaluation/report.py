@@ -15,7 +15,7 @@ from ..state import atomic_write
 UNBOUNDED = ", no bound"
 """The end of the name of an attack that may go anywhere in the box, whatever eps is."""
 
-NORMS = {"linf": "L∞", "l2": "L2"}
+NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1"}
 ARRAY_FIELDS = ("attacked", "robust", "robust_8bit", "distance")
 COST_FIELDS = ("seconds", "forward_passes", "backward_passes", "flat_gradients")
 

@@ -18,8 +18,10 @@ import numpy as np
 
 from .. import state
 from ..attacks import Victim
+from ..attacks.box import clip_to_box, widened
 from ..attacks.inputs import validate_labels
-from ..attacks.region import clip_to_box, norms
+from ..attacks.region import norms
+from ..attacks.victim import varies
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from ..training.description import describe
@@ -90,7 +92,7 @@ def evaluate(
         `attack(victim, x, y, eps=, norm=, seed=, index=)` that return attacked examples, by name.
     eps : float
         Radius of the ball around each example, in the units of x; ∞ is the box.
-    norm : {"linf", "l2"}
+    norm : {"linf", "l2", "l1"}
         Norm of the ball and of the reported distances. "L2", 2 and `np.inf` are understood too.
     sequential : bool, optional
         Whether each attack gets only the examples that are robust against those before it, as in
@@ -142,7 +144,7 @@ def evaluate(
     settings = {
         "eps": eps, "norm": norm, "seed": int(seed),
         "sequential": bool(sequential_by_default if sequential is None else sequential),
-        "box": [float(victim.lo), float(victim.hi)], "examples": len(x),
+        "box": [np.asarray(victim.lo).tolist(), np.asarray(victim.hi).tolist()], "examples": len(x),
         "attacks": {name: _describe(attack) for name, attack in chosen.items()},
         "images": _checksum(x, y, index),
     }  # fmt: skip
@@ -207,7 +209,7 @@ def _attack_batch(
     result.seconds += time.perf_counter() - begun
     for name, count in zip(counters, before, strict=True):
         setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
-    slack = ROUNDING * (victim.hi - victim.lo)
+    slack = ROUNDING * victim.width
     check_attacked(attacked, images, victim, slack)
     distance = to_host(norms(attacked.astype(xp.float64) - images, norm))
     distance[_correct(victim, attacked, labels, len(batch))] = np.inf
@@ -221,13 +223,17 @@ def _attack_batch(
 
 def _round_to_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> Array:
     """The nearest images of 256 levels; with eps, the nearest within the L∞ ball if it has any."""
-    xp, level = array_module(x), (victim.hi - victim.lo) / 255
-    levels = xp.rint((attacked.astype(xp.float64) - victim.lo) / level)
+    xp, lo, hi = array_module(x), victim.lo, victim.hi
+    if varies(lo, hi):
+        lo, hi = widened(x, lo, hi)
+        hi = xp.where(lo < hi, hi, lo + 1)  # a feature that is kept is rounded to itself
+    level = (hi - lo) / 255
+    levels = xp.rint((attacked.astype(xp.float64) - lo) / level)
     if eps is not None:
-        lowest = xp.ceil((x.astype(xp.float64) - eps - victim.lo) / level - 1e-4)
-        highest = xp.floor((x.astype(xp.float64) + eps - victim.lo) / level + 1e-4)
+        lowest = xp.ceil((x.astype(xp.float64) - eps - lo) / level - 1e-4)
+        highest = xp.floor((x.astype(xp.float64) + eps - lo) / level + 1e-4)
         levels = xp.where(lowest <= highest, xp.clip(levels, lowest, highest), levels)
-    return clip_to_box(victim.lo + level * levels, x, victim.lo, victim.hi)
+    return clip_to_box(lo + level * levels, x, victim.lo, victim.hi)
 
 
 def _correct(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:

@@ -106,7 +106,7 @@ def plot_robustness_curves(
         Distances, as of `nearest_distances`, by the name of their curve.
     path : str or Path
         File to write: PNG, SVG or PDF, as its name ends.
-    norm : {"linf", "l2"}
+    norm : {"linf", "l2", "l1"}
         Norm of the distances.
     marked : float, optional
         A radius at which the accuracies are written.
@@ -140,7 +140,8 @@ def plot_robustness_curves(
     if marked is not None:
         axis.axvline(marked, color="0.6", linewidth=0.8)
     axis.set(
-        xlabel=f"{NORMS[resolve_norm(norm)]} norm of the perturbation", ylabel="accuracy in %",
+        xlabel=f"{NORMS[resolve_norm(norm, tuple(NORMS))]} norm of the perturbation",
+        ylabel="accuracy in %",
         xlim=(0, grid[-1]), ylim=(0, 104),
     )  # fmt: skip
     axis.grid(color="0.92")

@@ -40,13 +40,15 @@ def add_options(
         help="where the network computes (default: cpu)")  # fmt: skip
 
 
-def add_ball_options(parser: argparse.ArgumentParser) -> None:
+def add_ball_options(
+    parser: argparse.ArgumentParser, norms: tuple[str, ...] = ("linf", "l2")
+) -> None:
     """The radius and the norm of an attack; `parse_radius` reads the radius."""
     add = parser.add_argument
     add("--eps", default="8/255",
-        help="radius of the attacks, a fraction or a decimal; choose your own for l2 "
-        "(default: 8/255)")  # fmt: skip
-    add("--norm", choices=["linf", "l2"], default="linf",
+        help="radius of the attacks, a fraction or a decimal; choose your own for other norms "
+        "than linf (default: 8/255)")  # fmt: skip
+    add("--norm", choices=norms, default="linf",
         help="norm of the ball and of the distances (default: linf)")  # fmt: skip
 
 

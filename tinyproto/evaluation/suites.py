@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..attacks import ATTACKS, SINGLE_NORM
+from ..attacks import ATTACK_NORMS, ATTACKS
 from ..attacks.autoattack import Attack, attacks_to_run
 from . import masking
 
@@ -32,16 +32,19 @@ def choose(
         if not isinstance(name, str):
             raise ValueError(f"{FORM}, not {name!r}")
     if names == ["masking"]:
+        if norm == "l1":
+            raise ValueError("attacks 'masking' are for norm 'linf' or 'l2', not 'l1'")
         return dict(masking.ATTACKS), False
     if len(names) == 1 and names[0].partition("-")[0] == "autoattack":
-        return attacks_to_run(names[0].partition("-")[2] or "standard"), True
+        return attacks_to_run(names[0].partition("-")[2] or "standard", norm), True
     for name in names:
         if name not in ATTACKS:
             reason = "cannot be combined with others" if name in LISTS else "is unknown"
             known = f"{', '.join(LISTS)}, or some of {', '.join(ATTACKS)}"
             raise ValueError(f"attack {name!r} {reason}; there are {known}")
-        if SINGLE_NORM.get(name, norm) != norm:
-            raise ValueError(f"attack {name!r} is for norm {SINGLE_NORM[name]!r}, not {norm!r}")
+        if norm not in ATTACK_NORMS[name]:
+            known = " or ".join(map(repr, ATTACK_NORMS[name]))
+            raise ValueError(f"attack {name!r} is for norm {known}, not {norm!r}")
     return {name: ATTACKS[name] for name in names}, False
 
 

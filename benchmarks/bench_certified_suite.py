@@ -22,7 +22,7 @@ import numpy as np
 from bench_certified import TOLERANCE, check, chosen_network, distances, in_float64
 from common import argument_parser, load_mnist, report
 
-from tinyproto.attacks import ATTACK_NORMS, ATTACKS, Victim
+from tinyproto.attacks import ATTACKS, Victim, norms_of
 from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import WinnerTakeAll, certify
 
@@ -88,7 +88,7 @@ def main() -> None:
         f"{images:,} test digits of MNIST"
     )
     for name in chosen.attacks:
-        if norm in ATTACK_NORMS[name] and all(row["attack"] != name for row in rows):
+        if norm in norms_of(name) and all(row["attack"] != name for row in rows):
             rows.append(attack(name, network, x_test, y_test, norm, radius))
             rows.sort(key=lambda row: list(ATTACKS).index(row["attack"]))
             report(rows, chosen.json, note)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyproto.attacks import ATTACK_NORMS, ATTACKS, Victim, from_labels, norms
+from tinyproto.attacks import ATTACKS, Victim, from_labels, norms, norms_of
 
 PAGE = Path(__file__).parent / "concepts" / "attacks.md"
 MARK = re.compile(r"(?<=<!-- attacks -->\n\n).*?(?=\n\n<!-- /attacks -->)", re.DOTALL)
@@ -46,7 +46,7 @@ def problem():
 
 def observe(name):
     """A row of the table."""
-    norm = ATTACK_NORMS[name][0]
+    norm = norms_of(name)[0]
     x, y = problem()
     run = partial(ATTACKS[name], x=x, y=y, eps=EPS, norm=norm, index=np.arange(2))
     victim = Victim(model)
@@ -55,7 +55,7 @@ def observe(name):
     far = norms(found - x, norm).max() > EPS
     return [
         f"`{name}`",
-        ", ".join(NAMES[n] for n in ATTACK_NORMS[name]),
+        ", ".join(NAMES[n] for n in norms_of(name)),
         looks_at(run, found),
         "the nearest" if far else "in the ball",
         "yes" if asked(run, seed=0) != asked(run, seed=1) else "no",
@@ -88,8 +88,8 @@ def looks_at(run, found):
 
 
 def rounded(passes):
-    """Three digits: where an attack searches, the number depends on the example."""
-    digits = max(len(str(round(passes))) - 3, 0)
+    """Three digits, of large numbers two: where an attack searches, they depend on the example."""
+    digits = max(len(str(round(passes))) - (3 if passes < 10_000 else 2), 0)
     return f"{round(passes, -digits):,.0f}"
 
 

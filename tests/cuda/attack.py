@@ -93,7 +93,6 @@ RUNS = [
     ("bounded cw", "l2", bounded(cw)),
     ("average", "l2", averaged),
     ("minimum norm", "linf", halved),
-    ("hop-skip-jump", "l2", jump),
     ("hop-skip-jump", "linf", bounded(jump)),
 ]
 

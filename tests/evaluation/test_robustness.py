@@ -15,7 +15,7 @@ import pytest
 from tests import ROOT
 from tests.victims import hidden, problem
 from tinyproto import networks, state
-from tinyproto.attacks import ATTACK_NORMS, ATTACKS, Victim, apgd, carlini_wagner, fab, pgd, square
+from tinyproto.attacks import ATTACKS, Victim, apgd, carlini_wagner, fab, norms_of, pgd, square
 from tinyproto.attacks.autoattack import attacks_to_run, autoattack, fab_in_ball
 from tinyproto.data import load
 from tinyproto.evaluation import evaluate, robustness
@@ -344,7 +344,7 @@ def test_attacks_by_name():
     victim, x, y = problem(5, count=20)
     for norm in ("linf", "l2"):
         slow = ("cw", "square", "hop-skip-jump")
-        names = [n for n in ATTACKS if norm in ATTACK_NORMS[n] and n not in slow]
+        names = [n for n in ATTACKS if norm in norms_of(n) and n not in slow]
         report = evaluate(victim, x, y, names, eps=0.05, norm=norm, verbose=False)
         assert list(report.results) == names
         assert all(row["success rate %"] > 0 for row in report.rows()[1:])

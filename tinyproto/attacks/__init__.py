@@ -104,8 +104,13 @@ ATTACKS: dict[str, Attack] = {
 
 _IN_L1 = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square", "apgd-nearest")
 ATTACK_NORMS: dict[str, tuple[str, ...]] = {
-    **{name: NORMS if name in _IN_L1 else ("linf", "l2") for name in ATTACKS},
+    **dict.fromkeys(_IN_L1, NORMS),
     "cw": ("l2",),
     "cw-linf": ("linf",),
 }
-"""The norms of each of ATTACKS."""
+"""The norms of those of ATTACKS that have others than L∞ and L2."""
+
+
+def norms_of(name: str) -> tuple[str, ...]:
+    """The norms of one of ATTACKS."""
+    return ATTACK_NORMS.get(name, ("linf", "l2"))

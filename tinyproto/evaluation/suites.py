@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..attacks import ATTACK_NORMS, ATTACKS
+from ..attacks import ATTACKS, norms_of
 from ..attacks.autoattack import Attack, attacks_to_run
 from . import masking
 
@@ -42,8 +42,8 @@ def choose(
             reason = "cannot be combined with others" if name in LISTS else "is unknown"
             known = f"{', '.join(LISTS)}, or some of {', '.join(ATTACKS)}"
             raise ValueError(f"attack {name!r} {reason}; there are {known}")
-        if norm not in ATTACK_NORMS[name]:
-            known = " or ".join(map(repr, ATTACK_NORMS[name]))
+        if norm not in norms_of(name):
+            known = " or ".join(map(repr, norms_of(name)))
             raise ValueError(f"attack {name!r} is for norm {known}, not {norm!r}")
     return {name: ATTACKS[name] for name in names}, False
 

@@ -49,7 +49,8 @@ class Victim:
         If lo is not below hi. Calling a victim raises ValueError for scores and gradients of the
         wrong shape, and for NaN or infinite ones, which an attack would mistake for a success.
     TypeError
-        For a model of another library, which is no such function: the message says what to write.
+        For a model of another library, which is no such function: the message says what to write,
+        such as `tinyproto.interop.from_torch(model)`.
 
     Notes
     -----

@@ -22,7 +22,8 @@ f_ij = w_ij·x + b_ij = −f_ji is a vote for i or for j. Votes are constant alm
 what is attacked is the margin by which a class beats its strongest rival, k(c) = argmin_k f_ck.
 Where a class beats all others, it is the only one of positive score, and it has the most votes: the
 answers are the same. Where no class does, the class that the votes (or their ties) decide for is
-lifted just above the others (`follow_answer`).
+lifted just above the others (`follow_answer`); its gradient stays that of its own margin, along
+which it loses votes.
 """
 
 from collections.abc import Callable
@@ -55,13 +56,18 @@ def follow_answer(z: np.ndarray, answer: np.ndarray) -> np.ndarray:
     return z
 
 
+def weights(estimator: Any) -> np.ndarray:
+    """`coef_`, (C, d), or (1, d) or (d,) of two classes; sparse after `sparsify()` and where an SVC
+    was fitted to sparse data."""
+    weight = estimator.coef_
+    return np.atleast_2d(weight.toarray() if hasattr(weight, "toarray") else weight)
+
+
 def linear(estimator: Any) -> Model:
-    """All that have `coef_` (C, d), or (1, d) of two classes, and whose answer is the largest
-    score."""
+    """All that have `coef_` and whose answer is the largest score."""
 
     def model(x: np.ndarray) -> Result:
-        weight = estimator.coef_
-        weight = weight.toarray() if hasattr(weight, "toarray") else weight  # after sparsify()
+        weight = weights(estimator)
         z = two_scores(estimator.decision_function(x))
         return z, lambda dz: one_gradient(dz, len(weight)) @ weight
 
@@ -134,8 +140,7 @@ def linear_svc(estimator: Any) -> Model | None:
     answer = answer_of(estimator)
 
     def model(x: np.ndarray) -> Result:
-        weight = estimator.coef_
-        weight = weight.toarray() if hasattr(weight, "toarray") else weight
+        weight = weights(estimator)
         f = x @ weight.T + estimator.intercept_
         z, pair, sign = margins(f)
 

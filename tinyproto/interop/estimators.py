@@ -205,6 +205,11 @@ def _score_function(estimator: Any) -> Callable[[np.ndarray], np.ndarray]:
         return lambda x: margins(pairs.decision_function(x))[0]
     if hasattr(estimator, "decision_function"):
         return lambda x: two_scores(estimator.decision_function(x))
+    if not hasattr(estimator, "predict_proba"):
+        raise ValueError(
+            f"{type(estimator).__name__} has neither decision_function nor predict_proba, and its "
+            "answers alone are no scores"
+        )
     return lambda x: np.log(np.maximum(estimator.predict_proba(x), LEAST_PROBABILITY))
 
 
@@ -224,8 +229,3 @@ def _check_classifier(estimator: Any) -> None:
         one_label = estimator.predict(np.zeros((1, estimator.n_features_in_))).shape == (1,)
     if not one_label:
         raise ValueError(f"{name} gives more than one label for an example: attack one at a time")
-    if not (hasattr(estimator, "decision_function") or hasattr(estimator, "predict_proba")):
-        raise ValueError(
-            f"{name} has neither decision_function nor predict_proba, and its answers alone are no "
-            "scores"
-        )

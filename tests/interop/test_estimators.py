@@ -53,7 +53,9 @@ WITH_GRADIENTS = {
     **{f"MLP, {a}": functools.partial(MLP, activation=a) for a in ("relu", "tanh", "logistic")},
     "MLP, identity": functools.partial(MLP, activation="identity", hidden_layer_sizes=(4,)),
     "MLP without a hidden layer": functools.partial(MLP, hidden_layer_sizes=()),
-    "network of tinyproto": functools.partial(EDWTA, prototypes_per_class=2, epochs=2, dtype="float64"),
+    "network of tinyproto": functools.partial(
+        EDWTA, prototypes_per_class=2, epochs=2, dtype="float64"
+    ),
 }
 
 TRANSFORMS = {
@@ -312,7 +314,7 @@ def test_a_forest_is_attacked_by_square_and_refuses_what_needs_gradients():
 
 
 def test_labels_of_any_kind_become_columns():
-    estimator, x = fitted(linear_model.LogisticRegression, 0, 4)
+    estimator, _ = fitted(linear_model.LogisticRegression, 0, 4)
     assert encode_labels(estimator, [7, 1, 3]).tolist() == [3, 0, 1]
     assert encode_labels(estimator, []).dtype == np.int64
     for wrong in ([0], [1, 2]):

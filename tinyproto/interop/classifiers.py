@@ -3,15 +3,16 @@
 Two classes have one score s at their disposal, positive for the second of them; it becomes the two
 scores z = (−s, s), so ds = dz₁ − dz₀ (`two_scores`).
 
-    linear models      z = x Wᵀ + b                                dx = dz W
-    nearest centroid   z_c = −‖(x − μ_c)/σ‖² + 2 log π_c           dx = Σ_c dz_c (−2 (x − μ_c)/σ²)
-      Manhattan        z_c = −Σ_i |x_i − μ_ci|                     dx = −Σ_c dz_c sign(x − μ_c)
-    multilayer         u_l = h_{l−1} W_l + b_l, h_l = a(u_l)       du_{l−1} = (du_l W_lᵀ) a′(u_{l−1})
-                       z = u_L, h_0 = x                            dx = du_1 W_1ᵀ
-    linear SVC         z_c = min_{k≠c} f_ck                        dx = Σ_c dz_c ∇f_ck(c)
+    linear models      z = x Wᵀ + b                            dx = dz W
+    nearest centroid   z_c = −‖(x − μ_c)/σ‖² + 2 log π_c       dx = −2 Σ_c dz_c (x − μ_c)/σ²
+      Manhattan        z_c = −Σ_i |x_i − μ_ci|                 dx = −Σ_c dz_c sign(x − μ_c)
+    multilayer         u_l = h_{l−1} W_l + b_l, h_l = a(u_l)   du_{l−1} = (du_l W_lᵀ) a′(u_{l−1})
+                       z = u_L, h_0 = x                        dx = du_1 W_1ᵀ
+    linear SVC         z_c = min_{k≠c} f_ck                    dx = Σ_c dz_c ∇f_{c k(c)}
 
 **Nearest centroid.** predict takes σ = 1 and no log π where all classes are equally probable. All
-classes share ‖x/σ‖², which is left out: what remains is linear, and no difference of scores changes.
+classes share ‖x/σ‖², which is left out: what remains is linear, z_c = 2 μ_c·x/σ² − ‖μ_c/σ‖² + 2 log
+π_c, and no difference of scores changes.
 
 **Multilayer perceptron.** The scores are the outputs before softmax or the logistic function, which
 keep the order. a′ is a function of h = a(u): 1 (identity), h > 0 (relu), 1 − h² (tanh), h(1 − h)
@@ -88,7 +89,7 @@ def nearest_centroid(estimator: Any) -> Model:
     return lambda x: (x @ weight.T + bias, lambda dz: dz @ weight)
 
 
-def _nearest_median(centroids: np.ndarray, scale: np.ndarray, offset: np.ndarray | None) -> Model:
+def _nearest_median(centroids: np.ndarray, scale: np.ndarray, offset: Any) -> Model:
     """Of Manhattan distances D, z = −D; with unequal priors, as predict has it, −D² + 2 log π."""
 
     def model(x: np.ndarray) -> Result:

@@ -1,8 +1,8 @@
 """An estimator of scikit-learn as a victim: with gradients where they are derived here, else scores
 alone.
 
-`classifiers` and `transforms` have the derivations; a pipeline is their chain, the backward passes in
-reverse. They are looked up by the exact class: a class of your own that overrides something has
+`classifiers` and `transforms` have the derivations; a pipeline is their chain, the backward passes
+in reverse. They are looked up by the exact class: a class of your own that overrides something has
 scores alone.
 """
 
@@ -129,14 +129,15 @@ def encode_labels(estimator: Any, labels: Any) -> np.ndarray:
 def with_gradients(estimator: Any) -> Model | None:
     """Scores of rows (N, d) and their backward pass; None where that is not derived here."""
     estimator, before = _parts(estimator)
-    last = _look_up(estimator, CLASSIFIERS)
-    chain = [_look_up(step, TRANSFORMS) for step in before]
-    if last is None or None in chain:
+    looked_up = [_look_up(step, TRANSFORMS) for step in before]
+    looked_up.append(_look_up(estimator, CLASSIFIERS))
+    chain = [part for part in looked_up if part is not None]
+    if len(chain) < len(looked_up):
         return None
 
     def model(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         backwards = []
-        for part in (*chain, last):
+        for part in chain:
             x, backward = part(x)
             backwards.append(backward)
 
@@ -153,7 +154,8 @@ def with_gradients(estimator: Any) -> Model | None:
 def _look_up(part: Any, table: dict[str, Any]) -> Model | None:
     library = type(part).__module__.partition(".")[0]
     if library == "tinyproto" and table is CLASSIFIERS:
-        return part  # it is such a function already
+        model: Model = part  # it is such a function already
+        return model
     build = table.get(type(part).__name__) if library == "sklearn" else None
     return build(part) if build else None
 
@@ -197,7 +199,7 @@ def scores_alone(estimator: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _score_function(estimator: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Scores (N, C) by the best that the estimator has: the margins of pairs of an SVC, the decision
+    """Scores (N, C) by the best that the estimator has: the margins of an SVC's pairs, the decision
     function, or the logarithms of probabilities."""
     if type(estimator).__name__ in ("SVC", "NuSVC"):
         pairs = copy.copy(estimator).set_params(decision_function_shape="ovo", break_ties=False)

@@ -1,6 +1,7 @@
 """The transforms of scikit-learn that stand in front of a classifier, with gradients.
 
-The values are those of the transform itself; only its backward pass is ours, dx (N, d) of dy (N, k):
+The values are those of the transform itself; only its backward pass is ours, dx (N, d) of dy
+(N, k):
 
     StandardScaler, RobustScaler   y = (x − m)/s               dx = dy/s
     MaxAbsScaler                   y = x/s                     dx = dy/s
@@ -8,9 +9,9 @@ The values are those of the transform itself; only its backward pass is ours, dx
     PCA                            y = (x − m) Vᵀ / s          dx = (dy/s) V
     Normalizer                     y = x/‖x‖                   dx = (dy − (y·dy) ∇‖x‖)/‖x‖
 
-The last is the quotient rule: ∂y_i/∂x_j = δ_ij/‖x‖ − x_i ∇_j‖x‖/‖x‖² = (δ_ij − y_i ∇_j‖x‖)/‖x‖, with
-∇‖x‖ = x/‖x‖ for L2, sign x for L1, and the sign of the largest |x_k| at k for the maximum. A row of
-zeros stays as it is. A scaler that clips has the gradient 0 where it does.
+The last is the quotient rule: ∂y_i/∂x_j = δ_ij/‖x‖ − x_i ∇_j‖x‖/‖x‖² = (δ_ij − y_i ∇_j‖x‖)/‖x‖,
+with ∇‖x‖ = x/‖x‖ for L2, sign x for L1, and sign x_k at k, where |x_k| is largest, for the maximum.
+A row of zeros stays as it is. A scaler that clips has the gradient 0 where it does.
 """
 
 from collections.abc import Callable

@@ -65,7 +65,7 @@ def from_sklearn(estimator: Any, *, lo: float = 0.0, hi: float = 1.0) -> Victim:
     >>> from sklearn.linear_model import LogisticRegression
     >>> from tinyproto.attacks import apgd
     >>> from tinyproto.interop import encode_labels, from_sklearn
-    >>> x, labels = np.array([[0.2], [0.3], [0.7], [0.8]]), np.array(["low", "low", "high", "high"])
+    >>> x, labels = np.array([[0.3], [0.4], [0.6], [0.7]]), np.array(["low", "low", "high", "high"])
     >>> estimator = LogisticRegression().fit(x, labels)
     >>> victim = from_sklearn(estimator)
     >>> attacked = apgd(victim, x, encode_labels(estimator, labels), eps=0.25)

@@ -27,6 +27,7 @@ PUBLIC = [
     "tinyproto.evaluation.certified_picture",
     "tinyproto.evaluation.training_pictures",
     "tinyproto.gradients",
+    "tinyproto.interop",
     "tinyproto.layers",
     "tinyproto.losses",
     "tinyproto.networks",

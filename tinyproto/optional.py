@@ -4,13 +4,16 @@ import importlib.util
 
 __all__ = ["require_package"]
 
-NAMES = {  # module: the name of its package, which pip takes in lower case
+NAMES = {  # module: the name of its package, which pip takes in lower case, but for PyTorch
     "PIL": "Pillow",
     "jinja2": "Jinja2",
     "matplotlib": "Matplotlib",
     "scipy": "SciPy",
     "sklearn": "scikit-learn",
+    "torch": "PyTorch",
 }
+EXTRAS = ("sklearn", "torch")
+"""The modules that have an extra of their own name in this package."""
 
 
 def require_package(module: str, purpose: str) -> None:
@@ -35,4 +38,6 @@ def require_package(module: str, purpose: str) -> None:
     """
     if importlib.util.find_spec(module) is None:
         name = NAMES[module]
-        raise ImportError(f"{purpose} needs {name}; install it with: pip install {name.lower()}")
+        package = "torch" if module == "torch" else name.lower()
+        extra = f", or in the checkout: pip install -e '.[{module}]'" if module in EXTRAS else ""
+        raise ImportError(f"{purpose} needs {name}; install it with: pip install {package}{extra}")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinyproto.interop
 from tests.attacks.test_inputs import EVERY, W, attack, each, linear, one_line, problem
 from tests.victims import hidden
 from tinyproto.attacks import Victim, pgd, square
@@ -233,10 +234,13 @@ def fake_module(library):
 
 @pytest.mark.parametrize("library", ["torch", "keras", "tensorflow"])
 def test_a_module_of_another_library_is_refused_with_what_to_write(library):
-    message = rf"not MyNetwork of {library}; write def model\(x\): .*numpy|np.asarray"
+    write = {"torch": r"victim = tinyproto.interop.from_torch\(model\)"}.get(
+        library, r"def model\(x\): return np.asarray"
+    )
+    message = f"not MyNetwork of {library}; write {write}"
     with pytest.raises(TypeError, match=message) as error:
         Victim(fake_module(library))
-    assert "\n" not in str(error.value)
+    one_line(error)
     with pytest.raises(TypeError, match=message):
         Victim(fake_module(library).__call__)
 
@@ -269,28 +273,22 @@ def test_a_tensor_is_refused_with_what_makes_it_an_array(name, argument):
     one_line(error)
 
 
-def test_an_estimator_is_refused_with_what_to_write_and_that_works():
-    linear_model = pytest.importorskip("sklearn.linear_model")
-    naive_bayes = pytest.importorskip("sklearn.naive_bayes")
+@pytest.mark.parametrize("kind", ["linear_model.LogisticRegression", "naive_bayes.GaussianNB"])
+def test_an_estimator_is_refused_with_what_to_write_and_that_works(kind):
+    module, name = kind.split(".")
     random = np.random.default_rng(0)
     x = random.random((60, 6))
     y = (x[:, :3].sum(axis=1) * 2).astype(int) % 3
-    for estimator, write in (
-        (linear_model.LogisticRegression(), "model.decision_function(x)"),
-        (naive_bayes.GaussianNB(), "np.log(model.predict_proba(x) + 1e-12)"),
-    ):
-        model = estimator.fit(x, y)
-        with pytest.raises(
-            TypeError, match="scores without gradients, and attack it by square"
-        ) as e:
-            Victim(model)
-        one_line(e)
-        code = str(e.value).partition("; write ")[2].partition(", scores")[0]
-        assert write in code
-        victim = eval(code, {"Victim": Victim, "np": np, "model": model})
-        label = model.predict(x)
-        found = square(victim, x, label, eps=0.3, queries=40)
-        assert (model.predict(found) != label).mean() > 0.2
+    model = getattr(pytest.importorskip(f"sklearn.{module}"), name)().fit(x, y)
+    with pytest.raises(TypeError, match="not .*; of an estimator, write victim = tiny") as error:
+        Victim(model)
+    one_line(error)
+    victim = eval(
+        str(error.value).partition("victim = ")[2], {"tinyproto": tinyproto, "model": model}
+    )
+    label = model.predict(x)
+    found = square(victim, x, label, eps=0.3, queries=40)
+    assert (model.predict(found) != label).mean() > 0.2
 
 
 @pytest.mark.parametrize("model", [None, 5, "model", np.zeros((3, 2)), object(), {"a": 1}])
@@ -301,21 +299,19 @@ def test_what_cannot_be_called_is_refused(model):
 
 
 def test_a_model_of_pytorch_written_as_the_message_says():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
     module = torch.nn.Linear(6, 4).eval()
-    with pytest.raises(TypeError, match="not Linear of torch; write def model") as error:
+    with pytest.raises(TypeError, match="not Linear of torch; write victim = ") as error:
         Victim(module)
-    code = str(error.value).partition("write ")[2]
-    lines = code.replace("def model(x): ", "def model(x):\n  ").replace("; ", "\n  ")
-    names = {"torch": torch, "module": module}
-    exec(lines, names)
+    code = str(error.value).partition("victim = ")[2]
+    victim = eval(code, {"tinyproto": tinyproto, "model": module})
     x = np.random.default_rng(0).random((20, 6), dtype=np.float32)
-    y = names["model"](x)[0].argmax(axis=1)
-    found = pgd(Victim(names["model"]), x, y, eps=0.3)
-    assert (names["model"](found)[0].argmax(axis=1) != y).any()
+    y = victim(x)[0].argmax(axis=1)
+    found = pgd(victim, x, y, eps=0.3)
+    assert (victim(found)[0].argmax(axis=1) != y).any()
     for wrong in (torch.from_numpy(x), torch.from_numpy(x).requires_grad_()):
         with pytest.raises(ValueError, match=r"x must be an array, not torch.Tensor; use x.detach"):
-            pgd(Victim(names["model"]), wrong, y, eps=0.3)
+            pgd(victim, wrong, y, eps=0.3)
 
     def in_place(x):
         t = torch.from_numpy(x)

@@ -12,15 +12,13 @@ from ..backend.device import Array, array_module, to_host
 from ..validation import has_shape
 
 WRAP = {
-    "torch": "def model(x): t = torch.from_numpy(x).requires_grad_(); z = module(t); return "
-    "z.detach().numpy(), lambda dz: torch.autograd.grad(z, t, torch.from_numpy(dz), "
-    "retain_graph=True)[0].numpy()",
+    "torch": "victim = tinyproto.interop.from_torch(model)",
 }
 WRAP["tensorflow"] = WRAP["keras"] = (
     "def model(x): return np.asarray(module(x)), with a function for gradients beside it where "
     "the attack needs one"
 )
-"""How a model of another library becomes a function of arrays."""
+"""How a model of another library becomes a victim."""
 
 
 def check_model(model: Any) -> None:
@@ -41,12 +39,7 @@ def check_model(model: Any) -> None:
             )
     if callable(model):
         return
-    scores = "np.log(model.predict_proba(x) + 1e-12)"
-    if hasattr(model, "decision_function"):
-        scores = "model.decision_function(x)"
-    advice = (
-        f"; write Victim(lambda x: {scores}), scores without gradients, and attack it by square"
-    )
+    advice = "; of an estimator, write victim = tinyproto.interop.from_sklearn(model)"
     raise TypeError(
         f"the model must be a function z, backward = model(x), not {owner.__name__}"
         f"{advice if hasattr(model, 'predict') else ''}"

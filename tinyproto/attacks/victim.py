@@ -65,7 +65,8 @@ class Victim:
         gradients of the wrong shape, and for NaN or infinite ones, which an attack would mistake
         for a success.
     TypeError
-        For a model of another library, which is no such function: the message says what to write.
+        For a model of another library, which is no such function: the message says what to write,
+        such as `tinyproto.interop.from_torch(model)`.
 
     Notes
     -----

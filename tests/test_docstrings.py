@@ -41,6 +41,7 @@ PUBLIC = [
     "tinyproto.state",
     "tinyproto.training",
     "tinyproto.validation",
+    "tinyproto.workers",
 ]
 """The modules whose `__all__` is the public surface."""
 

@@ -10,6 +10,7 @@ import pytest
 PUBLIC = [
     "tinyproto.attacks",
     "tinyproto.backend",
+    "tinyproto.communicator",
     "tinyproto.data",
     "tinyproto.data.augment",
     "tinyproto.data.corruptions",

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 ORDER = [
     "progress npz optional",
     "backend",
-    "cpu parameters workers",
+    "cpu parameters workers communicator",
     "gradients validation",
     "kernels",
     "random",

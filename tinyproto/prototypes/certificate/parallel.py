@@ -45,7 +45,7 @@ def certify(
     norm, lo, hi, overshoot
         As in `exact_radius`.
     workers : int, default 1
-        The number of processes, each with one thread; 1 computes in this one. They start as
+        The number of processes, which share the cores; 1 computes in this one. They start as
         `multiprocessing` is set to; under "spawn", the program needs `if __name__ == "__main__":`.
     executor : Executor or callable, optional
         Instead of `workers`: whose workers share the inputs, as in `exact_radius`.

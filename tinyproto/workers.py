@@ -164,10 +164,10 @@ class Workers:
                         again.append(task)
                         broken = error
                         continue
-                    self._breaks = 0
                     if result is NotKept:
                         again.append(task._replace(send=True))
                     else:
+                        self._breaks = 0
                         yield result
                 broken = broken or self._fill(again, left)
             if broken is None:

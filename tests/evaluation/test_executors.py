@@ -30,7 +30,7 @@ from tinyproto.evaluation.__main__ import main
 from tinyproto.state import load_arrays
 from tinyproto.workers import worker_processes
 
-METHODS = [m for m in ("spawn", "forkserver") if hasattr(os, "fork") or m == "spawn"]
+METHODS = ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)][: 1 + hasattr(os, "fork")]
 MODEL = str(ROOT / "benchmarks" / "models" / "cifar10_pgd.npz")
 
 
@@ -116,6 +116,7 @@ def test_where_an_executor_is_broken_the_rest_is_done_here(tmp_path, expected):
         assert_equal(figures(*run(executor, killing(tmp_path))), expected)
 
 
+@pytest.mark.slow
 def test_workers_that_are_always_killed_are_an_error(tmp_path):
     with pytest.raises(RuntimeError, match="3 times in a row: it was killed, or is short of"):
         run(worker_processes(1, "spawn"), killing(tmp_path, always=True))

@@ -182,6 +182,7 @@ def test_mpi_trains_with_the_bits_of_ranks_in_threads(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"checkpoint.npz", "rank0.npz", "rank1.npz"}
 
 
+@pytest.mark.slow
 def test_mpi_sums_in_the_order_of_the_ranks(tmp_path):
     done = mpirun("-m", "tests.training.ranks", "sums", tmp_path, ranks=3)
     assert done.returncode == 0, done.stderr

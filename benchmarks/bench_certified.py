@@ -94,7 +94,7 @@ def measure(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
     """The rows of the curve and that of the cost."""
 
-    def radii(name: str, **box: float) -> tuple[np.ndarray, float]:
+    def radii(name: str, **box: Any) -> tuple[np.ndarray, float]:
         path = None if chosen.state is None else chosen.state / f"{norm}_{name}.npz"
         begun = time.perf_counter()
         found, _ = certify(

@@ -236,7 +236,8 @@ def of_winner_take_all(dtype: Any) -> Iterator[Item]:
                     [answers, network.predict_proba(x_test), network.predict(x_test)],
                 )
         for norm in ("l2", "linf"):
-            for box in ({}, {"lo": 0.0, "hi": 1.0}):
+            boxes: tuple[dict[str, Any], ...] = ({}, {"lo": 0.0, "hi": 1.0})
+            for box in boxes:
                 found = exact_radius(network, x_test[:8], y_test[:8], norm=norm, **box)
                 yield f"{kind.__name__}, radius {norm}{' in box' * bool(box)}", list(found)
         centres = inner_product_to_euclidean(*network.linear(), scale=2.0)

@@ -257,6 +257,11 @@ def geometry(content: dict[str, Any]) -> str:
     return f"{markdown(content['rows'])}\n\n{note[0].upper()}{note[1:]}."
 
 
+def with_note(content: dict[str, Any]) -> str:
+    """The rows, and what was measured and assumed."""
+    return f"{markdown(content['rows'])}\n\n{content['note']}."
+
+
 def reproduction(name: str) -> Callable[[dict[str, Any]], str]:
     """The tables that benchmarks/reproduce.py makes of a file, and what they show."""
 
@@ -273,6 +278,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy,
     "autoattack": autoattack,
     "autoattack_l2": autoattack,
+    "cost_model": with_note,
     "cifar10_adv_dpnp": evaluation,
     "cifar10_standard": cifar10_standard,
     "geometry": geometry,
@@ -353,6 +359,7 @@ def main() -> None:
         for name, content in found.items()
     }
     pages = {
+        "docs/concepts/clusters.md": {"cost_model": bodies.pop("cost_model")},
         "docs/results.md": bodies,
         "docs/concepts/certificate.md": {"comparison": comparison(found)},
         "docs/models.md": {"models": model_pages.body(zoo())},

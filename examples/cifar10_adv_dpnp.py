@@ -6,7 +6,9 @@ writes metrics.json, model.npz, checkpoint.npz, curves.png, attacks.png and late
 --out, which must not have the results of another run: --overwrite replaces them. A run that was
 stopped in any way continues with --resume, and ends with the same bits as one that was not stopped.
 --method trains one of the defences that Adv-DPNP is compared with; --limit
-and --epochs make a run short.
+and --epochs make a run short. Several processes train as one, each with a part of every batch:
+
+    mpirun -n 2 python examples/cifar10_adv_dpnp.py --mpi
 """
 
 import argparse
@@ -21,6 +23,13 @@ import numpy as np
 from tinyproto import networks
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import array_module, select_device, to_device, to_host
+from tinyproto.communicator import (
+    ONE_PROCESS,
+    Communicator,
+    MPICommunicator,
+    NCCLCommunicator,
+    failing_together,
+)
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
@@ -34,7 +43,15 @@ from tinyproto.optimizers import SGD
 from tinyproto.progress import Advance, progress
 from tinyproto.random import permutation
 from tinyproto.schedules import one_cycle
-from tinyproto.training import DEFENSES, NFGSMConfig, PGDConfig, accuracy, fit
+from tinyproto.training import (
+    DEFENSES,
+    NFGSMConfig,
+    NotFinite,
+    PGDConfig,
+    Stopped,
+    accuracy,
+    fit,
+)
 
 NETWORKS = {"compact": networks.compact_cnn, "resnet18": networks.resnet18}
 DATASETS = {  # how many official images there are for training and testing
@@ -86,6 +103,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="evaluate a moving average of the weights with this decay (none)")  # fmt: skip
     add("--checkpoint-every", type=int, default=100, metavar="N",
         help="steps from one checkpoint to the next (100)")  # fmt: skip
+    add("--mpi", action="store_true", help="train in all ranks that mpirun has started, as one")
     add_run_options(parser, out="runs/cifar10_adv_dpnp")
     add_coefficients(parser.add_argument_group("coefficients of one or more methods"))
     return parser.parse_args(arguments)
@@ -172,7 +190,9 @@ def augmentation(data: Dataset) -> partial[Any]:
     return partial(crop_and_flip, flip=data.name != "svhn")
 
 
-def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[dict[str, float]]:
+def train(
+    options: argparse.Namespace, network: Network, data: Dataset, communicator: Communicator
+) -> list[dict[str, float]]:
     """Fit with checkpoints; returns a row for each epoch."""
     learned, held = split(options, data)
     defense, described = objective(options)
@@ -199,6 +219,7 @@ def train(options: argparse.Namespace, network: Network, data: Dataset) -> list[
         checkpoint_every=options.checkpoint_every,
         resume=options.resume,
         settings=settings,
+        communicator=communicator,
     )
 
 
@@ -332,25 +353,46 @@ def check(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> None:
     """Check the options, and train in the folder --out."""
     check(options)
+    communicator = ONE_PROCESS
+    if options.mpi:
+        communicator = (MPICommunicator if options.device == "cpu" else NCCLCommunicator)()
     given = {"overwrite": options.overwrite, "resume": options.resume}
-    with result_folder(options.out, FILES, checkpoint=CHECKPOINT, **given):
-        train_and_evaluate(options)
+    with failing_together(communicator, Stopped, NotFinite):
+        if communicator.rank:  # only rank 0 writes to the folder
+            help_to_train(options, communicator)
+            return
+        with result_folder(options.out, FILES, checkpoint=CHECKPOINT, **given):
+            train_and_evaluate(options, communicator)
 
 
-def train_and_evaluate(options: argparse.Namespace) -> None:
-    """Train, evaluate, draw, and write the results."""
+def help_to_train(options: argparse.Namespace, communicator: Communicator) -> None:
+    """Train with this rank's part of each batch."""
     data = load(options.dataset, options.data)
     network = build(options, data)
+    choose_batch(options, data)
+    train(options, network, data, communicator)
+
+
+def choose_batch(options: argparse.Namespace, data: Dataset) -> int:
+    """Give --batch its default; returns the number of training images."""
     trained_on = len(split(options, data)[0])
     if options.batch is None:
         options.batch = 128 if trained_on >= 5000 else 32
+    return trained_on
+
+
+def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) -> None:
+    """Train, evaluate, draw, and write the results."""
+    data = load(options.dataset, options.data)
+    network = build(options, data)
+    trained_on = choose_batch(options, data)
     print(
         f"{data.name}: {len(data.x_train)} training and {len(data.x_test)} test images from "
         f"{data.source}"
     )
     if options.overwrite:
         remove_results(options.out, FILES)
-    history = train(options, network, data)
+    history = train(options, network, data, communicator)
     networks.save(network, options.out / "model.npz", dataset=data.name, method=options.method)
 
     attacked = min(options.evaluate, len(data.x_test))
@@ -360,7 +402,7 @@ def train_and_evaluate(options: argparse.Namespace) -> None:
 
     seconds = history[-1]["seconds"]
     speed = options.epochs * trained_on / max(seconds, 1e-9)
-    ignored = {"out", "data", "resume", "overwrite", "format", *COEFFICIENTS}
+    ignored = {"out", "data", "resume", "overwrite", "format", "mpi", *COEFFICIENTS}
     write_metrics(
         options.out / "metrics.json",
         data=data,
@@ -373,6 +415,7 @@ def train_and_evaluate(options: argparse.Namespace) -> None:
         settings={
             **{k: v for k, v in vars(options).items() if k not in ignored},
             **coefficients(options),
+            **({"ranks": communicator.size} if options.mpi else {}),
         },
         trained_on=trained_on,
         attacked=attacked,

@@ -10,6 +10,7 @@ import pytest
 PUBLIC = [
     "tinyproto.attacks",
     "tinyproto.backend",
+    "tinyproto.communicator",
     "tinyproto.data",
     "tinyproto.data.augment",
     "tinyproto.data.corruptions",
@@ -42,6 +43,7 @@ PUBLIC = [
     "tinyproto.state",
     "tinyproto.training",
     "tinyproto.validation",
+    "tinyproto.workers",
 ]
 """The modules whose `__all__` is the public surface."""
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "tinyproto"
 ORDER = [
     "progress npz optional",
     "backend",
-    "cpu parameters",
+    "cpu parameters workers communicator",
     "gradients validation",
     "kernels",
     "random",
@@ -42,7 +42,19 @@ BASE = {
 }
 
 
-OPTIONAL = {"jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "torch"}
+OPTIONAL = {
+    "jinja2",
+    "matplotlib",
+    "PIL",
+    "tqdm",
+    "scipy",
+    "sklearn",
+    "cupy",
+    "torch",
+    "cloudpickle",
+    "mpi4py",
+    "distributed",
+}
 
 
 def modules():

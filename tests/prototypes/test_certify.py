@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -156,15 +157,50 @@ def test_ctrl_c_leaves_a_file_and_no_process(tmp_path):
 
 
 @needs_fork
-def test_a_worker_that_dies_is_one_error_and_what_was_found_stays(
+def test_workers_that_die_again_and_again_are_one_error_and_what_was_found_stays(
     tmp_path, monkeypatch, start_method
 ):
     network, x, y = problem()
     start_method("fork")
     monkeypatch.setattr(search.Search, "radii", lambda *arguments: os._exit(1))
-    with pytest.raises(RuntimeError, match=r"a worker process ended .* \(0 of 70 are\)"):
+    with pytest.raises(RuntimeError, match="a worker process ended before its task was done, 3"):
         certify(network, x, y, workers=2, path=tmp_path / "radii.npz")
     assert np.isnan(load_arrays(tmp_path / "radii.npz")[0]["radius"]).all()
+
+
+@needs_fork
+def test_a_worker_that_dies_is_replaced(tmp_path, monkeypatch, start_method):
+    network, x, y = problem()
+    expected = certify(network, x, y, **BOX)
+    start_method("fork")
+    monkeypatch.setattr(search.Search, "radii", dying_once(search.Search.radii, tmp_path / "died"))
+    np.testing.assert_array_equal(certify(network, x, y, workers=2, **BOX), expected)
+    assert (tmp_path / "died").exists()
+
+
+def dying_once(function, marker):
+    """A function that ends its process the first time that it is called in any."""
+
+    def once(*arguments):
+        try:
+            marker.touch(exist_ok=False)
+        except FileExistsError:
+            return function(*arguments)
+        os._exit(1)
+
+    return once
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_an_executor_gives_the_same_bits(norm):
+    network, x, y = problem()
+    expected = exact_radius(network, x, y, norm=norm, **BOX)
+    with ThreadPoolExecutor(3) as executor:
+        found = exact_radius(network, x, y, norm=norm, executor=executor, **BOX)
+        lower, _ = certify(network, x, y, norm=norm, executor=executor, **BOX)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(lower, expected[0])
 
 
 @needs_fork

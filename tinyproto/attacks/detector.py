@@ -237,8 +237,8 @@ class _Search:
         every = np.ones(len(pairs.image), dtype=bool)
         if inputs.norm == "l2":
             y = self.network.classes_[inputs.y]
-            box = {"lo": self.victim.lo, "hi": self.victim.hi}
-            boundary = x + exact_radius(self.network, x, y, overshoot=BEYOND, **box)[1]
+            lo, hi = self.victim.lo, self.victim.hi
+            boundary = x + exact_radius(self.network, x, y, lo=lo, hi=hi, overshoot=BEYOND)[1]
             at = self._predicted(boundary.astype(x.dtype))
             start = boundary.astype(x.dtype)[pairs.image]
             yield region.project(slice(None), start), at[pairs.image] == pairs.target

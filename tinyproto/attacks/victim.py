@@ -1,9 +1,10 @@
 """The victim: a model under attack, with the bounds of its inputs and counters of its passes."""
 
+import copy
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ Backward = Callable[[Array], Array]
 Model = Callable[[Array], tuple[Array, Backward]]
 Bound = float | np.ndarray
 """A bound of the box: one for all features, or an array of one for each."""
+Warned = tuple[str, str, type[Warning]]
+"""What a warning is about, its message, and its category."""
 
 
 def varies(*bounds: Any) -> bool:
@@ -116,6 +119,7 @@ class Victim:
         # A network of tinyproto does not write to x.
         self._copies = not type(model).__module__.startswith("tinyproto.")
         self.warned: set[str] = set()  # what it has been warned of, or is not to be
+        self.unsaid: list[Warned] | None = None  # warnings of a detached victim
 
     def __repr__(self) -> str:
         name = getattr(self.model, "__qualname__", type(self.model).__name__).rpartition(".")[2]
@@ -148,14 +152,33 @@ class Victim:
     def uncounted(self) -> "Victim":
         """A victim of the same model and box with counters of its own; it repeats no warning."""
         victim = Victim(self.model, lo=self.lo, hi=self.hi, keep=self.keep)
-        victim.warned = self.warned
+        victim.warned, victim.unsaid = self.warned, self.unsaid
         return victim
+
+    def detached(self) -> "Victim":
+        """A copy for a task in another process: its counters begin at 0, and its warnings are kept
+        in `unsaid`; `absorb` takes both over."""
+        victim = copy.copy(self)
+        victim.forward_passes = victim.backward_passes = victim.flat_gradients = 0
+        victim.warned, victim.unsaid = {*self.warned, "flat"}, []
+        return victim
+
+    def absorb(self, counts: Mapping[str, int], unsaid: Sequence[Warned]) -> None:
+        """Add the counts of a `detached` copy, and give its warnings."""
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + count)
+        for about, message, category in unsaid:
+            self.warn_once(about, message, category)
+        self._warn_if_flat()
 
     def warn_once(self, about: str, message: str, category: type[Warning] = UserWarning) -> None:
         """Give a warning, unless this victim has given one about the same."""
         if about not in self.warned:
             self.warned.add(about)
-            warnings.warn(message, category, stacklevel=_stack_level_of_the_caller())
+            if self.unsaid is not None:
+                self.unsaid.append((about, message, category))
+            else:
+                warnings.warn(message, category, stacklevel=_stack_level_of_the_caller())
 
     def _warn_if_flat(self) -> None:
         message = flat_gradient_message(self.flat_gradients, self.backward_passes)

@@ -4,7 +4,7 @@
 
 With --out, the table is also written to a .json or .csv file. With --state, the progress is saved
 after each batch; the same command continues a run that was stopped, and one with more attacks or
-more examples extends it.
+more examples extends it. With --workers, processes share out the batches, with the same result.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..attacks import Victim
 from ..backend.device import select_device
+from ..workers import worker_processes
 from .command import run_command
 from .result_folder import lock_for
 from .robustness import evaluate
@@ -39,6 +40,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser, datasets="mnist, fashion, cifar10, cifar100 or svhn", examples=1000,
         batch="attacked",
     )  # fmt: skip
+    add("--workers", type=int, default=1, metavar="N",
+        help="number of processes that share out the batches, and the cores (default: 1, this one)",
+    )  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="also write the table to this .json or .csv file")
     add("--state", type=Path, metavar="FILE",
         help="save the progress to this file; continue or extend it if it exists")  # fmt: skip
@@ -51,6 +55,10 @@ def run(options: argparse.Namespace) -> None:
     check_options(options)
     if options.out and options.out.suffix not in (".json", ".csv"):
         raise ValueError(f"--out must end in .json or .csv, not {options.out.name!r}")
+    if options.workers < 1:
+        raise ValueError(f"--workers must be 1 or more, not {options.workers}")
+    if options.workers > 1 and options.device == "cuda":
+        raise ValueError("--workers shares out the cores of a CPU; leave it out for --device cuda")
     check_writable({"--out": options.out, "--state": options.state})
     xp = select_device(options.device)
     model, images, labels, _ = open_with_test_images(
@@ -58,10 +66,11 @@ def run(options: argparse.Namespace) -> None:
     )
     x = xp.asarray(images) / xp.float32(255)
     saved = options.state
+    executor = worker_processes(options.workers, "spawn") if options.workers > 1 else None
     with lock_for(saved, "evaluation"):
         report = evaluate(
             Victim(model), x, xp.asarray(labels), options.attack, eps=eps, norm=options.norm,
-            batch_size=options.batch, seed=options.seed, state_path=saved,
+            batch_size=options.batch, seed=options.seed, state_path=saved, executor=executor,
         )  # fmt: skip
     print(report.text())
     if options.out:

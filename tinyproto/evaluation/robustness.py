@@ -7,9 +7,7 @@ The result of an example depends on its index in the data set and on the seed, n
 """
 
 import hashlib
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,22 +16,20 @@ import numpy as np
 
 from .. import state
 from ..attacks import Victim
-from ..attacks.box import clip_to_box, widened
 from ..attacks.inputs import validate_labels
-from ..attacks.region import norms
-from ..attacks.victim import varies
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
 from ..training.description import describe
+from ..workers import ExecutorLike
 from . import masking
-from .checks import check_attacked, validate_evaluation
+from .batches import Attackers, Batch, Evaluation, correct, open_attackers
+from .checks import validate_evaluation
 from .extension import extend, extensible_settings
 from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
 from .report_state import read_report
 from .suites import Attack, choose, current_names
 
 FINGERPRINT_SIZE = 16  # number of examples whose scores identify the victim
-ROUNDING = 1e-6  # relative to hi − lo: how far outside ball and box float32 may round an attack
 OLD_FIELDS = {
     "clean": "correct",
     "probe": "fingerprint",
@@ -42,19 +38,6 @@ OLD_FIELDS = {
     "right_rounded": "robust_8bit",
 }
 """Names of arrays in state files that earlier versions wrote."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Evaluation:
-    """What stays the same for every attack and every batch."""
-
-    victim: Victim
-    x: Array
-    y: Array
-    index: Array
-    eps: float
-    norm: str
-    seed: int
 
 
 def evaluate(
@@ -70,6 +53,7 @@ def evaluate(
     seed: int = 0,
     index: Array | None = None,
     state_path: str | Path | None = None,
+    executor: ExecutorLike | None = None,
     verbose: bool = True,
 ) -> Report:
     """Measure the accuracy of a classifier under attacks.
@@ -107,6 +91,9 @@ def evaluate(
     state_path : str or Path, optional
         File that is written after each batch; if it exists, the evaluation continues from it. It
         may be of some of these attacks or of the first of these examples: then it is extended.
+    executor : Executor or callable, optional
+        Whose workers attack the batches: any `concurrent.futures.Executor`, such as that of
+        mpi4py or Dask, or a function that makes one (see `tinyproto.workers`).
     verbose : bool
         Whether to show progress and the accuracy so far on stderr.
 
@@ -118,11 +105,16 @@ def evaluate(
     ------
     ValueError
         If `state_path` is the state of another evaluation (another victim, other examples, attacks
-        or settings), if scores are not finite, if an attack leaves the box, and as the attacks do.
+        or settings), if scores are not finite, if an attack leaves the box, as the attacks do, and
+        for an `executor` that is none, or a model or attack that cannot be pickled for it.
 
     Notes
     -----
     An attack that computes in float32 may leave ball and box by a millionth of the box.
+
+    With an executor, the batches, and so the results, are the same; only this process writes the
+    state file. `seconds` are those of all workers together. One batch is lost with a worker that
+    dies, and done again: in a new pool where `executor` is a function, else in this process.
 
     Examples
     --------
@@ -140,7 +132,6 @@ def evaluate(
         victim, x, y, index, eps, norm, seed=seed, batch_size=batch_size
     )
     chosen, sequential_by_default = choose(attacks, norm)
-    evaluation = _Evaluation(victim, x, y, index, eps, norm, seed)
     settings = {
         "eps": eps, "norm": norm, "seed": int(seed),
         "sequential": bool(sequential_by_default if sequential is None else sequential),
@@ -152,14 +143,19 @@ def evaluate(
     validate_labels(fingerprint, y)
     report = _load(state_path, settings, fingerprint, lambda n: _checksum(x[:n], y[:n], index[:n]))
     if report is None:
-        correct = _correct(victim, x, y, batch_size)
+        right = correct(victim, x, y, batch_size)
         warnings = masking.check_scores(victim, x[:batch_size])
-        report = Report(correct, {}, settings, warnings, fingerprint)
+        report = Report(right, {}, settings, warnings, fingerprint)
     else:
         n = len(report.correct)
-        report = extend(report, settings, _correct(victim, x[n:], y[n:], batch_size))
+        report = extend(report, settings, correct(victim, x[n:], y[n:], batch_size))
         report.fingerprint = fingerprint
-    _run(evaluation, chosen, report, batch_size=batch_size, state_path=state_path, verbose=verbose)
+    evaluation = Evaluation(victim, chosen, eps, norm, seed)
+    with open_attackers(evaluation, executor) as attackers:
+        _run(
+            attackers, list(chosen), x, y, index, report,
+            batch_size=batch_size, state_path=state_path, verbose=verbose,
+        )  # fmt: skip
     found = masking.check_results(report)
     report.warnings += [line for line in found if line not in report.warnings]
     report.verdict = masking.verdict(report)
@@ -167,8 +163,11 @@ def evaluate(
 
 
 def _run(
-    evaluation: _Evaluation,
-    attacks: Mapping[str, Attack],
+    attackers: Attackers,
+    attacks: Sequence[str],
+    x: Array,
+    y: Array,
+    index: Array,
     report: Report,
     *,
     batch_size: int,
@@ -176,74 +175,28 @@ def _run(
     verbose: bool,
 ) -> None:
     """Run the attacks on the examples that are left, and add the results to the report."""
-    robust, count = report.correct.copy(), len(report.correct)
+    robust, count, xp = report.correct.copy(), len(report.correct), array_module(x)
+
+    def batches(todo: np.ndarray) -> Iterator[Batch]:
+        for start in range(0, len(todo), batch_size):
+            at = todo[start : start + batch_size]
+            here = xp.asarray(at)
+            yield Batch(at, x[here], y[here], index[here])
+
     total = count * len(attacks)
     with progress(total, "image", title="attacking", verbose=verbose, max_lines=40) as advance:
-        for name, attack in attacks.items():
+        for name in attacks:
             result = report.results.setdefault(name, Result.unattacked(report.correct))
             targets = robust if report.settings["sequential"] else report.correct
             todo = np.flatnonzero(targets & ~result.attacked)
             advance(count - len(todo), f"{name}: accuracy {100 * fraction(robust):.2f} %")
-            for start in range(0, len(todo), batch_size):
-                batch = todo[start : start + batch_size]
-                _attack_batch(evaluation, attack, batch, result)
+            for found in attackers(name, batches(todo)):
+                found.put(result)
                 if state_path is not None:
                     _save(state_path, report)
                 accuracy = 100 * fraction(robust & result.robust)
-                advance(len(batch), f"{name}: accuracy {accuracy:.2f} %")
+                advance(len(found.at), f"{name}: accuracy {accuracy:.2f} %")
             robust &= result.robust
-
-
-def _attack_batch(
-    evaluation: _Evaluation, attack: Attack, batch: np.ndarray, result: Result
-) -> None:
-    """Attack the examples at the positions `batch`, and put what was found into the result."""
-    victim, eps, norm = evaluation.victim, evaluation.eps, evaluation.norm
-    xp = array_module(evaluation.x)
-    at = xp.asarray(batch)
-    images, labels, index = evaluation.x[at], evaluation.y[at], evaluation.index[at]
-    counters = COST_FIELDS[1:]
-    before, begun = [getattr(victim, name) for name in counters], time.perf_counter()
-    options = {"eps": eps, "norm": norm, "seed": evaluation.seed, "index": index}
-    attacked = attack(victim, images.copy(), labels, **options)  # one that writes to x does no harm
-    result.seconds += time.perf_counter() - begun
-    for name, count in zip(counters, before, strict=True):
-        setattr(result, name, getattr(result, name) + getattr(victim, name) - count)
-    slack = ROUNDING * victim.width
-    check_attacked(attacked, images, victim, slack)
-    distance = to_host(norms(attacked.astype(xp.float64) - images, norm))
-    distance[_correct(victim, attacked, labels, len(batch))] = np.inf
-    robust = distance > eps + slack
-    rounded = _round_to_8_bits(victim, attacked, images, eps if norm == "linf" else None)
-    result.robust[batch] = robust
-    result.robust_8bit[batch] = robust | _correct(victim, rounded, labels, len(batch))
-    result.distance[batch] = distance
-    result.attacked[batch] = True
-
-
-def _round_to_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> Array:
-    """The nearest images of 256 levels; with eps, the nearest within the L∞ ball if it has any."""
-    xp, lo, hi = array_module(x), victim.lo, victim.hi
-    if varies(lo, hi):
-        lo, hi = widened(x, lo, hi)
-        hi = xp.where(lo < hi, hi, lo + 1)  # a feature that is kept is rounded to itself
-    level = (hi - lo) / 255
-    levels = xp.rint((attacked.astype(xp.float64) - lo) / level)
-    if eps is not None:
-        lowest = xp.ceil((x.astype(xp.float64) - eps - lo) / level - 1e-4)
-        highest = xp.floor((x.astype(xp.float64) + eps - lo) / level + 1e-4)
-        levels = xp.where(lowest <= highest, xp.clip(levels, lowest, highest), levels)
-    return clip_to_box(lo + level * levels, x, victim.lo, victim.hi)
-
-
-def _correct(victim: Victim, x: Array, y: Array, batch_size: int) -> np.ndarray:
-    """Which examples are classified correctly. These passes are not counted as an attack's."""
-    uncounted = victim.uncounted()
-    found = [np.zeros(0, dtype=bool)]
-    for start in range(0, len(x), batch_size):
-        z, _ = uncounted(x[start : start + batch_size])
-        found.append(to_host(z.argmax(axis=1) == y[start : start + batch_size]))
-    return np.concatenate(found)
 
 
 def _describe(attack: Attack) -> str:

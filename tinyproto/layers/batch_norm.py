@@ -10,6 +10,21 @@ and, since μ and σ² depend on every x (write s = √(σ² + ε); ∂σ²/∂x
 
 In eval mode μ and σ² are the running averages, which are constants: dx = γ/s dy, and dγ and dβ are
 as above.
+
+A batch may be spread over ranks (see `communicator`). Rank r has m_r of the m pixels; with
+w_r = m_r/m and the moments μ_r, σ_r² of its own,
+
+    μ = Σ_r w_r μ_r      σ² = Σ_r w_r (σ_r² + (μ_r − μ)²).
+
+Each rank takes the mean loss of its own images, L_r, whose weight in the loss of the batch is w_r:
+L = Σ_r w_r L_r. What it gets is dy_r = ∂L_r/∂y = dy/w_r, and what it returns must be dx_r = dx/w_r.
+With dy = w_r dy_r in the formula for dx, and m w_r = m_r,
+
+    dβ = Σ_r w_r Σ_own dy_r      dγ = Σ_r w_r Σ_own dy_r x̂
+    dx_r = γ/s (dy_r − dβ/m_r − x̂ dγ/m_r).
+
+So the backward pass needs the two weighted sums over all ranks. The gradients of γ and β remain
+this rank's own sums: like those of all other parameters they are weighted and summed by `fit`.
 """
 
 import math
@@ -18,6 +33,7 @@ import numpy as np
 
 from ..backend import memory
 from ..backend.device import Array, array_module
+from ..communicator import Communicator, spread_over, sum_in_order
 from ..kernels.channels import (
     batch_norm_backward,
     batch_norm_backward_reduce,
@@ -110,8 +126,9 @@ class BatchNorm(Layer):
         shift = xp.ascontiguousarray(params["shift"])
         flat = pixel_rows(xp.ascontiguousarray(x))
         rows, m = len(flat), flat.shape[0] * flat.shape[1]
+        ranks = spread_over()
         if train:
-            mean, variance = _moments(flat)
+            mean, variance, m_all = _moments(flat, ranks)
         else:
             mean = xp.ascontiguousarray(params["running_mean"])
             variance = params["running_variance"]
@@ -140,7 +157,9 @@ class BatchNorm(Layer):
             if grads and "running_mean" in grads:
                 grads["running_mean"].append(mean)
             if grads and "running_variance" in grads:
-                grads["running_variance"].append(variance * x.dtype.type(m / (m - 1)))
+                grads["running_variance"].append(variance * x.dtype.type(m_all / (m_all - 1)))
+            if ranks.size > 1:
+                d_scale, d_shift = ranks.all_reduce(sums * (m / m_all)).astype(x.dtype, copy=False)
             share = affine[2] / -m
             batch_norm_backward(rows, *affine, dy, share * inverse * d_scale, share * d_shift, dx)
             return dx.reshape(x.shape)
@@ -148,15 +167,29 @@ class BatchNorm(Layer):
         return y.reshape(x.shape), backward
 
 
-def _moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance of each channel of x (rows, P, C), by way of those of each row."""
+def _moments(x: Array, ranks: Communicator) -> tuple[Array, Array, int]:
+    """Mean and variance of each channel of x (rows, P, C) of all ranks, by way of those of each
+    row; and the number of values of a channel."""
     xp, (rows, pixels, channels) = array_module(x), x.shape
-    if rows * pixels < 2:
-        found = rows * pixels
-        raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {found}")
+    m = rows * pixels
+    if m < (2 if ranks.size == 1 else 1):
+        raise ValueError(f"BatchNorm in train mode needs 2 values a channel or more, not {m}")
     means, rests, squares = xp.empty((3, rows, channels), dtype=x.dtype)
     channel_moments(rows, x, means, rests, squares)
     both = xp.empty((2, channels), dtype=np.float64)
     merge_moments(channels, both[0], both[1], means, rests, squares, pixels)
+    if ranks.size > 1:
+        both, m = _merge(both, m, ranks)
     mean, variance = both.astype(x.dtype, copy=False)
-    return mean, variance
+    return mean, variance, m
+
+
+def _merge(both: Array, m: int, ranks: Communicator) -> tuple[Array, int]:
+    """The mean and variance (2, C) of all ranks' values from those of each, and their number."""
+    xp = array_module(both)
+    gathered = ranks.all_gather(xp.concatenate([both.reshape(-1), xp.full(1, float(m))]))
+    counts, moments = gathered[:, -1], gathered[:, :-1].reshape(ranks.size, *both.shape)
+    weights = (counts / counts.sum())[:, None]
+    mean = sum_in_order(weights * moments[:, 0])
+    variance = sum_in_order(weights * (moments[:, 1] + (moments[:, 0] - mean) ** 2))
+    return xp.stack([mean, variance]), int(counts.sum())

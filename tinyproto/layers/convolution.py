@@ -98,6 +98,10 @@ class Conv2D(Layer):
             options += "" if value == default else f", {name}={value}"
         return f"{type(self).__name__}({options})"
 
+    def __getstate__(self) -> dict[str, object]:
+        """A pickle is without the prepared weights: they are made again where it is used."""
+        return {**self.__dict__, "weight_cache": None if self.weight_cache is None else {}}
+
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         return self._forward(x, train, relu=False)
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from .. import __version__
 from ..backend.device import Array, array_module
+from ..communicator import ONE_PROCESS, Communicator
 from ..networks import Network
 from ..optimizers import Average, Optimizer
 from ..parameters import assign, check_arrays, flatten
@@ -103,12 +104,9 @@ def save_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> 
 
     Raises NotFinite, with the file unchanged, for a weight that is infinite or NaN.
     """
-    params = flatten(run.network.params)
-    for name, leaf in params.items():
-        if not bool(array_module(leaf).isfinite(leaf).all()):
-            raise NotFinite(f"{name} is not finite; the last checkpoint is unchanged")
+    check_finite(run)
     parts = {
-        PARAMETERS: params,
+        PARAMETERS: flatten(run.network.params),
         OPTIMIZER: run.optimizer.state_dict(),
         AVERAGE: run.average.state_dict() if run.average else {},
         BEST: run.best,
@@ -119,6 +117,13 @@ def save_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> 
         "entries": sorted(arrays),
     }  # fmt: skip
     save_arrays(arrays, path, metadata)
+
+
+def check_finite(run: Run) -> None:
+    """Raise NotFinite for a weight that is infinite or NaN."""
+    for name, leaf in flatten(run.network.params).items():
+        if not bool(array_module(leaf).isfinite(leaf).all()):
+            raise NotFinite(f"{name} is not finite; the last checkpoint is unchanged")
 
 
 def load_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> None:
@@ -254,38 +259,47 @@ def _compare_settings(
 
 @dataclass
 class Checkpointer:
-    """Writes a run to `path`, if there is one: every so many steps, after each epoch, and before
-    the run stops."""
+    """Writes a run to `path`, if there is one, from rank 0: every so many steps, after each epoch,
+    and before the run stops."""
 
     run: Run
     path: str | Path | None
     settings: Mapping[str, Any]
     every: int
     stop_requested: Callable[[], int]
+    communicator: Communicator = ONE_PROCESS
 
     def save(self) -> None:
-        if self.path:
+        if not self.path:
+            return
+        if self.communicator.rank == 0:
             save_checkpoint(self.run, self.path, self.settings)
+        else:
+            check_finite(self.run)  # all ranks have the same weights, and raise the same error
 
     def after_step(self, *, last: bool) -> None:
         """Raises Stopped where that was requested; the last step of an epoch is saved with it."""
-        stop = self.stop_requested()
+        stop = self._stop_signal()
         if stop or (not last and self.run.state.step % self.every == 0):
             self.save()
         if stop:
-            self._stop()
+            self._stop(stop)
 
     def after_epoch(self) -> None:
         """Raises Stopped where that was requested."""
         self.save()
-        if self.stop_requested():
-            self._stop()
+        if stop := self._stop_signal():
+            self._stop(stop)
 
-    def _stop(self) -> None:
+    def _stop_signal(self) -> int:
+        """That of any rank: all stop at the same step."""
+        return int(self.communicator.all_gather(np.array([self.stop_requested()])).max())
+
+    def _stop(self, number: int) -> None:
         state = self.run.state
         step = f"{state.epoch + 1}, step {state.step}" if state.step else f"{state.epoch}"
         stop = Stopped(f"stopped after epoch {step}")
-        stop.signal_number = signal.Signals(self.stop_requested())
+        stop.signal_number = signal.Signals(number)
         raise stop
 
 

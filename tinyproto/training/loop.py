@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.device import Array, to_host
+from ..communicator import ONE_PROCESS, Communicator, failing_together, spreading
 from ..networks import Network
 from ..optimizers import SGD, Average, Optimizer
 from ..parameters import Tree, assign, flatten, zeros
@@ -26,12 +27,14 @@ from .checkpoint import (
     Checkpointer,
     NotFinite,
     Run,
+    Stopped,
     TrainingState,
     catch_stop_signals,
     load_checkpoint,
 )
 from .description import describe_run, describe_schedule
 from .inputs import Images, check_examples, check_options
+from .ranks import check_ranks, share_run, sum_gradients
 from .single_step import warn_of_collapse
 from .validation import validate
 
@@ -58,6 +61,7 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     verbose: bool = True,
     callback: Callable[[Network, dict[str, float]], Any] | None = None,
+    communicator: Communicator = ONE_PROCESS,
 ) -> list[dict[str, float]]:
     """Train a network, in place, on the device where it is.
 
@@ -107,7 +111,10 @@ def fit(
     verbose : bool
         Whether to show a progress bar.
     callback : callable, optional
-        callback(network, row) is called after each epoch.
+        callback(network, row) is called after each epoch, on every rank.
+    communicator : Communicator, optional
+        Several ranks train as one: `communicator.MPICommunicator()`, with the same arguments on
+        each. A batch is spread over them.
 
     Returns
     -------
@@ -120,11 +127,19 @@ def fit(
     ------
     ValueError, TypeError
         For a bad argument, images or labels that the network cannot learn, or the checkpoint of
-        another run; before anything is changed.
+        another run; before anything is changed. For fewer images in a batch than there are ranks,
+        and ranks with other images or options.
     NotFinite
         When the loss or a weight is infinite or NaN.
     Stopped
         When the process was asked to stop, after the checkpoint was written.
+
+    Notes
+    -----
+    With R ranks of the same kind of processor, the weights have the same bits on all of them and in
+    every run; they are those of one process up to the order of sums, for any R. Only rank 0 writes
+    the checkpoint, and reads it: a run may be resumed with another number of ranks. A rank that
+    fails ends all.
 
     Examples
     --------
@@ -152,6 +167,7 @@ def fit(
         names = "the validation images", "the validation labels"
         validation = check_examples(network, *validation, names)
     steps = -(-len(x) // batch_size)
+    check_ranks(communicator, x, y, epochs=epochs, batch_size=batch_size, seed=seed)
     learning_rate = schedule(steps * epochs)
     averaged = Average(network.params, average) if average is not None else None
     run = Run(network, optimizer or SGD(), averaged)
@@ -166,29 +182,35 @@ def fit(
             x, y, network.params, run.optimizer, defense, augment, validation, validation_attack
         )
         common["schedule"] = describe_schedule(learning_rate, steps * epochs)
-    if checkpoint and resume and Path(checkpoint).exists():
-        load_checkpoint(run, checkpoint, common)
-    state, total = run.state, epochs * len(x)
+    with failing_together(communicator):
+        if checkpoint and resume and communicator.rank == 0 and Path(checkpoint).exists():
+            load_checkpoint(run, checkpoint, common)
+        share_run(run, communicator)
+    state, total, verbose = run.state, epochs * len(x), verbose and communicator.rank == 0
     done = min(state.epoch * len(x) + state.seen, total)
     with (
+        failing_together(communicator, Stopped, NotFinite),
         catch_stop_signals() as stop_requested,
         progress(total, "image", initial=done, verbose=verbose, max_lines=4 * epochs) as advance,
     ):
-        checkpointer = Checkpointer(run, checkpoint, common, checkpoint_every, stop_requested)
+        checkpointer = Checkpointer(
+            run, checkpoint, common, checkpoint_every, stop_requested, communicator
+        )
         while state.epoch < epochs:
             order = permutation(len(x), seed=seed, stream="shuffle", epoch=state.epoch)
             while state.step < steps:
                 index = order[state.step * batch_size : (state.step + 1) * batch_size]
                 rate = learning_rate(state.epoch * steps + state.step)
                 with _timed(state):
+                    own = communicator.shard(index)
                     batch = load_batch(
-                        network, x, y, index, augment=augment, seed=seed, epoch=state.epoch
+                        network, x, y, own, augment=augment, seed=seed, epoch=state.epoch
                     )
-                    _train_step(run, defense, batch, rate)
+                    _train_step(run, defense, batch, rate, communicator, len(index))
                 advance(len(index), _describe(state))
                 checkpointer.after_step(last=state.step == steps)
             rate = learning_rate((state.epoch + 1) * steps - 1)
-            _end_epoch(run, validation, validation_attack, monitor, rate, verbose)
+            _end_epoch(run, validation, validation_attack, monitor, rate, verbose, communicator)
             checkpointer.after_epoch()
             if callback is not None:
                 callback(network, state.history[-1])
@@ -201,27 +223,33 @@ def _train_step(
     defense: Callable[[Network, Batch, Tree], tuple[Array, Array]],
     batch: Batch,
     learning_rate: float,
+    communicator: Communicator,
+    count: int,
 ) -> None:
-    """Learn from one batch."""
+    """Learn from a batch of `count` images, of which this rank has `batch`."""
     network, state = run.network, run.state
     grads: Tree = zeros(network.params)
-    loss, z = defense(network, batch, grads)
+    with spreading(communicator):
+        loss, z = defense(network, batch, grads)
     check_shape("the loss that the defense returns", loss, (len(batch.y),))
     check_shape("the scores that the defense returns", z, (len(batch.y), "C"))
-    total = float(loss.sum(dtype=np.float64))
+    right = int((z.argmax(axis=1) == batch.y).sum())
+    sums = np.array([float(loss.sum(dtype=np.float64)), right])
+    total, correct = communicator.all_reduce(sums).tolist()
     if not np.isfinite(total):
         raise NotFinite(
             f"the loss is not finite ({total}) in epoch {batch.epoch + 1}; "
             "a lower learning rate may help. The last checkpoint is unchanged"
         )
+    sum_gradients(grads, len(batch.y) / count, communicator)
     run.optimizer.step(network.params, grads, learning_rate)
     network.project()
     if run.average:
         run.average.update(network.params)
     state.step += 1
-    state.seen += len(batch.y)
+    state.seen += count
     state.loss += total
-    state.correct += int((z.argmax(axis=1) == batch.y).sum())
+    state.correct += int(correct)
 
 
 def _end_epoch(
@@ -231,6 +259,7 @@ def _end_epoch(
     monitor: str,
     learning_rate: float,
     verbose: bool,
+    communicator: Communicator,
 ) -> None:
     """Validate, store the weights if they are the best so far, and write the epoch's row."""
     state = run.state
@@ -242,7 +271,7 @@ def _end_epoch(
     }
     with _averaged_weights(run):
         if validation is not None:
-            row |= validate(run.network, *validation, validation_attack, verbose)
+            row |= validate(run.network, *validation, validation_attack, verbose, communicator)
         if validation is None or row[monitor] > state.best_score:
             state.best_score = row.get(monitor, 0.0)
             state.best_epoch = state.epoch + 1
@@ -250,7 +279,8 @@ def _end_epoch(
             run.best = {path: to_host(leaf).copy() for path, leaf in params.items()}
     row["learning_rate"] = learning_rate
     state.end_epoch(row)
-    warn_of_collapse(state.history)
+    if communicator.rank == 0:
+        warn_of_collapse(state.history)
 
 
 def _describe(state: TrainingState) -> str:

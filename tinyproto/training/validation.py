@@ -8,6 +8,7 @@ import numpy as np
 
 from ..attacks import Victim, pgd
 from ..backend.device import Array
+from ..communicator import ONE_PROCESS, Communicator
 from ..layers import Layer
 from ..progress import Advance, progress
 from ..validation import check_count, check_shape
@@ -72,9 +73,23 @@ def accuracy(
     """
     check_count("batch_size", batch_size)
     x, y = check_examples(network, x, y)
+    places = np.arange(len(x))
+    return count_correct(network, x, y, places, attack, batch_size, advance) / max(len(x), 1)
+
+
+def count_correct(
+    network: Layer,
+    x: np.ndarray,
+    y: np.ndarray,
+    places: np.ndarray,
+    attack: Callable[..., Array] | None,
+    batch_size: int = 250,
+    advance: Advance | None = None,
+) -> int:
+    """How many of the images at these places are classified correctly."""
     correct = 0
-    for start in range(0, len(x), batch_size):
-        index = np.arange(start, min(start + batch_size, len(x)))
+    for start in range(0, len(places), batch_size):
+        index = places[start : start + batch_size]
         batch = load_batch(network, x, y, index)
         images = batch.x
         if attack is not None:
@@ -83,8 +98,8 @@ def accuracy(
         z, _ = network(images)
         correct += int((z.argmax(axis=1) == batch.y).sum())
         if advance is not None:
-            advance(len(index), f"accuracy {correct / (index[-1] + 1):.1%}")
-    return correct / max(len(x), 1)
+            advance(len(index), f"accuracy {correct / (start + len(index)):.1%}")
+    return correct
 
 
 def validate(
@@ -93,11 +108,18 @@ def validate(
     y: np.ndarray,
     attack: PGDConfig | None,
     verbose: bool = False,
+    communicator: Communicator = ONE_PROCESS,
 ) -> dict[str, float]:
-    """The accuracy on clean images and, with an attack, on attacked ones ("robust")."""
+    """The accuracy on clean images and, with an attack, on attacked ones ("robust"); the ranks
+    share the images."""
     attacks = {"clean": None} | ({"robust": partial(pgd, **asdict(attack))} if attack else {})
-    total = len(attacks) * len(x)
+    places = communicator.shard(np.arange(len(x)))
+    total = len(attacks) * len(places)
     with progress(
         total, "image", title="validating", verbose=verbose, max_lines=1, leave=False
     ) as advance:
-        return {name: accuracy(network, x, y, a, advance=advance) for name, a in attacks.items()}
+        counts = [
+            count_correct(network, x, y, places, each, advance=advance) for each in attacks.values()
+        ]
+    sums = communicator.all_reduce(np.array(counts, dtype=np.float64))
+    return {name: int(n) / max(len(x), 1) for name, n in zip(attacks, sums, strict=True)}

@@ -44,10 +44,12 @@ import numpy as np
 
 from ...backend.device import Array, to_host
 from ...validation import resolve_norm
+from ...workers import ExecutorLike
 from ..base import WinnerTakeAll
 from ..validation import check_targets
 from .real_network import RealNetwork
 from .search import Search
+from .share import radii_in_parts
 
 
 def exact_radius(
@@ -59,6 +61,7 @@ def exact_radius(
     lo: float | None = None,
     hi: float | None = None,
     overshoot: float = 0.0,
+    executor: ExecutorLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The exact robustness radius: the distance to the nearest point of another class.
 
@@ -83,6 +86,10 @@ def exact_radius(
         By how much the score of the other class has to be larger at x + δ. A small positive number
         gives points beyond the boundary, where a network in float32 changes its answer too; a
         negative one leaves a margin (see the notes).
+    executor : Executor or callable, optional
+        Whose workers share the inputs: any `concurrent.futures.Executor`, such as that of mpi4py or
+        Dask, or a function that makes one (see `tinyproto.workers`). The results have the same
+        bits.
 
     Returns
     -------
@@ -137,7 +144,10 @@ def exact_radius(
     array([1])
     """
     search, x, label = prepare(network, x, y, norm=norm, lo=lo, hi=hi, overshoot=overshoot)
-    return search.radii(x, label)
+    radius, delta = np.zeros(len(x)), np.zeros_like(x)
+    for at, radii, nearest in radii_in_parts(search, x, label, np.arange(len(x)), executor):
+        radius[at], delta[at] = radii, nearest
+    return radius, delta
 
 
 def prepare(

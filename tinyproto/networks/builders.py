@@ -19,6 +19,7 @@ from ..layers import (
 )
 from ..layers.checks import positive_integers
 from ..prototypes.dpnp import PrototypeHead
+from .description import check_description, layer_from
 from .network import Network
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -159,8 +160,16 @@ def wide_resnet(
     return build("wide_resnet", parts, classes, feature_width, options, head)
 
 
+def from_layers(features: dict[str, Any], head: dict[str, Any], classes: int = 0) -> Network:
+    """Build a network of the layers of two descriptions, with initial weights (see `description`);
+    the number of classes is for the reader."""
+    settings = {"kind": "layers", "classes": classes, "features": features, "head": head}
+    return Network(layer_from(features), layer_from(head), settings)
+
+
 BUILDERS: dict[str, Callable[..., Network]] = {
     "compact_cnn": compact_cnn,
+    "layers": from_layers,
     "resnet18": resnet18,
     "wide_resnet": wide_resnet,
 }
@@ -215,6 +224,8 @@ def check_settings(settings: Any, numbers: int, entries: int, source: str) -> di
     known: dict[str, Any] = settings if isinstance(settings, dict) else {}
     if str(known.get("kind")) not in BUILDERS:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
+    if known["kind"] == "layers":
+        return _check_layers(known, numbers, source)
     defaults = {"depth": 28, "width": 10} if known["kind"] == "wide_resnet" else {}
     defaults |= {"classes": 10, "feature_width": 64}
     sizes = {name: known.get(name, default) for name, default in defaults.items()}
@@ -237,6 +248,16 @@ def check_settings(settings: Any, numbers: int, entries: int, source: str) -> di
             f"whose {numbers:,} numbers in {entries} arrays it holds"
         )
     return {RENAMED.get(name, name): value for name, value in known.items()}
+
+
+def _check_layers(settings: dict[str, Any], numbers: int, source: str) -> dict[str, Any]:
+    """The same for settings that describe layers."""
+    try:
+        for name in ("features", "head"):
+            numbers = check_description(settings.get(name), numbers)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source} holds invalid settings: {error}") from None
+    return settings
 
 
 def build(

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import parameters, state
 from .builders import check_settings, from_settings
+from .description import describe_network
 from .network import Network
 
 
@@ -17,7 +18,7 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Parameters
     ----------
     network : Network
-        One that a builder of this package made.
+        One that a builder of this package made, or one of the package's layers.
     path : str or Path
         The file, an .npz.
     **metadata
@@ -26,8 +27,8 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Raises
     ------
     ValueError
-        For a network that no builder made, such as a folded one, and for a weight that is infinite
-        or NaN.
+        For a folded network, for a layer of a class that is not the package's, and for a weight
+        that is infinite or NaN.
 
     Examples
     --------
@@ -36,13 +37,12 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     >>> networks.load("model.npz").settings["classes"]
     5
     """
-    if not network.settings:
-        raise ValueError("only a network that a builder made can be saved, no folded one")
+    known = network.settings or describe_network(network)
     params = parameters.flatten(network.params)
     parameters.check_arrays(network.params, params, "the network", values=True)
     settings = {  # JSON cannot hold NumPy's numbers
         name: value.item() if isinstance(value, np.generic) else value
-        for name, value in network.settings.items()
+        for name, value in known.items()
     }
     state.save_arrays(params, path, {"network": settings, **metadata})
 

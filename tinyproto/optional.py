@@ -8,8 +8,11 @@ NAMES = {  # module: the name of its package, which pip takes in lower case
     "PIL": "Pillow",
     "jinja2": "Jinja2",
     "matplotlib": "Matplotlib",
+    "onnx": "ONNX",
+    "safetensors": "safetensors",
     "scipy": "SciPy",
     "sklearn": "scikit-learn",
+    "torch": "torch",
 }
 
 

@@ -100,9 +100,7 @@ class Graph(Layer):
                 gradient = backward(gradients.pop(name), grads.get(name) if grads else None)
                 for source in sources:
                     before = gradients.get(source)
-                    gradients[source] = (
-                        gradient if before is None else add_values(before, gradient)
-                    )
+                    gradients[source] = gradient if before is None else add_values(before, gradient)
             return gradients[INPUT]
 
         return y, backward_all
@@ -182,9 +180,10 @@ def simplify(graph: Graph) -> Layer:
     nodes = {name: (layer, sources) for name, (layer, *sources) in graph.nodes.items()}
     while _join_chain(nodes) or _join_branches(nodes):
         pass
-    if len(nodes) > 1 or len(sources := next(iter(nodes.values()))[1]) > 1:
-        return Graph({name: (layer, *sources) for name, (layer, sources) in nodes.items()})
-    return next(iter(nodes.values()))[0]
+    last, taken = next(reversed(nodes.values()))
+    if len(nodes) == len(taken) == 1:
+        return last
+    return Graph({name: (layer, *sources) for name, (layer, sources) in nodes.items()})
 
 
 _Nodes = dict[str, tuple[Layer, list[str]]]

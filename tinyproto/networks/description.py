@@ -105,7 +105,9 @@ def check_description(description: Any, numbers: int) -> int:
     for part in parts:
         if part is not None:
             numbers = check_description(part, numbers)
-    sizes = [description.get(name) for name in SIZES.get(str(description.get("layer")), ())]
+    sizes: list[Any] = [
+        description.get(name) for name in SIZES.get(str(description.get("layer")), ())
+    ]
     if not all(type(size) is int and size > 0 for size in sizes):
         raise ValueError(f"invalid sizes of a layer: {description!r}")
     numbers -= math.prod(sizes) if sizes else 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import parameters, state
+from ..layers.base import without_initialization
 from .builders import check_settings, from_settings
 from .description import describe_network
 from .network import Network
@@ -81,7 +82,8 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     built = dict(settings)
     if built.get("head") == "prototypes" and built.get("init", "simplex") == "simplex":
         built["init"] = "random"  # which are replaced, too, and take no feature_width² numbers
-    network = from_settings(built, str(path))
+    with without_initialization():
+        network = from_settings(built, str(path))
     network.settings = settings
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)

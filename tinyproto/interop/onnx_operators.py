@@ -137,7 +137,7 @@ def as_row(node: Operator, value: Value) -> Value:
     if size is None:
         raise node.refuse(f"the file must say the size of the images, not {value.shape}")
     if value.form == "image" and value.shape[1:] != (1, 1):
-        order = np.arange(size).reshape(value.channels, *value.shape[1:])  # type: ignore[arg-type]
+        order = np.arange(size).reshape(value.channels, *value.shape[1:])
         order = order.transpose(1, 2, 0).ravel()
     return node.apply(Flatten(), value, shape=(size,), form="row", order=order)
 

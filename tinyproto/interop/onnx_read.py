@@ -118,9 +118,10 @@ def _nodes(model: Any) -> Nodes:
         if taken & set(node.output[1:]) - {""}:
             raise operator.refuse("only its first output is supported")
         try:
-            known[node.output[0]] = OPERATORS[node.op_type](operator)
+            result = OPERATORS[node.op_type](operator)
         except (ArithmeticError, IndexError, KeyError, TypeError) as error:
             raise operator.refuse(f"cannot be read: {error}") from None
+        known[node.output[0]] = result if isinstance(result, Value) else np.asarray(result)
     return _ancestors(nodes, known.get(output))
 
 
@@ -135,9 +136,15 @@ def _input(entry: Any, graph_nodes: Any) -> tuple[int | None, Value]:
         )
     form = "image" if len(shape) == 4 else "row"
     users = [node for node in graph_nodes if entry.name in node.input]
-    if form == "image" and users and all(node.op_type == "Transpose" for node in users):
-        form = "channels last"  # the Transpose refuses any other
+    if form == "image" and users and all(_to_channels_first(node) for node in users):
+        form = "channels last"
     return shape[0], Value(INPUT, tuple(shape[1:]), form)
+
+
+def _to_channels_first(node: Any) -> bool:
+    """Whether a node makes images (N, C, H, W) of images (N, H, W, C)."""
+    permutations = [_attribute(a) for a in node.attribute if a.name == "perm"]
+    return node.op_type == "Transpose" and permutations == [[0, 3, 1, 2]]
 
 
 def _attribute(attribute: Any) -> Any:

@@ -25,8 +25,8 @@ PREFIXES = "module.", "model."
 """What modules that hold another one put before all of its names."""
 
 LEFT_OUT = "num_batches_tracked", "sub_block1."
-"""The end and the beginning of names that no forward pass in eval mode uses: a counter of BatchNorm,
-and a block that wide residual networks of RobustBench carry along."""
+"""The end and the beginning of names that no forward pass in eval mode uses: a counter of
+BatchNorm, and a block that wide residual networks of RobustBench carry along."""
 
 
 def load_state(network: Network, source: str | Path | Mapping[str, Any]) -> Network:

@@ -23,6 +23,7 @@ ORDER = [
     "networks",
     "pretrained",
     "attacks",
+    "interop",
     "training",
     "evaluation",
     "report",
@@ -42,7 +43,9 @@ BASE = {
 }
 
 
-OPTIONAL = {"jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}
+OPTIONAL = {
+    "jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors", "torch"
+}  # fmt: skip
 
 
 def modules():
@@ -127,9 +130,10 @@ def test_importing_everything_loads_neither_numba_nor_an_optional_package():
 import sys
 import tinyproto.prototypes, tinyproto.attacks, tinyproto.data, tinyproto.state
 import tinyproto.prototypes.certificate, tinyproto.prototypes.equivalence, tinyproto.evaluation
-import tinyproto.networks, tinyproto.training, tinyproto.report
+import tinyproto.networks, tinyproto.training, tinyproto.report, tinyproto.interop
 loaded = {name.split(".")[0] for name in sys.modules}
-print(sorted(loaded & {"numba", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy"}))
+optional = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors", "torch"}
+print(sorted(loaded & ({"numba"} | optional)))
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert out.stdout.strip() == "[]", out.stdout + out.stderr

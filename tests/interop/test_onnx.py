@@ -230,6 +230,14 @@ REFUSED = {
         ],
         "(Add): cannot add image (4, 6, 6) and image (4, 3, 3)",
     ),
+    "a flattened image and what is computed of it": (
+        [
+            ("Flatten", [None], {}),
+            ("MatMul", [None, np.eye(108, dtype=np.float32)], {}),
+            ("Add", [None, "v0"], {}),
+        ],
+        "(Add): cannot add row (108,) and row (108,) in another order",
+    ),
     "a reshape of examples": (
         [("Reshape", [None, np.array([-1, 54])], {})],
         "(Reshape): shape must be (N, 108), all of an example in a row, not (-1, 54)",
@@ -246,7 +254,7 @@ REFUSED = {
     ),
     "another perm": (
         [("Transpose", [None], {"perm": [0, 1, 3, 2]})],
-        "(Transpose): perm must be [0, 3, 1, 2], not [0, 1, 3, 2]",
+        "(Transpose): perm must be [0, 2, 3, 1], not [0, 1, 3, 2], for image",
     ),
     "weights that are computed": (
         [("Flatten", [None], {}), ("MatMul", [None, "v0"], {})],

@@ -93,9 +93,9 @@ def add(node: Operator) -> Result:
         raise node.refuse("one of the two must be constant; only sums of two branches are known")
     for other in values[1:]:
         if not values[0].same_kind(other):
-            raise node.refuse(
-                f"cannot add {values[0].form} {values[0].shape} and {other.form} {other.shape}"
-            )
+            both = f"{values[0].form} {values[0].shape} and {other.form} {other.shape}"
+            order = " in another order" if values[0].shape == other.shape else ""
+            raise node.refuse(f"cannot add {both}{order}")
     return node.apply(Sequential(), *values)
 
 

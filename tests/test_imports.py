@@ -44,7 +44,8 @@ BASE = {
 
 
 OPTIONAL = {
-    "jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors", "torch"
+    "jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors",
+    "torch",
 }  # fmt: skip
 
 

@@ -264,6 +264,18 @@ REFUSED = {
         [("Conv", [None, np.ones((4, 2, 3, 3), np.float32)], {})],
         "(Conv): its weights are for 2 channels, its input 3",
     ),
+    "NaN": (
+        [("Conv", [None, np.full((4, 3, 1, 1), np.nan, np.float32)], {})],
+        "(Conv): its weight must hold finite floating-point numbers",
+    ),
+    "a negative variance": (
+        [("BatchNormalization", [None, *[-np.ones(3, np.float32)] * 4], {})],
+        "(BatchNormalization): its running_variance must be 0 or more, not -1.0",
+    ),
+    "a layer that cannot be": (
+        [("Conv", [None, W], {"strides": [0, 0]})],
+        "(Conv): cannot be read: Conv2D: stride must be an integer of 1 or more, not 0",
+    ),
     "training": (
         [("BatchNormalization", [None, *[np.ones(3, np.float32)] * 4], {"training_mode": 1})],
         "(BatchNormalization): training_mode must be 0, not 1",
@@ -324,6 +336,23 @@ def test_a_file_that_is_no_onnx_file(tmp_path, content):
         load_onnx(tmp_path / "model.onnx")
     with pytest.raises(FileNotFoundError):
         load_onnx(tmp_path / "missing.onnx")
+
+
+def test_a_damaged_file_is_refused_or_read(tmp_path):
+    save_onnx(networks.wide_resnet(10, 1, 2), tmp_path / "model.onnx")
+    whole = (tmp_path / "model.onnx").read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(whole[-4000:] if random.random() < 0.2 else whole)
+        for place in random.integers(max(0, len(damaged) - 9000), len(damaged), 3):
+            damaged[place] = random.integers(256)
+        (tmp_path / "model.onnx").write_bytes(damaged)
+        try:
+            load_onnx(tmp_path / "model.onnx")
+        except ValueError as error:
+            refused += "\n" not in str(error)
+    assert refused > 10
 
 
 def test_two_inputs_and_two_outputs_are_refused(tmp_path):

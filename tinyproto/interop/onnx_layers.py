@@ -177,5 +177,9 @@ def assign(node: Operator, layer: Layer, **arrays: Any) -> None:
             raise node.refuse(f"its {name} must be constant")
         if array.shape != leaf.shape:
             raise node.refuse(f"its {name} must have the shape {leaf.shape}, not {array.shape}")
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise node.refuse(f"its {name} must hold finite floating-point numbers")
+        if name == "running_variance" and array.size and array.min() < 0:
+            raise node.refuse(f"its {name} must be 0 or more, not {array.min()}")
         dtype = np.float64 if array.dtype == np.float64 else np.float32
         layer.params[name] = np.ascontiguousarray(array, dtype=dtype)

@@ -119,7 +119,9 @@ def _nodes(model: Any) -> Nodes:
             raise operator.refuse("only its first output is supported")
         try:
             result = OPERATORS[node.op_type](operator)
-        except (ArithmeticError, IndexError, KeyError, TypeError) as error:
+        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+            if str(error).startswith("node "):
+                raise
             raise operator.refuse(f"cannot be read: {error}") from None
         known[node.output[0]] = result if isinstance(result, Value) else np.asarray(result)
     return _ancestors(nodes, known.get(output))

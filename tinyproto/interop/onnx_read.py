@@ -71,6 +71,8 @@ def load_onnx(path: str | Path) -> Network:
             nodes = _nodes(model)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    except (KeyError, TypeError) as error:  # of the package onnx, for a type that there is not
+        raise ValueError(f"{path} is no valid ONNX file: {error!r}") from None
     _merge_constants(nodes)
     network = _network(nodes)
     if any(leaf.dtype == np.float64 for _, leaf in leaves(network.params)):

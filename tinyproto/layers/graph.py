@@ -16,7 +16,7 @@ from typing import Any
 from ..backend.device import Array
 from ..parameters import Tree
 from .base import Backward, Layer
-from .checks import check_backward, check_branches
+from .checks import check_backward, check_branches, check_floats
 from .containers import Residual, Sequential, add_values, nested
 
 INPUT = "input"
@@ -86,6 +86,9 @@ class Graph(Layer):
         return nested(self, named)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        check_floats("Graph", "x", x)
+        if x.ndim == 0:
+            raise ValueError("Graph expects x of shape (N, …), not ()")
         check_branches(self, {name: layer for name, (layer, *_) in self.nodes.items()})
         values, passes = {INPUT: x}, []
         for name, (layer, *sources) in self.nodes.items():

@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 
 from tinyproto import networks, parameters
 from tinyproto.layers import (
+    Affine,
     AveragePool2D,
     BatchNorm,
     Conv2D,
     Flatten,
     GlobalAveragePool,
+    Graph,
     Layer,
     Linear,
     MaxPool2D,
     Normalize,
+    Pad2D,
     ReLU,
     Residual,
     Sequential,
@@ -127,6 +130,17 @@ def normalize(draw):
     return Normalize(draw(numbers), draw(numbers)), shape
 
 
+def affine(draw):
+    shape = any_shape(draw)
+    numbers = st.lists(st.floats(-4, 4), min_size=shape[-1], max_size=shape[-1])
+    return Affine(draw(numbers), draw(numbers)), shape
+
+
+def pad(draw):
+    padding = draw(st.integers(0, 2)) if draw(st.booleans()) else draw(st.tuples(*[KERNELS] * 4))
+    return Pad2D(padding, draw(st.floats(-2, 2))), images(draw)
+
+
 def pool(kind):
     def build(draw):
         size, stride, image = windows(draw)
@@ -178,6 +192,26 @@ def residual_with_shortcut(draw):
     return Residual(body, shortcut), (draw(st.integers(3, 4)), height, width, channels)
 
 
+def graph(draw):
+    """Up to five nodes that keep the shape, each of one to three sources; nothing is left over."""
+    channels, (height, width) = draw(CHANNELS), sides(draw, 2, 5)
+    kinds = {
+        "conv": lambda: Conv2D(channels, channels, 3, padding=1, bias=draw(st.booleans())),
+        "norm": lambda: BatchNorm(channels),
+        "relu": ReLU,
+        "same": Sequential,
+    }
+    nodes, unused = {}, ["input"]
+    for i in range(draw(st.integers(1, 5))):
+        kind, known = draw(st.sampled_from(sorted(kinds))), ["input", *nodes]
+        sources = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3))
+        nodes[f"{kind}{i}"] = (kinds[kind](), *sources)
+        unused = [name for name in (*unused, f"{kind}{i}") if name not in sources]
+    unused = [name for name in unused if name != "input"]
+    nodes["last"] = (Conv2D(channels, draw(CHANNELS), 2), *unused)
+    return Graph(nodes), (draw(st.integers(3, 4)), height, width, channels)
+
+
 PARTS = {
     "Conv2D": convolution,
     "Linear": linear,
@@ -190,6 +224,9 @@ PARTS = {
     "GlobalAveragePool": lambda draw: (GlobalAveragePool(), images(draw)),
     "Flatten": lambda draw: (Flatten(), any_shape(draw)),
     "PrototypeHead": prototype_head,
+    "Affine": affine,
+    "Pad2D": pad,
+    "Graph": graph,
     "Sequential": sequential,
     "Residual": residual,
     "Residual with shortcut": residual_with_shortcut,

@@ -47,6 +47,13 @@ PUBLIC = [
 ]
 """The modules whose `__all__` is the public surface."""
 
+NEEDS = {
+    "tinyproto.interop.load_onnx": "onnx",
+    "tinyproto.interop.save_onnx": "onnx",
+    "tinyproto.interop.save_state": "safetensors",
+}
+"""Examples that need an optional package."""
+
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -132,6 +139,8 @@ def methods_of(thing):
 
 @pytest.mark.parametrize("name", THINGS)
 def test_its_example_runs(name, tmp_path, monkeypatch):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason=f"the example needs {NEEDS[name]}")
     monkeypatch.chdir(tmp_path)  # what an example writes is written there
     thing = THINGS[name]
     finder = doctest.DocTestFinder(recurse=False)

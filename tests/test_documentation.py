@@ -37,9 +37,14 @@ def outside_of_code(text):
     return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
+NEEDS = {"import torch": "torch", "_onnx(": "onnx", ".safetensors": "safetensors"}
+"""Words in a block, and the optional package that it needs then."""
+
+
 def installed(block):
-    """Whether a block's optional framework is there."""
-    return "import torch" not in block or importlib.util.find_spec("torch") is not None
+    """Whether a block's optional packages are there."""
+    needed = (package for word, package in NEEDS.items() if word in block)
+    return all(importlib.util.find_spec(package) is not None for package in needed)
 
 
 def program(text):

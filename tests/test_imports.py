@@ -43,18 +43,9 @@ BASE = {
 
 
 OPTIONAL = {
-    "jinja2",
-    "matplotlib",
-    "PIL",
-    "tqdm",
-    "scipy",
-    "sklearn",
-    "cupy",
-    "torch",
-    "cloudpickle",
-    "mpi4py",
-    "distributed",
-}
+    "jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "torch", "onnx",
+    "safetensors", "cloudpickle", "mpi4py", "distributed",
+}  # fmt: skip
 
 
 def modules():
@@ -141,8 +132,8 @@ import tinyproto.prototypes, tinyproto.attacks, tinyproto.data, tinyproto.state
 import tinyproto.prototypes.certificate, tinyproto.prototypes.equivalence, tinyproto.evaluation
 import tinyproto.networks, tinyproto.training, tinyproto.report, tinyproto.interop
 loaded = {name.split(".")[0] for name in sys.modules}
-print(sorted(loaded & {"numba", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy",
-                        "torch"}))
+optional = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors", "torch"}
+print(sorted(loaded & ({"numba"} | optional)))
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert out.stdout.strip() == "[]", out.stdout + out.stderr

@@ -8,11 +8,13 @@ NAMES = {  # module: the name of its package, which pip takes in lower case, but
     "PIL": "Pillow",
     "jinja2": "Jinja2",
     "matplotlib": "Matplotlib",
+    "onnx": "ONNX",
+    "safetensors": "safetensors",
     "scipy": "SciPy",
     "sklearn": "scikit-learn",
     "torch": "PyTorch",
 }
-EXTRAS = ("sklearn", "torch")
+EXTRAS = ("sklearn", "torch", "onnx")
 """The modules that have an extra of their own name in this package."""
 
 

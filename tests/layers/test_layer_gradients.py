@@ -15,7 +15,8 @@ from tinyproto import layers
 from tinyproto.layers import im2col as im2col_module
 
 WITHOUT_PARAMETERS = {
-    "ReLU", "Normalize", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "Flatten"
+    "ReLU", "Normalize", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "Flatten", "Affine",
+    "Pad2D"
 }  # fmt: skip
 WITH_PARAMETERS = [name for name in PARTS if name not in WITHOUT_PARAMETERS]
 COMPOSED = 5e-5  # the step in a network: a smaller one crosses fewer kinks of its many ReLUs

@@ -17,25 +17,31 @@ from .base import Backward, Layer, initialize
 from .batch_norm import BatchNorm
 from .containers import Residual, Sequential
 from .convolution import Conv2D
-from .elementwise import Normalize, ReLU
+from .elementwise import Affine, Normalize, ReLU
 from .fold import fold
+from .graph import Graph, simplify
 from .linear import Flatten, Linear
+from .padding import Pad2D
 from .pooling import AveragePool2D, GlobalAveragePool, MaxPool2D
 
 __all__ = [
+    "Affine",
     "AveragePool2D",
     "Backward",
     "BatchNorm",
     "Conv2D",
     "Flatten",
     "GlobalAveragePool",
+    "Graph",
     "Layer",
     "Linear",
     "MaxPool2D",
     "Normalize",
+    "Pad2D",
     "ReLU",
     "Residual",
     "Sequential",
     "fold",
     "initialize",
+    "simplify",
 ]

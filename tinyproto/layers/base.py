@@ -2,6 +2,9 @@
 
 import inspect
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import numpy as np
@@ -91,6 +94,20 @@ class Layer:
         return y, backward_both
 
 
+_draws = ContextVar("draws", default=True)
+
+
+@contextmanager
+def without_initialization() -> Iterator[None]:
+    """In the block `initialize` draws nothing: for weights that are about to be replaced, of which
+    millions take seconds to draw."""
+    token = _draws.set(False)
+    try:
+        yield
+    finally:
+        _draws.reset(token)
+
+
 def initialize(layer: Any, seed: int) -> Any:
     """Draw the weights of a layer at random, in place: Kaiming initialization.
 
@@ -121,6 +138,8 @@ def initialize(layer: Any, seed: int) -> Any:
     >>> round(float(layer.params["weight"].var() * 1000), 1)
     2.0
     """
+    if not _draws.get():
+        return layer
     for path, leaf in leaves(layer.params):
         if path.rpartition("/")[2] == "weight":
             fan_in = math.prod(leaf.shape[:-1])

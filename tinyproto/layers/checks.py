@@ -4,6 +4,7 @@ Native code checks no bounds, so nothing of another shape, dtype or device than 
 for may reach it. Only shapes and dtypes are compared, never the numbers: NaN passes through.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def refuse_branch(owner: Any, name: str) -> None:
     )
 
 
-def check_branches(owner: Any, **parts: Any) -> None:
+def check_branches(owner: Any, parts: Mapping[str, Any]) -> None:
     """`refuse_branch` where `params` does not hold the trees of the parts, by name."""
     for name, part in parts.items():
         branch = owner.params.get(name)

@@ -46,7 +46,7 @@ class Sequential(Layer):
         self.params = {str(i): layer.params for i, layer in enumerate(layers) if layer.params}
 
     def __repr__(self) -> str:
-        return _nested(self, {str(i): layer for i, layer in enumerate(self.layers)})
+        return nested(self, {str(i): layer for i, layer in enumerate(self.layers)})
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         passes: list[tuple[str, Backward]] = []
@@ -109,7 +109,7 @@ class Residual(Layer):
         self.params = {name: part.params for name, part in self._parts().items() if part.params}
 
     def __repr__(self) -> str:
-        return _nested(self, self._parts())
+        return nested(self, self._parts())
 
     def _parts(self) -> dict[str, Layer]:
         return {"body": self.body, **({"shortcut": self.shortcut} if self.shortcut else {})}
@@ -122,10 +122,12 @@ class Residual(Layer):
         return self._forward(x, train, minimum=0.0)
 
     def _forward(self, x: Array, train: bool, minimum: float) -> tuple[Array, Backward]:
-        check_branches(self, **self._parts())
+        check_branches(self, self._parts())
         y_body, body = self.body(x, train)
         y_shortcut, shortcut = self.shortcut(x, train) if self.shortcut else (x, None)
-        y = _sum(y_body, y_shortcut, minimum)
+        if y_body.shape != y_shortcut.shape:
+            raise ValueError(f"Residual: body gives {y_body.shape}, shortcut {y_shortcut.shape}")
+        y = add_values(y_body, y_shortcut, minimum)
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             check_backward(self, dy, y.shape, grads)
@@ -134,12 +136,12 @@ class Residual(Layer):
                 dy = _relu_gradient(y, dy)
             dx_body = body(dy, grads.get("body"))
             dx_shortcut = shortcut(dy, grads.get("shortcut")) if shortcut else dy
-            return _sum(dx_body, dx_shortcut, -math.inf)
+            return add_values(dx_body, dx_shortcut)
 
         return y, backward
 
 
-def _nested(owner: Layer, parts: Mapping[str, Layer]) -> str:
+def nested(owner: Layer, parts: Mapping[str, Layer]) -> str:
     """The repr of a layer with the layers in it, each on lines of its own."""
     lines = [f"({name}): {part!r}".replace("\n", "\n  ") for name, part in parts.items()]
     inside = "\n  " + "\n  ".join(lines) + "\n" if lines else ""
@@ -151,10 +153,8 @@ def _rows(x: Array) -> Array:
     return array_module(x).ascontiguousarray(x).reshape(len(x), math.prod(x.shape[1:]))
 
 
-def _sum(a: Array, b: Array, minimum: float) -> Array:
-    """max(a + b, minimum)."""
-    if a.shape != b.shape:
-        raise ValueError(f"Residual: body gives {a.shape}, shortcut {b.shape}")
+def add_values(a: Array, b: Array, minimum: float = -math.inf) -> Array:
+    """max(a + b, minimum), for a and b of one shape."""
     rows = _rows(a)
     y = memory.empty_like(rows)
     add(len(a), rows, _rows(b), a.dtype.type(minimum), y)

@@ -88,22 +88,81 @@ class Normalize(Layer):
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         xp = array_module(x)
-        check_floats("Normalize", "x", x)
-        if x.ndim < 2:
-            raise ValueError(f"Normalize expects x of shape (N, …, C), not {x.shape}")
-        if x.shape[-1] != len(self.mean):
-            raise ValueError(f"Normalize expects {len(self.mean)} channels, not {x.shape[-1]}")
+        check_channels("Normalize", x, len(self.mean))
         gain = xp.asarray(1 / np.asarray(self.std), dtype=x.dtype)
         mean = xp.asarray(self.mean, dtype=x.dtype)
+        return _affine(self, x, mean, gain, 0 * gain)
 
-        def affine(x: Array, centre: Array) -> Array:
-            flat = pixel_rows(xp.ascontiguousarray(x))
-            y = memory.empty_like(flat)
-            channel_affine(len(flat), flat, centre, gain, 0 * gain, x.dtype.type(-np.inf), y)
-            return y.reshape(x.shape)
 
-        def backward(dy: Array, grads: Tree | None = None) -> Array:
-            check_backward(self, dy, x.shape, grads)
-            return affine(dy, 0 * mean)
+class Affine(Layer):
+    """y = scale · x + shift, channel by channel, with constants that are not learned.
 
-        return affine(x, mean), backward
+    dx = scale · dy. `Normalize` is the same in other words, for a scale above 0.
+
+    Parameters
+    ----------
+    scale, shift : sequence of float
+        One number a channel, of the last axis of x.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in length, or a number is not finite; when called, for another number of
+        channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.layers import Affine
+    >>> y, backward = Affine([-1.0, 2.0], [1.0, 0.0])(np.array([[0.25, 0.5]]))
+    >>> y
+    array([[0.75, 1.  ]])
+    >>> backward(np.ones((1, 2)))
+    array([[-1.,  2.]])
+    """
+
+    def __init__(self, scale: Sequence[float], shift: Sequence[float]):
+        super().__init__()
+        for name, values in (("scale", scale), ("shift", shift)):
+            if len(values) != len(scale) or not all(abs(v) < 1 / TINY for v in values):
+                raise ValueError(
+                    f"Affine: {name} must hold {len(scale)} finite numbers, not {values!r}"
+                )
+        self.scale, self.shift = tuple(map(float, scale)), tuple(map(float, shift))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(scale={self.scale}, shift={self.shift})"
+
+    def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
+        xp = array_module(x)
+        check_channels("Affine", x, len(self.scale))
+        scale = xp.asarray(self.scale, dtype=x.dtype)
+        return _affine(self, x, 0 * scale, scale, xp.asarray(self.shift, dtype=x.dtype))
+
+
+def check_channels(owner: str, x: Array, channels: int) -> None:
+    """Raise ValueError unless x has the shape (N, …, channels), in floating-point numbers."""
+    check_floats(owner, "x", x)
+    if x.ndim < 2:
+        raise ValueError(f"{owner} expects x of shape (N, …, C), not {x.shape}")
+    if x.shape[-1] != channels:
+        raise ValueError(f"{owner} expects {channels} channels, not {x.shape[-1]}")
+
+
+def _affine(
+    layer: Layer, x: Array, mean: Array, gain: Array, shift: Array
+) -> tuple[Array, Backward]:
+    """y = (x − mean) gain + shift, and dx = dy gain."""
+    xp = array_module(x)
+
+    def affine(x: Array, mean: Array, shift: Array) -> Array:
+        flat = pixel_rows(xp.ascontiguousarray(x))
+        y = memory.empty_like(flat)
+        channel_affine(len(flat), flat, mean, gain, shift, x.dtype.type(-np.inf), y)
+        return y.reshape(x.shape)
+
+    def backward(dy: Array, grads: Tree | None = None) -> Array:
+        check_backward(layer, dy, x.shape, grads)
+        return affine(dy, 0 * mean, 0 * shift)
+
+    return affine(x, mean, shift), backward

@@ -16,13 +16,15 @@ from .batch_norm import BatchNorm
 from .checks import check_parameters
 from .containers import Residual, Sequential
 from .convolution import Conv2D
+from .graph import Graph, simplify
 
 
 def fold(layer: Layer) -> Layer:
     """Copy a layer for eval mode, with each BatchNorm folded into the Conv2D before it.
 
     The copy computes the same up to rounding, faster. Only a BatchNorm directly after a Conv2D in
-    a `Sequential` is folded, at any depth of nested `Sequential` and `Residual` layers.
+    a `Sequential` is folded, at any depth of nested `Sequential`, `Residual` and `Graph` layers,
+    and one that alone takes the output of a Conv2D in a `Graph`, which is simplified first.
 
     Parameters
     ----------
@@ -61,6 +63,11 @@ def fold(layer: Layer) -> Layer:
             else:
                 folded.append(fold(part))
         return Sequential(*folded)
+    if type(layer) is Graph:
+        simple = simplify(layer)
+        if type(simple) is not Graph:
+            return fold(simple)
+        return Graph({name: (fold(part), *at) for name, (part, *at) in simple.nodes.items()})
     if type(layer) is Residual:
         return Residual(fold(layer.body), fold(layer.shortcut) if layer.shortcut else None)
     copied = copy.deepcopy(layer)

@@ -19,20 +19,22 @@ from ..layers import (
 )
 from ..layers.checks import positive_integers
 from ..prototypes.dpnp import PrototypeHead
+from .description import check_description, layer_from
 from .network import Network
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 """Mean and standard deviation of each colour in CIFAR-10's training images, in [0, 1]."""
 
 
-def compact_cnn(classes: int = 10, *, feature_width: int = 64, **head: Any) -> Network:
+def compact_cnn(classes: int = 10, *, feature_width: int | None = 64, **head: Any) -> Network:
     """Build a CNN of six 3 × 3 convolutions, 32-32-64-64-128-128, with 0.3 million weights.
 
     Parameters
     ----------
     classes : int
-    feature_width : int
-        Length of the features h.
+    feature_width : int, optional
+        Length of the features h, the output of a linear layer; None for no such layer: h is what
+        the pooling gives.
     **head
         Options, with their defaults in brackets:
 
@@ -62,19 +64,19 @@ def compact_cnn(classes: int = 10, *, feature_width: int = 64, **head: Any) -> N
         *conv_bn_relu(3, 32), *conv_bn_relu(32, 32), MaxPool2D(),
         *conv_bn_relu(32, 64), *conv_bn_relu(64, 64), MaxPool2D(),
         *conv_bn_relu(64, 128), *conv_bn_relu(128, 128), GlobalAveragePool(),
-        Linear(128, feature_width),
     ]  # fmt: skip
-    return build("compact_cnn", parts, classes, feature_width, {}, head)
+    return build("compact_cnn", parts, 128, classes, feature_width, {}, head)
 
 
-def resnet18(classes: int = 10, *, feature_width: int = 64, **head: Any) -> Network:
+def resnet18(classes: int = 10, *, feature_width: int | None = 64, **head: Any) -> Network:
     """Build the ResNet-18 for CIFAR: a 3 × 3 convolution first, and four stages of 64 to 512.
 
     Parameters
     ----------
     classes : int
-    feature_width : int
-        Length of the features h.
+    feature_width : int, optional
+        Length of the features h, the output of a linear layer; None for no such layer: h is what
+        the pooling gives.
     **head
         As in `compact_cnn`.
 
@@ -106,12 +108,17 @@ def resnet18(classes: int = 10, *, feature_width: int = 64, **head: Any) -> Netw
             stride = 2 if stage and not block else 1
             parts += [basic_block(width, channels, stride), ReLU()]
             width = channels
-    parts += [GlobalAveragePool(), Linear(512, feature_width)]
-    return build("resnet18", parts, classes, feature_width, {}, head)
+    parts.append(GlobalAveragePool())
+    return build("resnet18", parts, 512, classes, feature_width, {}, head)
 
 
 def wide_resnet(
-    depth: int = 28, width: int = 10, classes: int = 10, *, feature_width: int = 64, **head: Any
+    depth: int = 28,
+    width: int = 10,
+    classes: int = 10,
+    *,
+    feature_width: int | None = 64,
+    **head: Any,
 ) -> Network:
     """Build a wide residual network, WRN-depth-width, of pre-activation blocks.
 
@@ -122,8 +129,9 @@ def wide_resnet(
     width : int
         The stages have 16, 32 and 64 times as many channels.
     classes : int
-    feature_width : int
-        Length of the features h.
+    feature_width : int, optional
+        Length of the features h, the output of a linear layer; None for no such layer: h is what
+        the pooling gives.
     **head
         As in `compact_cnn`.
 
@@ -154,13 +162,21 @@ def wide_resnet(
             out = 16 * 2**stage * width
             parts += preactivation_block(channels, out, 2 if stage and not block else 1)
             channels = out
-    parts += [BatchNorm(channels), ReLU(), GlobalAveragePool(), Linear(channels, feature_width)]
+    parts += [BatchNorm(channels), ReLU(), GlobalAveragePool()]
     options = {"depth": depth, "width": width}
-    return build("wide_resnet", parts, classes, feature_width, options, head)
+    return build("wide_resnet", parts, channels, classes, feature_width, options, head)
+
+
+def from_layers(features: dict[str, Any], head: dict[str, Any], classes: int = 0) -> Network:
+    """Build a network of the layers of two descriptions, with initial weights (see `description`);
+    the number of classes is for the reader."""
+    settings = {"kind": "layers", "classes": classes, "features": features, "head": head}
+    return Network(layer_from(features), layer_from(head), settings)
 
 
 BUILDERS: dict[str, Callable[..., Network]] = {
     "compact_cnn": compact_cnn,
+    "layers": from_layers,
     "resnet18": resnet18,
     "wide_resnet": wide_resnet,
 }
@@ -215,9 +231,13 @@ def check_settings(settings: Any, numbers: int, entries: int, source: str) -> di
     known: dict[str, Any] = settings if isinstance(settings, dict) else {}
     if str(known.get("kind")) not in BUILDERS:
         raise ValueError(f"{source} holds no network, but {known.get('kind')!r}")
+    if known["kind"] == "layers":
+        return _check_layers(known, numbers, source)
     defaults = {"depth": 28, "width": 10} if known["kind"] == "wide_resnet" else {}
     defaults |= {"classes": 10, "feature_width": 64}
     sizes = {name: known.get(name, default) for name, default in defaults.items()}
+    if sizes["feature_width"] is None:
+        sizes["feature_width"] = 1  # its features are wider
     for name, size in sizes.items():
         if type(size) is not int or size < 1:
             raise ValueError(f"{source}: {name} must be an integer of 1 or more, not {size!r}")
@@ -239,25 +259,40 @@ def check_settings(settings: Any, numbers: int, entries: int, source: str) -> di
     return {RENAMED.get(name, name): value for name, value in known.items()}
 
 
+def _check_layers(settings: dict[str, Any], numbers: int, source: str) -> dict[str, Any]:
+    """The same for settings that describe layers."""
+    try:
+        for name in ("features", "head"):
+            numbers = check_description(settings.get(name), numbers)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{source} holds invalid settings: {error}") from None
+    return settings
+
+
 def build(
     kind: str,
     parts: list[Layer],
+    pooled: int,
     classes: int,
-    feature_width: int,
+    feature_width: int | None,
     options: dict[str, Any],
     head: dict[str, Any],
 ) -> Network:
-    """The network of these layers after `Normalize`, its head (see `compact_cnn`), initial weights,
-    and the settings for `from_settings`: `options` are the builder's own."""
-    positive_integers(kind, classes=classes, feature_width=feature_width)
+    """The network of these layers after `Normalize`, which give `pooled` numbers, its head (see
+    `compact_cnn`), initial weights, and the settings for `from_settings`: `options` are the
+    builder's own."""
+    width = pooled if feature_width is None else feature_width
+    positive_integers(kind, classes=classes, feature_width=width)
+    if feature_width is not None:
+        parts = [*parts, Linear(pooled, feature_width)]
     settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
     options = {"head": "linear", "seed": 0, **head}
     kind_of_head, seed = options.pop("head"), options.pop("seed")
     mean, std = options.pop("mean", CIFAR10_MEAN), options.pop("std", CIFAR10_STD)
     if kind_of_head == "prototypes":
-        last: Layer = PrototypeHead(feature_width, classes, seed=seed, **options)
+        last: Layer = PrototypeHead(width, classes, seed=seed, **options)
     elif kind_of_head == "linear":
-        last = Linear(feature_width, classes, **options)
+        last = Linear(width, classes, **options)
     else:
         raise ValueError(f"head must be 'linear' or 'prototypes', not {kind_of_head!r}")
     network = Network(Sequential(Normalize(mean, std), *parts), last, settings)

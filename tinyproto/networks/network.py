@@ -97,7 +97,7 @@ class Network(Layer):
         return summarize(parts, repr(self), input_shape)
 
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
-        check_branches(self, features=self.features, head=self.head)
+        check_branches(self, {"features": self.features, "head": self.head})
         h, features = self.features(x, train)
         z, head = self.head(h, train)
 

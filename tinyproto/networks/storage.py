@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import parameters, state
+from ..layers.base import without_initialization
 from .builders import check_settings, from_settings
+from .description import describe_network
 from .network import Network
 
 
@@ -17,7 +19,7 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Parameters
     ----------
     network : Network
-        One that a builder of this package made.
+        One that a builder of this package made, or one of the package's layers.
     path : str or Path
         The file, an .npz.
     **metadata
@@ -26,8 +28,8 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Raises
     ------
     ValueError
-        For a network that no builder made, such as a folded one, and for a weight that is infinite
-        or NaN.
+        For a folded network, for a layer of a class that is not the package's, and for a weight
+        that is infinite or NaN.
 
     Examples
     --------
@@ -36,13 +38,12 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     >>> networks.load("model.npz").settings["classes"]
     5
     """
-    if not network.settings:
-        raise ValueError("only a network that a builder made can be saved, no folded one")
+    known = network.settings or describe_network(network)
     params = parameters.flatten(network.params)
     parameters.check_arrays(network.params, params, "the network", values=True)
     settings = {  # JSON cannot hold NumPy's numbers
         name: value.item() if isinstance(value, np.generic) else value
-        for name, value in network.settings.items()
+        for name, value in known.items()
     }
     state.save_arrays(params, path, {"network": settings, **metadata})
 
@@ -81,7 +82,8 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     built = dict(settings)
     if built.get("head") == "prototypes" and built.get("init", "simplex") == "simplex":
         built["init"] = "random"  # which are replaced, too, and take no feature_width² numbers
-    network = from_settings(built, str(path))
+    with without_initialization():
+        network = from_settings(built, str(path))
     network.settings = settings
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)

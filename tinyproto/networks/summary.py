@@ -1,7 +1,8 @@
 """A table of the layers of a network, the shapes of their outputs and their parameters."""
 
 from ..backend.device import Array, array_module
-from ..layers import Layer, Residual, Sequential
+from ..layers import Graph, Layer, Residual, Sequential
+from ..layers.graph import INPUT, sum_of
 from ..parameters import count, leaves
 
 Row = tuple[str, str, str]
@@ -45,6 +46,14 @@ def _add_rows(rows: list[Row], layer: Layer, x: Array, indent: str) -> Array:
             rows.append((f"{indent}  shortcut:", "", ""))
             _add_rows(rows, layer.shortcut, x, indent + "  ")
         return y
+    if type(layer) is Graph:
+        values, first = {INPUT: x}, len(rows)
+        for node, (part, *sources) in layer.nodes.items():
+            rows.append((f"{indent}  {node} of {' + '.join(sources)}:", "", ""))
+            total = sum_of(node, sources, values)
+            values[node] = _add_rows(rows, part, total, indent + "    ")
+        rows.insert(first, (f"{indent}Graph", _shape(values[node]), ""))
+        return values[node]
     y, _ = layer(x)
     name = repr(layer) if "\n" not in repr(layer) else type(layer).__name__
     number = count(layer.params)

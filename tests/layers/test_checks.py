@@ -19,6 +19,7 @@ from tinyproto.layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    Graph,
     Linear,
     ReLU,
     Residual,
@@ -358,7 +359,7 @@ def test_a_backend_refuses_arrays_of_another_shape(backend, data):
 def test_a_layer_says_how_it_is_built(name, data):
     """What it prints builds the same layer again."""
     layer = data.draw(cases(name)).layer
-    if isinstance(layer, (Sequential, Residual)):
+    if isinstance(layer, (Graph, Sequential, Residual)):
         lines = repr(layer).splitlines()
         assert lines[0] == f"{type(layer).__name__}("
         assert lines[-1] == ")"

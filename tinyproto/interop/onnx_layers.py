@@ -43,7 +43,8 @@ def gemm(node: Operator) -> Value:
     node.require(transA=0)
     weight, bias = matrix(node), node.input(2)
     weight = weight.T if node.attribute("transB", 0) else weight
-    weight = weight * weight.dtype.type(node.attribute("alpha", 1.0))
+    if (alpha := node.attribute("alpha", 1.0)) != 1:
+        weight = weight * weight.dtype.type(alpha)
     if bias is not None:
         bias = node.constant(2, "C")
         bias = bias * bias.dtype.type(node.attribute("beta", 1.0))

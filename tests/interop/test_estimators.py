@@ -29,7 +29,7 @@ MLP = functools.partial(MLPClassifier, hidden_layer_sizes=(7, 5), max_iter=40, r
 WITH_GRADIENTS = {
     "logistic regression": linear_model.LogisticRegression,
     "logistic regression, cross-validated": functools.partial(
-        linear_model.LogisticRegressionCV, Cs=2, cv=2, use_legacy_attributes=True
+        linear_model.LogisticRegressionCV, Cs=2, cv=2
     ),
     "linear SVC": svm.LinearSVC,
     "SGD": linear_model.SGDClassifier,

@@ -389,6 +389,6 @@ def test_a_bias_before_a_batch_norm_is_folded_too():
 
 
 def test_a_folded_network_cannot_be_saved(tmp_path):
-    with pytest.raises(ValueError, match="no folded one"):
+    with pytest.raises(ValueError, match="cannot describe a folded network"):
         networks.save(networks.fold(networks.compact_cnn()), tmp_path / "model.npz")
     assert not list(tmp_path.iterdir())

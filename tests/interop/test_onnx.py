@@ -406,5 +406,6 @@ except ImportError as error:
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert out.stdout.strip() == (
-        "reading an ONNX file needs ONNX; install it with: pip install onnx"
+        "reading an ONNX file needs ONNX; install it with: pip install onnx, or in the checkout: "
+        "pip install -e '.[onnx]'"
     ), out.stderr

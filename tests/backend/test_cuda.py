@@ -67,7 +67,7 @@ def compiled(monkeypatch, arguments, numbers):
     )
     stream = SimpleNamespace(get_current_stream=lambda: SimpleNamespace(ptr=5))
     monkeypatch.setitem(sys.modules, "cuda.bindings.driver", driver)
-    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=stream))
+    monkeypatch.setattr(cuda, "select_device", lambda name: SimpleNamespace(cuda=stream))
     types = [cuda.argument_type(a) for a in arguments]
     return cuda.CompiledKernel(lambda: None, types), driver, asked
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import cpu, routines
+from .device import select_device
 
 FORMATS = {"int64": "q", "int32": "i", "uint64": "Q", "float64": "d", "float32": "f", "bool": "?"}
 """The parameters that numbers become, as `struct` writes them, by the name of Numba's type."""
@@ -26,9 +27,14 @@ ArgumentType = tuple[np.dtype, int, bool] | type
 """(dtype, dimensions, whether it is contiguous) of an array, the type of a number."""
 
 
+def _is_array(argument: Any) -> bool:
+    """Whether it is an array: a number of NumPy's has strides, too, and no axes."""
+    return hasattr(argument, "strides") and argument.ndim > 0
+
+
 def argument_type(argument: Any) -> ArgumentType:
     """What an argument is compiled for."""
-    if hasattr(argument, "strides") and argument.ndim:
+    if _is_array(argument):
         return argument.dtype, argument.ndim, argument.flags.c_contiguous
     return type(argument)
 
@@ -55,7 +61,7 @@ def parameters(arguments: Sequence[Any]) -> list[Any]:
     """The numbers that the arguments become."""
     found: list[Any] = []
     for argument in arguments:
-        if hasattr(argument, "strides") and argument.ndim:
+        if _is_array(argument):
             found += 0, 0, argument.size, argument.itemsize, argument.data.ptr
             found += argument.shape
             found += argument.strides
@@ -83,7 +89,7 @@ class CompiledKernel:
     def __init__(self, loop: Callable[..., None], types: Sequence[ArgumentType]):
         compiled = routines.load_cuda().jit(loop).compile(tuple(map(numba_type, types)))
         self.driver: Any = importlib.import_module("cuda.bindings.driver")
-        self.cupy: Any = importlib.import_module("cupy")
+        self.xp = select_device("cuda")
         self.function = self.driver.CUfunction(int(compiled.library.get_cufunc().handle))
         self.compiled = compiled  # keeps the code loaded
         self.layout = struct.Struct(parameter_format(types))
@@ -94,7 +100,7 @@ class CompiledKernel:
 
     def __call__(self, blocks: int, lanes: int, arguments: Sequence[Any]) -> None:
         """Launch it in the current stream of CuPy. Raises RuntimeError where the driver refuses."""
-        stream = self.cupy.cuda.get_current_stream().ptr
+        stream = self.xp.cuda.get_current_stream().ptr
         with self.lock:  # the driver has copied the parameters when it returns
             self.layout.pack_into(self.packed.data, 0, *parameters(arguments))
             (status,) = self.driver.cuLaunchKernel(

@@ -119,7 +119,7 @@ class Victim:
         # A network of tinyproto does not write to x.
         self._copies = not type(model).__module__.startswith("tinyproto.")
         self.warned: set[str] = set()  # what it has been warned of, or is not to be
-        self.unsaid: list[Warned] | None = None  # warnings of a detached victim
+        self.pending_warnings: list[Warned] | None = None  # warnings of a detached victim
 
     def __repr__(self) -> str:
         name = getattr(self.model, "__qualname__", type(self.model).__name__).rpartition(".")[2]
@@ -152,22 +152,22 @@ class Victim:
     def uncounted(self) -> "Victim":
         """A victim of the same model and box with counters of its own; it repeats no warning."""
         victim = Victim(self.model, lo=self.lo, hi=self.hi, keep=self.keep)
-        victim.warned, victim.unsaid = self.warned, self.unsaid
+        victim.warned, victim.pending_warnings = self.warned, self.pending_warnings
         return victim
 
     def detached(self) -> "Victim":
         """A copy for a task in another process: its counters begin at 0, and its warnings are kept
-        in `unsaid`; `absorb` takes both over."""
+        in `pending_warnings`; `absorb` takes both over."""
         victim = copy.copy(self)
         victim.forward_passes = victim.backward_passes = victim.flat_gradients = 0
-        victim.warned, victim.unsaid = {*self.warned, "flat"}, []
+        victim.warned, victim.pending_warnings = {*self.warned, "flat"}, []
         return victim
 
-    def absorb(self, counts: Mapping[str, int], unsaid: Sequence[Warned]) -> None:
+    def absorb(self, counts: Mapping[str, int], pending_warnings: Sequence[Warned]) -> None:
         """Add the counts of a `detached` copy, and give its warnings."""
         for name, count in counts.items():
             setattr(self, name, getattr(self, name) + count)
-        for about, message, category in unsaid:
+        for about, message, category in pending_warnings:
             self.warn_once(about, message, category)
         self._warn_if_flat()
 
@@ -175,8 +175,8 @@ class Victim:
         """Give a warning, unless this victim has given one about the same."""
         if about not in self.warned:
             self.warned.add(about)
-            if self.unsaid is not None:
-                self.unsaid.append((about, message, category))
+            if self.pending_warnings is not None:
+                self.pending_warnings.append((about, message, category))
             else:
                 warnings.warn(message, category, stacklevel=_stack_level_of_the_caller())
 

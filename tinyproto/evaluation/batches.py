@@ -51,7 +51,7 @@ class Found(NamedTuple):
     distance: np.ndarray
     seconds: float
     counts: dict[str, int]
-    unsaid: list[Warned]
+    pending_warnings: list[Warned]
 
     def put(self, result: Result) -> None:
         """Enter it into the result of the attack."""
@@ -81,7 +81,7 @@ def open_attackers(evaluation: Evaluation, executor: ExecutorLike | None) -> Ite
 
         def share_out(name: str, batches: Iterable[Batch]) -> Iterator[Found]:
             for found in workers.run((name, batch) for batch in batches):
-                victim.absorb(found.counts, found.unsaid)
+                victim.absorb(found.counts, found.pending_warnings)
                 yield found
 
         yield share_out
@@ -91,7 +91,7 @@ def attack_elsewhere(evaluation: Evaluation, name: str, batch: Batch) -> Found:
     """As `attack_batch`, with a victim of its own: threads of a worker may share what they got."""
     victim = evaluation.victim.detached()
     found = attack_batch(replace(evaluation, victim=victim), name, batch)
-    return found._replace(unsaid=victim.unsaid or [])
+    return found._replace(pending_warnings=victim.pending_warnings or [])
 
 
 def attack_batch(evaluation: Evaluation, name: str, batch: Batch) -> Found:

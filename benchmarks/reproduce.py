@@ -9,7 +9,8 @@ The groups of rows are `compare`, `long` (two of its rows with four times the bu
 weights), `search` and `ablation`. Each row is one run of examples/cifar10_adv_dpnp.py, in the
 folder RUNS/ROW; options that `train` does not know are passed on to it, such as --device, --data,
 --limit, --average or --checkpoint-every. Everything can be stopped at any point: the same command
-goes on and comes to the same table, and what is finished is only read.
+goes on and comes to the same table, and what is finished is only read. Rows may be trained on
+several machines: `table --json FILE` keeps the rows of FILE that have no run here.
 
 The budget is an hour of two quiet cores for every row with an attack in training: `budget` measures
 the seconds an epoch, from which the numbers of epochs follow. Rows without an attack get as many
@@ -67,7 +68,8 @@ def parse(arguments: list[str] | None = None) -> tuple[argparse.Namespace, list[
     )
     add("--runs", type=Path, default=Path("runs/reproduce"), metavar="DIR",
         help="folder of the runs (runs/reproduce)")  # fmt: skip
-    add("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    add("--json", type=Path, metavar="FILE",
+        help="also write the figures to this file, whose rows without a run here stay")  # fmt: skip
     add("--picture", type=Path, metavar="FILE",
         help="also draw clean against AutoAttack accuracy (compare)")  # fmt: skip
     chosen, more = parser.parse_known_args(arguments)
@@ -118,7 +120,8 @@ def table(chosen: argparse.Namespace) -> None:
     file = tables.FILES[chosen.group]
     if chosen.picture and file != "reproduce":
         raise ValueError(f"{chosen.group} has no picture")
-    content = tables.collect(chosen.group, chosen.runs)
+    written = json.loads(chosen.json.read_text()) if chosen.json and chosen.json.exists() else {}
+    content = tables.collect(chosen.group, chosen.runs, written.get("rows", ()))
     if not content["rows"]:
         raise ValueError(f"{chosen.runs} has no row of {chosen.group} that is trained and judged")
     print(update_results.reproduction(file)(content))

@@ -272,6 +272,45 @@ def test_rows_that_cannot_be_compared_are_refused():
     tables._check_alike("compare", [row("standard"), row("pgd", epochs=3)])
 
 
+def write_run(folder, figures, **metrics):
+    """What the training and the judging of a row leave behind."""
+    folder.mkdir(parents=True)
+    history = [{"epoch": 1, "clean": 0.5, "robust": 0.3}]
+    found = {
+        "settings": {"method": "adv-dpnp", "epochs": 8}, "history": history, "seconds": 600,
+        "device": "cpu", "seed": 0, "trained_on": 45_000, **metrics,
+    }  # fmt: skip
+    (folder / "metrics.json").write_text(json.dumps(found))
+    judged = {"figures": figures, "weights": 296_352}
+    (folder / judge.JUDGED).write_text(json.dumps(judged))
+
+
+def test_rows_that_were_trained_on_several_machines_become_one_table(tmp_path, monkeypatch, capsys):
+    def table(machine):
+        program = ["reproduce", "table", "search", "--runs", str(tmp_path / machine)]
+        monkeypatch.setattr(sys, "argv", [*program, "--json", str(tmp_path / "search.json")])
+        reproduce.main()
+        return {r["row"]: r for r in json.loads((tmp_path / "search.json").read_text())["rows"]}
+
+    write_run(tmp_path / "one" / "radius-5", figures(0.6))
+    write_run(tmp_path / "one" / "base", figures(0.5))
+    write_run(tmp_path / "two" / "radius-1", figures(0.7))
+    write_run(tmp_path / "two" / "radius-5", figures(0.8))
+    assert list(table("one")) == ["base", "radius-5"]
+    both = table("two")
+    assert {name: r["figures"]["unseen"]["clean"] for name, r in both.items()} == {
+        "base": 2000, "radius-1": 2800, "radius-5": 3200,
+    }  # fmt: skip
+    assert list(both) == ["base", "radius-1", "radius-5"]
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "radius-2" in said and "base" not in said  # noqa: PT018
+    write_run(tmp_path / "three" / "radius-8", figures(), trained_on=64)
+    before = (tmp_path / "search.json").read_bytes()
+    with pytest.raises(ValueError, match="radius-8 has 64 training images, and base 45,000"):
+        table("three")
+    assert (tmp_path / "search.json").read_bytes() == before
+
+
 def test_the_search_has_a_row_for_each_choice():
     rows = [row("base"), row("radius-8+alignment-weight-0", 1)]
     (table,) = tables.search(content("search", rows))

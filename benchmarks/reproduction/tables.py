@@ -38,16 +38,20 @@ ANGLES = ("least angle", "mean angle", "greatest angle")
 COMPACT = ("compactness / separation", "compactness / separation, attacked")
 
 
-def collect(group: str, runs: Path) -> dict[str, Any]:
+def collect(group: str, runs: Path, before: Sequence[Found] = ()) -> dict[str, Any]:
     """The rows that are trained and judged, in the order of the table; a line names the others.
-    Raises ValueError for rows that cannot be compared."""
+    Rows of a table `before` stand for those of which there is no run. Raises ValueError for rows
+    that cannot be compared."""
     groups = [name for name, file in FILES.items() if file == FILES[group]]
+    known = {row["row"]: row for row in before}
     rows, missing = [], []
     for name in groups:
         for row in GROUPS[name].rows:
             figures = judge.read(runs / row)
             if set(GROUPS[name].figures) <= figures.keys():
                 rows.append(_row(row, runs / row, figures))
+            elif row in known:
+                rows.append(known[row])
             elif row in DEFAULT_ROWS.get(name, [row]) or (runs / row).exists():
                 missing.append(row)
     if missing:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyproto import networks
+from tinyproto import networks, parameters
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import array_module, select_device, to_device, to_host
 from tinyproto.communicator import (
@@ -40,9 +40,11 @@ from tinyproto.evaluation.result_folder import remove_results, result_folder
 from tinyproto.losses import softmax
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
+from tinyproto.pretrained import find_model
 from tinyproto.progress import Advance, progress
 from tinyproto.random import permutation
 from tinyproto.schedules import one_cycle
+from tinyproto.state import array_checksum, load_arrays
 from tinyproto.training import (
     DEFENSES,
     NFGSMConfig,
@@ -85,6 +87,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--evaluate", type=int, default=1000, metavar="N",
         help="attack N test images, and validate on N held-out ones (1000)")  # fmt: skip
     add("--resume", action="store_true", help="continue from checkpoint.npz in --out")
+    add("--start-from", metavar="MODEL",
+        help="weights to start with: a saved network, or one that ships (new ones)")  # fmt: skip
     add("--batch", type=int, metavar="N", help="images in a step (128; 32 if fewer than 5,000)")
     add("--learning-rate", type=float, default=0.1, metavar="X", help="peak of one cycle (0.1)")
     add("--weight-decay", type=float, default=5e-4, metavar="X",
@@ -163,6 +167,23 @@ def build(options: argparse.Namespace, data: Dataset) -> Network:
     return network.to(select_device(options.device))
 
 
+def starting(options: argparse.Namespace, data: Dataset) -> tuple[Network, int]:
+    """The network to train, and for how many epochs it has been trained before. Raises ValueError
+    unless the network of --start-from is of the kind that the other options ask for."""
+    network = build(options, data)
+    if options.start_from is None:
+        return network, 0
+    path = find_model(options.start_from)
+    found = networks.load(path, select_device(options.device))
+    for name, value in network.settings.items():
+        if name not in ("seed", "init", "mean", "std") and found.settings.get(name) != value:
+            raise ValueError(
+                f"--start-from {options.start_from}: expected a network with {name}={value!r}, not "
+                f"{found.settings.get(name)!r}"
+            )
+    return found, load_arrays(path)[1].get("epochs", 0)
+
+
 def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training images to learn from, and of those to validate on. A tenth of all
     is held out, at most 1,000; --evaluate of these are used."""
@@ -200,6 +221,9 @@ def train(
         "method": options.method, "dataset": data.name, "learning_rate": options.learning_rate,
         **described,
     }  # fmt: skip
+    if options.start_from is not None:
+        leaves = [to_host(leaf).ravel() for _, leaf in parameters.leaves(network.params)]
+        settings["start_from"] = array_checksum(np.concatenate(leaves))
     return fit(
         network,
         defense,
@@ -368,7 +392,7 @@ def run(options: argparse.Namespace) -> None:
 def help_to_train(options: argparse.Namespace, communicator: Communicator) -> None:
     """Train with this rank's part of each batch."""
     data = load(options.dataset, options.data)
-    network = build(options, data)
+    network, _ = starting(options, data)
     choose_batch(options, data)
     train(options, network, data, communicator)
 
@@ -384,7 +408,7 @@ def choose_batch(options: argparse.Namespace, data: Dataset) -> int:
 def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) -> None:
     """Train, evaluate, draw, and write the results."""
     data = load(options.dataset, options.data)
-    network = build(options, data)
+    network, before = starting(options, data)
     trained_on = choose_batch(options, data)
     print(
         f"{data.name}: {len(data.x_train)} training and {len(data.x_test)} test images from "
@@ -393,8 +417,10 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
     if options.overwrite:
         remove_results(options.out, FILES)
     history = train(options, network, data, communicator)
-    networks.save(network, options.out / "model.npz", dataset=data.name, method=options.method)
-
+    epochs = before + options.epochs
+    networks.save(
+        network, options.out / "model.npz", dataset=data.name, method=options.method, epochs=epochs
+    )
     attacked = min(options.evaluate, len(data.x_test))
     clean, robust = test(network, data, attacked, options.seed)
     latent = measure(network, data)
@@ -418,6 +444,7 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
             **({"ranks": communicator.size} if options.mpi else {}),
         },
         trained_on=trained_on,
+        epochs=epochs,
         attacked=attacked,
         history=history,
         latent=latent,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.test_examples import environment, without_optional_packages
-from tinyproto import networks
+from tinyproto import networks, parameters
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.training import DEFENSES
 
@@ -205,6 +205,33 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
     assert {p.name for p in (tmp_path / "out").iterdir()} == NUMBERS
 
 
+def test_a_run_starts_from_the_weights_of_another(run_here, example, tmp_path, monkeypatch):
+    first, out = tmp_path / "first.npz", tmp_path / "out"
+    assert run_here("--method", "pgd", "--epochs", "1") is None
+    (out / "model.npz").rename(first)
+    starts = []
+    fit = example.fit
+
+    def spy(network, *given, **more):
+        starts.append({name: leaf.copy() for name, leaf in parameters.leaves(network.params)})
+        return fit(network, *given, **more)
+
+    monkeypatch.setattr(example, "fit", spy)
+    again = ["--method", "trades", "--start-from", str(first), "--seed", "5", "--overwrite"]
+    assert run_here(*again) is None
+    before = dict(parameters.leaves(networks.load(first).params))
+    assert starts[0].keys() == before.keys()
+    for name, value in starts[0].items():
+        np.testing.assert_array_equal(value, before[name])
+    assert json.loads((out / "metrics.json").read_text())["epochs"] == 3
+    other = run_here("--start-from", str(first), "--out", str(tmp_path / "b"))
+    assert other.endswith("expected a network with head='prototypes', not None"), other
+    networks.save(networks.load(out / "model.npz"), first)
+    (out / "metrics.json").unlink()
+    error = run_here(*again[:-1], "--resume")
+    assert "start_from" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -229,6 +256,7 @@ def test_without_matplotlib_and_tqdm_it_trains_and_says_what_is_left_out(tmp_pat
         ),
         (["--resume", "--overwrite"], "--resume continues a run and --overwrite replaces it"),
         (["--method", "pgd", "--beta", "3"], "--beta is no option of --method pgd"),
+        (["--start-from", "magic"], "magic: expected a saved network or the name of a shipped"),
         (["--average", "1.5"], "--average must be in [0, 1), not 1.5"),
         (["--head", "linear"], "--head linear has no prototypes: it needs --alignment-weight 0"),
         (

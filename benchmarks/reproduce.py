@@ -6,11 +6,12 @@
     python benchmarks/reproduce.py table compare --runs runs/reproduce
 
 The groups of rows are `compare`, `long` (two of its rows with four times the budget and averaged
-weights), `search` and `ablation`. Each row is one run of examples/cifar10_adv_dpnp.py, in the
-folder RUNS/ROW; options that `train` does not know are passed on to it, such as --device, --data,
---limit, --average or --checkpoint-every. Everything can be stopped at any point: the same command
-goes on and comes to the same table, and what is finished is only read. Rows may be trained on
-several machines: `table --json FILE` keeps the rows of FILE that have no run here.
+weights, in parts that start from the weights of the one before), `search` and `ablation`. Each row
+is one run of examples/cifar10_adv_dpnp.py, in the folder RUNS/ROW; options that `train` does not
+know are passed on to it, such as --device, --data, --limit, --average or --checkpoint-every.
+Everything can be stopped at any point: the same command goes on and comes to the same table, and
+what is finished is only read. Rows may be trained on several machines: `table --json FILE` keeps
+the rows of FILE that have no run here.
 
 The budget is an hour of two quiet cores for every row with an attack in training: `budget` measures
 the seconds an epoch, from which the numbers of epochs follow. Rows without an attack get as many
@@ -144,7 +145,7 @@ def main() -> None:
         return
     if chosen.command == "train":
         planned = train.plan(
-            chosen.group, chosen.rows, quick=chosen.quick, epochs=chosen.epochs,
+            chosen.group, chosen.rows, chosen.runs, quick=chosen.quick, epochs=chosen.epochs,
             budget_file=chosen.budget, more=more,
         )  # fmt: skip
         failed = train.train(planned, chosen.runs, chosen.jobs)

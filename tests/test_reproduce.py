@@ -26,7 +26,8 @@ SECONDS = {"pgd": 300.0, "n-fgsm": 100.0, "adv-dpnp": 400.0, "standard": 40.0, "
 
 def plan(group="compare", names=None, **changes):
     options = {"quick": False, "epochs": 2, "budget_file": Path("none"), "more": SHORT}
-    return train.plan(group, names, **{**options, **changes})
+    (stage,) = train.plan(group, names, Path("runs"), **{**options, **changes})
+    return stage
 
 
 def test_every_row_is_a_run_that_the_example_accepts():
@@ -65,13 +66,36 @@ def test_epochs_follow_from_the_budget(tmp_path):
     names = list(expected)
     found = plan(names=names, epochs=None, budget_file=tmp_path / "budget.json")
     assert {n: example.parsed(o).epochs for n, o in found.items()} == expected
-    longer = [f"{name}{LONG}" for name in names]
-    found = plan("long", longer, epochs=None, budget_file=tmp_path / "budget.json")
-    epochs = {n.removesuffix(LONG): example.parsed(o).epochs for n, o in found.items()}
-    assert epochs == {name: 4 * count for name, count in expected.items()}
-    assert {example.parsed(o).average for o in found.values()} == {0.999}
     with pytest.raises(ValueError, match="measure the seconds an epoch with `reproduce.py budget`"):
         plan(epochs=None)
+
+
+def test_a_long_row_goes_on_from_that_of_the_comparison_in_parts(tmp_path):
+    rows = [{"row": name, "seconds an epoch": value} for name, value in SECONDS.items()]
+    budget.write(tmp_path / "budget.json", rows, "")
+    names = [f"pgd{LONG}", f"n-fgsm{LONG}"]
+    more = {"quick": False, "epochs": None, "budget_file": tmp_path / "budget.json", "more": SHORT}
+    stages = train.plan("long", names, tmp_path, **more)
+    chain = ["pgd", *(stage_names[0] for stage_names in map(list, stages))]
+    assert chain == ["pgd", f"pgd{LONG}/part-2", f"pgd{LONG}/part-3", f"pgd{LONG}"]
+    for before, stage in zip(chain, stages, strict=False):
+        (_, pgd), (_, n_fgsm) = stage.items()
+        found = example.parsed(pgd)
+        assert found.start_from == str(tmp_path / before / "model.npz")
+        assert (found.epochs, found.average) == (12, 0.999)
+        assert (example.parsed(n_fgsm).epochs, example.parsed(n_fgsm).average) == (36, 0.999)
+
+
+def test_a_stage_that_fails_ends_the_training(tmp_path, monkeypatch):
+    begun = []
+
+    def failing(commands, logs, jobs, describe):
+        begun.extend(commands)
+        return ["a"] if "a" in commands else []
+
+    monkeypatch.setattr(processes, "run_all", failing)
+    assert train.train([{"z": SHORT}, {"a": SHORT, "b": SHORT}, {"c": SHORT}], tmp_path, 1) == ["a"]
+    assert begun == ["z", "a", "b"]
 
 
 def test_the_search_leaves_images_unseen():
@@ -277,7 +301,7 @@ def write_run(folder, figures, **metrics):
     folder.mkdir(parents=True)
     history = [{"epoch": 1, "clean": 0.5, "robust": 0.3}]
     found = {
-        "settings": {"method": "adv-dpnp", "epochs": 8}, "history": history, "seconds": 600,
+        "settings": {"method": "adv-dpnp"}, "epochs": 8, "history": history, "seconds": 600,
         "device": "cpu", "seed": 0, "trained_on": 45_000, **metrics,
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(found))

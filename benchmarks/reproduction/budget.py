@@ -12,7 +12,7 @@ from tinyproto.optimizers import SGD
 from tinyproto.training import fit
 
 from . import example
-from .rows import AS_LONG_AS, COMPARE, LONG, LONGER, NOT_ATTACKED
+from .rows import AS_LONG_AS, COMPARE, LONG, NOT_ATTACKED
 
 SECONDS = 3600.0
 """The budget of an adversarial row: an hour of two quiet cores."""
@@ -77,14 +77,14 @@ def read(path: Path) -> dict[str, float]:
 
 
 def epochs_in_budget(row: str, seconds: Mapping[str, float]) -> int:
-    """How many epochs fit into the budget of a row, or of another that it is trained as long as. A
-    row without an attack gets as many as that with an attack which gets the most."""
+    """How many epochs fit into the budget of a row, or of another that it is trained as long as, or
+    of one part of a long row. A row without an attack gets as many as that with an attack which
+    gets the most."""
     name = row.removesuffix(LONG)
     name = AS_LONG_AS.get(name, name)
-    budget = SECONDS * (LONGER if row.endswith(LONG) else 1)
     if name not in NOT_ATTACKED:
-        return max(1, round(budget / seconds[name]))
+        return max(1, round(SECONDS / seconds[name]))
     return max(
-        max(1, round(budget / taken)) for other, taken in seconds.items()
+        max(1, round(SECONDS / taken)) for other, taken in seconds.items()
         if other not in NOT_ATTACKED
     )  # fmt: skip

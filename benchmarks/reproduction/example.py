@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "cifar10_adv_dpnp.py"
-FREE = {"out", "data", "device", "resume", "overwrite", "format", "checkpoint_every", "batch"}
+FREE = {
+    "out", "data", "device", "resume", "overwrite", "format", "checkpoint_every", "batch",
+    "start_from",
+}  # fmt: skip
 """Options in which two runs of one row may differ."""
 
 

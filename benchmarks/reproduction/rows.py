@@ -26,8 +26,9 @@ AS_LONG_AS = {"n-fgsm-as-pgd": "pgd"}
 NOT_ATTACKED = ("standard", "dpnp")
 """The rows without an attack in training."""
 
-LONG, LONGER, AVERAGE = "-long", 4, "0.999"
-"""A row of `long` is one of `COMPARE` with this ending: four times the budget, averaged weights."""
+LONG, PARTS, AVERAGE = "-long", 4, "0.999"
+"""A row of `long` is one of `COMPARE` with this ending, and goes on from it: four parts in all,
+each of the budget, those after the first with averaged weights."""
 
 CRAFTED = ["--method", "adv-dpnp", *N_FGSM]
 """What the rows of the search and of the ablation have in common."""
@@ -132,6 +133,16 @@ GROUPS = {
 }
 DEFAULT_ROWS = {"long": ["adv-dpnp-n-fgsm-long", "n-fgsm-long"]}
 """The rows of a group where none are named; all of the others'."""
+
+
+def runs_of(row: str) -> dict[str, str | None]:
+    """The runs that a row needs, in their order: for each the run whose weights it starts from, or
+    None for new weights."""
+    if not row.endswith(LONG):
+        return {row: None}
+    middle = [f"{row}/part-{number}" for number in range(2, PARTS)]
+    chain = [row.removesuffix(LONG), *middle, row]
+    return dict(zip(chain[1:], chain, strict=False))
 
 
 def chosen_rows(group: str, names: list[str] | None) -> dict[str, Options]:

@@ -10,7 +10,7 @@ from typing import Any
 from tinyproto.prototypes import clopper_pearson
 
 from . import judge
-from .rows import DEFAULT_ROWS, GROUPS, LONG, LONGER, NOT_ATTACKED, SEED
+from .rows import DEFAULT_ROWS, GROUPS, LONG, NOT_ATTACKED, PARTS, SEED
 
 Found = dict[str, Any]
 Table = list[dict[str, str]]
@@ -82,7 +82,7 @@ def _row(name: str, folder: Path, figures: Found) -> Found:
     written = json.loads((folder / "metrics.json").read_text())
     chosen = best_epoch(written)
     return {
-        "row": name, "epochs": written["settings"]["epochs"], "best epoch": chosen["epoch"],
+        "row": name, "epochs": written["epochs"], "best epoch": chosen["epoch"],
         "seconds": round(written["seconds"]), "device": written["device"],
         "seed": written["seed"], "trained on": written["trained_on"],
         "weights": json.loads((folder / judge.JUDGED).read_text())["weights"],
@@ -133,7 +133,7 @@ def _note(group: str, rows: Sequence[Found]) -> str:
 def title(row: str) -> str:
     """What a row of the comparison is called."""
     known = NAMES[row.removesuffix(LONG)]
-    return f"{known}, {LONGER} × the budget, averaged" if row.endswith(LONG) else known
+    return f"{known}, {PARTS} × the budget, averaged" if row.endswith(LONG) else known
 
 
 def compare(content: Found) -> list[Table]:
@@ -154,7 +154,7 @@ def compare(content: Found) -> list[Table]:
             "defence": title(row["row"]),
             "attack in training": _crafting(row),
             "epochs": str(row["epochs"]),
-            "minutes of training": f"{row['seconds'] / 60:.0f} ({row['device']})",
+            "minutes of training": _minutes(row),
             "weights": f"{row['weights']:,}",
             **{name: f"{row['figures']['geometry'][name]:.2f}" for name in COMPACT},
         }
@@ -242,6 +242,11 @@ def with_interval(figure: Found, key: str) -> str:
     """The accuracy in %, and its 95 % interval."""
     low, high = interval(figure, key)
     return f"{percent(figure, key)} ({low:.1f} – {high:.1f})"
+
+
+def _minutes(row: Found) -> str:
+    minutes = f"{row['seconds'] / 60:.0f} ({row['device']})"
+    return f"{PARTS} parts, the last {minutes}" if row["row"].endswith(LONG) else minutes
 
 
 def _crafting(row: Found) -> str:

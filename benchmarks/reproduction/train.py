@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from . import budget, example, processes, tables
-from .rows import GROUPS, UNSEEN, Options, chosen_rows
+from .rows import GROUPS, UNSEEN, Options, chosen_rows, runs_of
 
 QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32", "--attack-steps", "1"]
 LOG = "log.txt"
@@ -13,13 +13,15 @@ LOG = "log.txt"
 def plan(
     group: str,
     names: list[str] | None,
+    runs: Path,
     *,
     quick: bool,
     epochs: int | None,
     budget_file: Path,
     more: Options,
-) -> dict[str, Options]:
-    """The options of the example for each row; `more` are for all rows and come last.
+) -> list[dict[str, Options]]:
+    """The options of the example for each run, in stages: a run of the second starts from one of
+    the first, and so on. `more` are for all rows and come last.
 
     Raises ValueError for options or rows that cannot be, and where the epochs follow from a budget
     that has not been measured.
@@ -28,12 +30,17 @@ def plan(
     if epochs is None:
         epochs = 1 if quick else GROUPS[group].epochs
     seconds = budget.read(budget_file) if epochs is None else {}
-    common, planned = QUICK if quick else _limit(group, more), {}
+    common = QUICK if quick else _limit(group, more)
+    stages: list[dict[str, Options]] = []
     for name, own in rows.items():
         count = budget.epochs_in_budget(name, seconds) if epochs is None else epochs
-        planned[name] = [*own, "--epochs", str(count), *common, *more]
-        example.parsed(planned[name])
-    return planned
+        for number, (run, before) in enumerate(runs_of(name).items()):
+            start = ["--start-from", str(runs / before / "model.npz")] if before else []
+            options = [*own, "--epochs", str(count), *start, *common, *more]
+            example.parsed(options)
+            stages += [{}] * (number == len(stages))
+            stages[number] = {**stages[number], run: options}
+    return stages
 
 
 def _limit(group: str, more: Options) -> Options:
@@ -45,8 +52,16 @@ def _limit(group: str, more: Options) -> Options:
     return ["--limit", str(len(data.x_train) - held - min(UNSEEN, len(data.x_train) // 10))]
 
 
-def train(planned: dict[str, Options], runs: Path, jobs: int) -> list[str]:
-    """Train the rows that are not finished; returns the names of those that failed."""
+def train(stages: list[dict[str, Options]], runs: Path, jobs: int) -> list[str]:
+    """Train what is not finished, up to the first stage where something fails; returns the names of
+    the runs that failed."""
+    for planned in stages:
+        if failed := _train_stage(planned, runs, jobs):
+            return failed
+    return []
+
+
+def _train_stage(planned: dict[str, Options], runs: Path, jobs: int) -> list[str]:
     commands = {}
     for name, options in planned.items():
         if example.metrics(runs / name, options) is not None:

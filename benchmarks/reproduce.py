@@ -15,7 +15,7 @@ the rows of FILE that have no run here.
 
 The budget is an hour of two quiet cores for every row with an attack in training: `budget` measures
 the seconds an epoch, from which the numbers of epochs follow. Rows without an attack get as many
-epochs as the most of the others. The rows of `search` and `ablation` have a few epochs, and are
+epochs as PGD training. The rows of `search` and `ablation` have a few epochs, and are
 judged by training images that they have not seen.
 """
 

@@ -12,7 +12,7 @@ from tinyproto.optimizers import SGD
 from tinyproto.training import fit
 
 from . import example
-from .rows import AS_LONG_AS, COMPARE, LONG, NOT_ATTACKED
+from .rows import AS_LONG_AS, COMPARE, LONG
 
 SECONDS = 3600.0
 """The budget of an adversarial row: an hour of two quiet cores."""
@@ -30,8 +30,8 @@ def measure(folder: str | None, rounds: int, threads: int) -> tuple[list[dict[st
     data = program.load("cifar10", folder)
     runs, images = {}, 0
     for name, options in COMPARE.items():
-        if name in AS_LONG_AS:
-            continue  # trained by the figures of another
+        if options in [COMPARE[other] for other in runs]:
+            continue  # the same training for other epochs
         chosen = example.parsed(options)
         defense, _ = program.objective(chosen)
         runs[name] = program.build(chosen, data), defense
@@ -78,13 +78,6 @@ def read(path: Path) -> dict[str, float]:
 
 def epochs_in_budget(row: str, seconds: Mapping[str, float]) -> int:
     """How many epochs fit into the budget of a row, or of another that it is trained as long as, or
-    of one part of a long row. A row without an attack gets as many as that with an attack which
-    gets the most."""
+    of one part of a long row."""
     name = row.removesuffix(LONG)
-    name = AS_LONG_AS.get(name, name)
-    if name not in NOT_ATTACKED:
-        return max(1, round(SECONDS / seconds[name]))
-    return max(
-        max(1, round(SECONDS / taken)) for other, taken in seconds.items()
-        if other not in NOT_ATTACKED
-    )  # fmt: skip
+    return max(1, round(SECONDS / seconds[AS_LONG_AS.get(name, name)]))

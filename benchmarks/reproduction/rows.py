@@ -20,8 +20,9 @@ COMPARE: dict[str, Options] = {
 }
 """The defences that are compared. The attack of training images is PGD-5 where none is named."""
 
-AS_LONG_AS = {"n-fgsm-as-pgd": "pgd"}
-"""Rows with as many epochs as another, whatever time that takes."""
+AS_LONG_AS = {"standard": "pgd", "dpnp": "pgd", "n-fgsm-as-pgd": "pgd"}
+"""Rows with as many epochs as another, whatever time that takes: those without an attack, and the
+single-step attack beside PGD."""
 
 NOT_ATTACKED = ("standard", "dpnp")
 """The rows without an attack in training."""
@@ -129,7 +130,7 @@ GROUPS = {
         TESTED,
     ),
     "search": Group(dict(_search()), ("unseen", "unseen_apgd", "unseen_geometry"), epochs=8),
-    "ablation": Group(dict(_ablations()), ("unseen", "clean", "autoattack", "geometry"), epochs=12),
+    "ablation": Group(dict(_ablations()), ("unseen", "clean", "autoattack", "geometry"), epochs=8),
 }
 DEFAULT_ROWS = {"long": ["adv-dpnp-n-fgsm-long", "n-fgsm-long"]}
 """The rows of a group where none are named; all of the others'."""

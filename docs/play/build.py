@@ -1,8 +1,8 @@
 """Build the page to play with, one HTML file: python docs/play/build.py [FILE.html]
 
 `template.html`, `style.css` and the modules of `src/`, from `main.js` on, become one page, with the
-weights of the shipped model `mnist-ed-wta` (float16, as they are stored) and test digits of the
-package's sample of MNIST. The file to write is docs/play/index.html unless another is named.
+weights of the shipped model `mnist-ed-wta` (float16, as they are stored) and digits of the package's
+sample of MNIST. The file to write is docs/play/index.html unless another is named.
 """
 
 import base64
@@ -39,7 +39,7 @@ def page() -> str:
 
 
 def data() -> dict[str, Any]:
-    """The model, and the first test digits of the sample: 0 1 2 … 9 0 1 …"""
+    """The model, and digits of the sample, in the order of classes 0 1 2 … 9 0 1 …"""
     network: Any = tinyproto.load(MODEL)
     with np.load(SAMPLES / "mnist.npz") as sample:
         digits, labels = sample["x_test"][:DIGITS], sample["y_test"][:DIGITS]
@@ -54,7 +54,7 @@ def data() -> dict[str, Any]:
 
 
 def float16(weights: np.ndarray) -> np.ndarray:
-    """The weights in two bytes each, the lower one first. Raises ValueError where that changes one."""
+    """The weights in two bytes each, the lower one first. Raises ValueError where one changes."""
     rounded = weights.astype("<f2")
     if not np.array_equal(rounded.astype(weights.dtype), weights):
         raise ValueError(f"the weights of {MODEL} are not float16: the page would have others")

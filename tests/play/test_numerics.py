@@ -1,10 +1,11 @@
-"""The page's JavaScript computes what Python computes: under Node, for its digits and in the plane."""
+"""The page's JavaScript, under Node, computes what Python does, for its digits and in the plane."""
 
 import base64
 import json
 import math
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tinyproto.attacks import Victim, fab, fgsm, minimum_norm, norms, pgd
 from tinyproto.evaluation.explanation import explain, score_shares
 from tinyproto.prototypes import PlusMinusEDWTA, exact_radius
 
+HERE = Path(__file__).parent
 EPS = {"l2": 1.0, "linf": 0.1}
 FEW = 3  # digits whose nearest points are looked for by every attack
 PLANES, INPUTS = 9, 5
@@ -40,11 +42,16 @@ def plane(seed):
 
 
 def question(network, x, few):
-    """One for numerics.mjs."""
+    """One for answer.js."""
     positive, negative = network.positive_prototypes_, network.negative_prototypes_
     described = {"positive": positive.tolist(), "negative": negative.tolist()}
     described |= {"beta": network.beta_, "perClass": network._per_class}
     return {"network": described, "inputs": x.tolist(), "eps": PLANE_EPS, "few": few}
+
+
+def digit_question(few):
+    """That of the page's own network and digits."""
+    return {"network": {"page": page_data()}, "eps": EPS, "few": few}
 
 
 def few_of(seed):
@@ -53,14 +60,14 @@ def few_of(seed):
 
 
 def run_node(questions):
-    """What numerics.mjs answers. Skips without Node of a version that has what it uses."""
+    """What answer.js says. Skips without Node, or where it is too old."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs Node, which runs JavaScript: apt install nodejs")
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(version.strip("v\n").split(".")[0]) < 16:
         pytest.skip(f"needs Node 16 or newer, not {version.strip()}")
-    command = [node, str(PLAY.parent.parent / "tests" / "play" / "numerics.mjs"), str(PLAY / "src")]
+    command = [node, str(HERE / "node.mjs"), str(PLAY / "src")]
     out = subprocess.run(command, input=json.dumps(questions), capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     return json.loads(out.stdout)
@@ -76,14 +83,12 @@ def digit_drawing():
 @pytest.fixture(scope="module")
 def answers():
     """Of the digits first, then of the planes."""
-    digits = {"network": {"page": page_data()}, "eps": EPS, "few": FEW}
-    digits["drawings"] = [digit_drawing().ravel().tolist(), [0.0] * 784]
+    drawings = [digit_drawing().ravel().tolist(), [0.0] * 784]
     planes = [question(*plane(seed), few_of(seed)) for seed in range(PLANES)]
-    return run_node([digits, *planes])
+    return run_node([digit_question(FEW) | {"drawings": drawings}, *planes])
 
 
-@pytest.fixture(scope="module")
-def model():
+def shipped():
     """The shipped network, and the digits of the page."""
     digits = np.frombuffer(base64.b64decode(page_data()["digits"]), np.uint8)
     return tinyproto.load("mnist-ed-wta"), digits.reshape(-1, 784) / np.float32(255)
@@ -144,8 +149,8 @@ def check_against_python(found, network, x, eps, few, tolerance):
             assert (reached >= radius[:few] * (1 - 1e-6)).all(), "no attack beats the exact radius"
 
 
-def test_the_digits(answers, model):
-    network, x = model
+def test_the_digits(answers):
+    network, x = shipped()
     assert len(x) == 200
     check_against_python(answers[0], network, x, EPS, FEW, 1e-3)
 
@@ -161,8 +166,8 @@ def test_some_planes_have_inputs_whose_class_is_everywhere(answers):
     assert {None in radius for radius in radii} == {True, False}
 
 
-def test_the_weights_are_decoded_exactly(answers, model):
-    network, _ = model
+def test_the_weights_are_decoded_exactly(answers):
+    network, _ = shipped()
     np.testing.assert_array_equal(answers[0]["positive"], network.positive_prototypes_)
     np.testing.assert_array_equal(answers[0]["negative"], network.negative_prototypes_)
 

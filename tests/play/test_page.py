@@ -53,6 +53,24 @@ def test_its_links_lead_to_files_and_to_parts_of_it():
             assert (PLAY / link).is_file(), link
 
 
+def luminance(colour):
+    """Relative luminance of "#rrggbb" (WCAG 2.1)."""
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_its_text_can_be_read_in_light_and_dark():
+    """A contrast of 4.5 (WCAG 2.1, level AA)."""
+    schemes = re.findall(r":root \{(.*?)\}", (PLAY / "style.css").read_text(), re.DOTALL)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--([\w-]+): (#\w{6});", scheme))
+        for name in ("ink", "quiet", "accent"):
+            light, dark = sorted(map(luminance, (colours[name], colours["paper"])))[::-1]
+            assert (light + 0.05) / (dark + 0.05) >= 4.5, (name, colours[name])
+
+
 def test_it_holds_the_shipped_model():
     data, network = page_data(), tinyproto.load("mnist-ed-wta")
     for kind in ("positive", "negative"):

@@ -1,4 +1,4 @@
-/* The choice of a digit: one of the test digits in the page, or a drawing. */
+/* The choice of a digit: one of the digits in the page, or a drawing. */
 
 import { byId, chosen, element } from "./elements.js";
 import { drawPixels, SIDE } from "./pictures.js";
@@ -20,7 +20,7 @@ export function startChoice(digits, labels, changed) {
   const showSource = () => {
     const drawn = chosen(form, "source") === "drawn";
     byId("drawn-digit").hidden = !drawn;
-    byId("test-digits").hidden = drawn;
+    byId("mnist-digits").hidden = drawn;
     if (drawn) changed({ x: fitDigit(pad.drawing), label: null });
     else choose();
   };
@@ -45,7 +45,7 @@ function offerDigits(digits, labels, wanted) {
   const places = [...labels.keys()].filter((i) => labels[i] === wanted);
   byId("digit-choice").replaceChildren(
     ...places.map((i, n) => {
-      const name = `test digit ${i}, a ${wanted}`;
+      const name = `digit ${i}, a ${wanted}`;
       const radio = element("input", { type: "radio", name: "digit", value: i, "aria-label": name });
       radio.checked = n === 0;
       const canvas = element("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });

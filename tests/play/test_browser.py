@@ -149,6 +149,44 @@ def test_a_point_moves_by_mouse_and_keyboard(page):
     assert text_of(page, "plane-report") != moved
 
 
+def middle_of(page, element):
+    """In the window, once the element is in the middle of it."""
+    return page.execute_script(
+        """arguments[0].scrollIntoView({block: 'center'});
+        const box = arguments[0].getBoundingClientRect();
+        return [box.left + box.width / 2, box.top + box.height / 2]""",
+        element,
+    )
+
+
+def swipe(page, start, across, down):
+    """A finger that moves by so many pixels, in ten steps."""
+    for i in range(11):
+        place = {"x": start[0] + across * i / 10, "y": start[1] + down * i / 10}
+        touch = {"type": "touchMove" if i else "touchStart", "touchPoints": [place]}
+        page.execute_cdp_cmd("Input.dispatchTouchEvent", touch)
+    page.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_for_picture(page)
+
+
+def test_a_finger_drags_a_point_and_scrolls_elsewhere(driver):
+    open_page(driver, 390, "light")
+    handle = driver.find_element("css selector", ".handle.input")
+    mark = handle.find_element("css selector", ".mark")
+    before = float(handle.get_attribute("aria-valuenow"))
+    start = middle_of(driver, mark)
+    scrolled = driver.execute_script("return scrollY")
+    swipe(driver, start, 60, -60)
+    moved = float(handle.get_attribute("aria-valuenow"))
+    width = driver.execute_script("return document.getElementById('plane-frame').clientWidth")
+    assert moved == pytest.approx(before + 60 / width, abs=0.03)
+    assert driver.execute_script("return scrollY") == scrolled
+    swipe(driver, [start[0], start[1] + 100], 0, -150)
+    assert float(handle.get_attribute("aria-valuenow")) == moved
+    assert driver.execute_script("return scrollY") > scrolled
+    assert driver.get_log("browser") == []
+
+
 def test_attacks_in_the_plane_are_told_beside_the_radius(page):
     from selenium.webdriver.common.keys import Keys
 

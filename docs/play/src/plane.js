@@ -57,29 +57,36 @@ function movePoint(point, [x, y]) {
   point.at = [clamp(x, 0, 1), clamp(y, 0, 1)];
 }
 
-/* A pointer takes the nearest point, if one is near; else a click moves the input there. */
+/* A pointer drags the nearest point, if one is near; else a click moves the input there. */
 function listenToPointer(plane, update) {
-  let taken = null;
-  plane.frame.addEventListener("pointerdown", (event) => {
-    const place = planePlace(plane.frame, event);
-    taken = nearestPoint(plane.points, place);
-    if (!taken) return;
+  const { frame } = plane;
+  let dragged = null, clickMovesInput = true;
+  frame.addEventListener("pointerdown", (event) => {
+    dragged = nearestPoint(plane.points, planePlace(frame, event));
+    clickMovesInput = dragged === null;
+    if (!dragged) return;
     event.preventDefault();
-    plane.frame.setPointerCapture(event.pointerId);
-    plane.handles[plane.points.indexOf(taken)].focus({ preventScroll: true });
+    frame.setPointerCapture(event.pointerId);
+    plane.handles[plane.points.indexOf(dragged)].focus({ preventScroll: true });
   });
-  plane.frame.addEventListener("pointermove", (event) => {
-    if (!taken) return;
-    movePoint(taken, planePlace(plane.frame, event));
+  frame.addEventListener("pointermove", (event) => {
+    if (!dragged) return;
+    movePoint(dragged, planePlace(frame, event));
     update();
   });
-  plane.frame.addEventListener("click", (event) => {
-    if (!taken) movePoint(plane.points[0], planePlace(plane.frame, event));
-    taken = null;
+  // A finger on a point drags it; elsewhere it scrolls the page.
+  const holdPage = (event) => {
+    if (nearestPoint(plane.points, planePlace(frame, event.touches[0]))) event.preventDefault();
+  };
+  frame.addEventListener("touchstart", holdPage, { passive: false });
+  for (const end of ["pointerup", "pointercancel"]) {
+    frame.addEventListener(end, () => (dragged = null));
+  }
+  frame.addEventListener("click", (event) => {
+    if (!clickMovesInput) return;
+    movePoint(plane.points[0], planePlace(frame, event));
     update();
   });
-  plane.frame.addEventListener("pointercancel", () => (taken = null));
-  addEventListener("pointerup", () => setTimeout(() => (taken = null)));
 }
 
 function nearestPoint(points, place) {

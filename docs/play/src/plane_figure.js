@@ -18,16 +18,20 @@ export function drawCells(canvas, network) {
   const size = Math.round(Math.min(canvas.clientWidth * devicePixelRatio, 640)) || UNITS;
   canvas.width = canvas.height = size;
   const winners = winnersOnGrid(network, size);
+  const owner = network.A.map((_, k) => classOf(network, k));
   const paper = colourOf("--paper"), ink = colourOf("--ink");
   const colours = ["--class-a", "--class-b", "--class-c"].map(colourOf);
+  const inside = owner.map((c) => mix(paper, colours[c], 0.25));
+  const between = owner.map((c) => mix(paper, colours[c], 0.5));
   const context = canvas.getContext("2d"), image = context.createImageData(size, size);
-  winners.forEach((k, i) => {
-    const next = [i + 1, i + size].map((j) => winners[j] ?? k);
-    const differs = next.some((other) => classOf(network, other) !== classOf(network, k));
-    const edge = next.some((other) => other !== k);
-    const own = mix(paper, colours[classOf(network, k)], edge ? 0.5 : 0.25);
-    image.data.set([...(differs ? ink : own), 255], 4 * i);
-  });
+  for (let i = 0; i < winners.length; i++) {
+    const k = winners[i], atRight = (i + 1) % size === 0;
+    const right = atRight ? k : winners[i + 1], below = winners[i + size] ?? k;
+    const isBoundary = owner[right] !== owner[k] || owner[below] !== owner[k];
+    const colour = isBoundary ? ink : right !== k || below !== k ? between[k] : inside[k];
+    for (let part = 0; part < 3; part++) image.data[4 * i + part] = colour[part];
+    image.data[4 * i + 3] = 255;
+  }
   context.putImageData(image, 0, 0);
 }
 
@@ -99,7 +103,7 @@ export function makeHandle(point) {
     const sign = point.kind === "positive" ? "M-6 0H6M0 -6V6" : "M-6 0H6";
     handle.append(svgElement("path", { d: sign, class: "sign" }));
   }
-  const label = svgElement("text", { x: 16, y: -12, class: "name" });
+  const label = svgElement("text", { class: "name" });
   label.textContent = point.kind === "input" ? "x" : point.kind === "positive" ? point.neuron : "";
   handle.append(label);
   return handle;
@@ -108,6 +112,10 @@ export function makeHandle(point) {
 export function placeHandle(handle, point) {
   const [x, y] = inUnits(point.at);
   handle.setAttribute("transform", `translate(${x} ${y})`);
+  const label = handle.querySelector(".name"), isNearRight = x > UNITS - 50;
+  label.setAttribute("x", isNearRight ? -16 : 16);
+  label.setAttribute("y", y < 30 ? 28 : -12);
+  label.setAttribute("text-anchor", isNearRight ? "end" : "start");
   handle.setAttribute("aria-valuenow", point.at[0].toFixed(2));
   handle.setAttribute("aria-valuetext", `${point.at[0].toFixed(2)} across, ${point.at[1].toFixed(2)} up`);
 }

@@ -1,8 +1,8 @@
 """Build the page to play with, one HTML file: python docs/play/build.py [FILE.html]
 
 `template.html`, `style.css` and the modules of `src/`, from `main.js` on, become one page, with the
-weights of the shipped model `mnist-ed-wta` (float16, as they are stored) and digits of the package's
-sample of MNIST. The file to write is docs/play/index.html unless another is named.
+weights of the shipped model `mnist-ed-wta` (float16, as they are stored) and digits of the
+package's sample of MNIST. The file to write is docs/play/index.html unless another is named.
 """
 
 import base64

@@ -8,8 +8,14 @@ function networkOf({ page, positive, negative, beta, perClass }) {
   return makeNetwork(plus, minus, page.beta, page.perClass);
 }
 
+function solveProgram(Q, h) {
+  const rows = Q.map((row) => Float64Array.from(row));
+  return Array.from(nonnegativeQuadraticProgram(rows, Float64Array.from(h)));
+}
+
 /* JSON has no ∞: it becomes null. */
-function answer({ network, inputs, eps, few, drawings }) {
+function answer({ network, inputs, eps, few, drawings, programs }) {
+  if (programs) return programs.map(([Q, h]) => solveProgram(Q, h));
   const victim = networkOf(network);
   const x = network.page
     ? pixelRows(network.page.digits, 784)

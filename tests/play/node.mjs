@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import { runInThisContext } from "node:vm";
 
 const folder = pathToFileURL(`${process.argv[2]}/`);
-for (const name of ["decode", "fit_digit", "network", "radius", "truth"]) {
+for (const name of ["decode", "fit_digit", "network", "radius", "small_systems", "truth"]) {
   Object.assign(globalThis, await import(new URL(`${name}.js`, folder)));
 }
 runInThisContext(readFileSync(new URL("answer.js", import.meta.url), "utf8"));

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.play.test_numerics import EPS, HERE, check_against_python, digit_question, shipped
-from tests.play.test_page import PAGE
+from tests.play.test_page import PAGE, page_data
+from tinyproto.attacks import Victim, pgd
 from tinyproto.prototypes import exact_radius
 
 pytestmark = pytest.mark.slow
@@ -181,7 +182,7 @@ def test_a_finger_drags_a_point_and_scrolls_elsewhere(driver):
     width = driver.execute_script("return document.getElementById('plane-frame').clientWidth")
     assert moved == pytest.approx(before + 60 / width, abs=0.03)
     assert driver.execute_script("return scrollY") == scrolled
-    swipe(driver, [start[0], start[1] + 100], 0, -150)
+    swipe(driver, [start[0] - 70, start[1] + 60], 0, -150)  # no point is near
     assert float(handle.get_attribute("aria-valuenow")) == moved
     assert driver.execute_script("return scrollY") > scrolled
     assert driver.get_log("browser") == []
@@ -212,7 +213,11 @@ def test_a_guess_is_answered_by_the_truth(page, norm):
     assert not by_id(page, "truth").is_displayed()
     by_id(page, "guess-no").click()
     report = text_of(page, "truth-report")
-    assert "1 right so far" in report or "0 of 1" in report
+    (eps,) = re.findall(r"Within (\d\.\d+)", report)
+    y = network(x[7:8])[0].argmax(axis=1)
+    attacked = pgd(Victim(network), x[7:8], y, eps=float(eps), norm=norm, random_start=False)
+    fails = network(attacked)[0].argmax() == y[0]
+    assert f"{'right' if fails else 'wrong'}: {int(fails)} of 1 right so far" in report
     radius, _ = exact_radius(network, x[7:8], norm=norm, lo=0.0, hi=1.0)
     assert f"is {radius[0]:.4f}" in report
     rows = [row.text for row in page.find_elements("css selector", "#distances tr")]
@@ -220,6 +225,16 @@ def test_a_guess_is_answered_by_the_truth(page, norm):
     page.find_element("css selector", "#class-choice [value='8']").click()
     wait_for_picture(page)
     assert not by_id(page, "truth").is_displayed(), "another digit is another question"
+
+
+def test_a_wrong_answer_is_called_wrong(page):
+    network, x = shipped()
+    labels = page_data()["labels"]
+    i = int(np.flatnonzero(network.predict(x) != labels)[0])
+    page.find_element("css selector", f"#class-choice [value='{labels[i]}']").click()
+    digit = page.find_element("css selector", f"#digit-choice [value='{i}']")
+    digit.find_element("xpath", "..").click()
+    assert f"That is wrong: it is a {labels[i]}." in text_of(page, "decision-report")
 
 
 def test_a_digit_is_drawn_by_mouse_and_by_keyboard(page):

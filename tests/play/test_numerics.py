@@ -15,6 +15,7 @@ from tests.play.test_page import PLAY, page_data
 from tinyproto.attacks import Victim, fab, fgsm, minimum_norm, norms, pgd
 from tinyproto.evaluation.explanation import explain, score_shares
 from tinyproto.prototypes import PlusMinusEDWTA, exact_radius
+from tinyproto.prototypes.certificate.convex import nonnegative_quadratic_program
 
 HERE = Path(__file__).parent
 EPS = {"l2": 1.0, "linf": 0.1}
@@ -170,6 +171,18 @@ def test_the_weights_are_decoded_exactly(answers):
     network, _ = shipped()
     np.testing.assert_array_equal(answers[0]["positive"], network.positive_prototypes_)
     np.testing.assert_array_equal(answers[0]["negative"], network.negative_prototypes_)
+
+
+def test_multipliers_are_those_of_python_where_some_have_to_become_zero_again():
+    """Quadratic programs of rows that are nearly parallel."""
+    random, programs = np.random.default_rng(0), []
+    for _ in range(30):
+        G = random.normal(size=5) + 0.5 * random.normal(size=(6, 5))
+        programs.append((G @ G.T + 0.01 * np.eye(6), random.normal(size=6) + 1))
+    (found,) = run_node([{"programs": [(Q.tolist(), h.tolist()) for Q, h in programs]}])
+    for multipliers, (Q, h) in zip(found, programs, strict=True):
+        expected = nonnegative_quadratic_program(Q, h)
+        np.testing.assert_allclose(multipliers, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_a_drawing_is_scaled_to_20_pixels_and_centred(answers):

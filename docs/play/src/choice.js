@@ -46,7 +46,12 @@ function offerDigits(digits, labels, wanted) {
   byId("digit-choice").replaceChildren(
     ...places.map((i, n) => {
       const name = `digit ${i}, a ${wanted}`;
-      const radio = element("input", { type: "radio", name: "digit", value: i, "aria-label": name });
+      const radio = element("input", {
+        type: "radio",
+        name: "digit",
+        value: i,
+        "aria-label": name,
+      });
       radio.checked = n === 0;
       const canvas = element("canvas", { width: SIDE, height: SIDE, "aria-hidden": "true" });
       drawPixels(canvas, digits[i]);

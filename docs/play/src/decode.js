@@ -4,9 +4,12 @@ export function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/* A float16: 1 bit of sign, 5 of exponent, 10 of fraction (IEEE 754; the weights are all finite). */
+/* A float16: 1 bit of sign, 5 of exponent, 10 of fraction (IEEE 754; the weights are all finite).
+ */
 export function float16(bits) {
-  const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
@@ -20,9 +23,13 @@ export function float16Rows(base64, width) {
   return rowsOf(values, width);
 }
 
-/* Rows of `width` pixels of 0 … 255, as numbers from 0 to 1, rounded to float32 as Python has them. */
+/* Rows of `width` pixels of 0 … 255, as numbers from 0 to 1, rounded to float32 as Python has them.
+ */
 export function pixelRows(base64, width) {
-  return rowsOf(Float64Array.from(bytesOf(base64), (pixel) => Math.fround(pixel / 255)), width);
+  return rowsOf(
+    Float64Array.from(bytesOf(base64), (pixel) => Math.fround(pixel / 255)),
+    width,
+  );
 }
 
 function rowsOf(values, width) {

@@ -26,7 +26,10 @@ export function showSentences(where, sentences) {
 /* A number with a true minus sign. */
 export function formatNumber(value, digits = 3) {
   if (value === Infinity) return "∞";
-  return value.toFixed(digits).replace(/^-(?=.*[1-9])/, "−").replace(/^-/, "");
+  return value
+    .toFixed(digits)
+    .replace(/^-(?=.*[1-9])/, "−")
+    .replace(/^-/, "");
 }
 
 /* What the chosen radio button of a form says. */

@@ -4,8 +4,8 @@
 
        {p : z_t(x′) − z_y(x′) + g·(p − x′) = 0}        g = ∇(z_t − z_y)(x′)
 
-   and t is the class whose hyperplane is nearest. x′ and the original x are projected onto it inside
-   the box, by δ and δ_orig, and
+   and t is the class whose hyperplane is nearest. x′ and the original x are projected onto it
+   inside the box, by δ and δ_orig, and
 
        x′ ← (1 − α)(x′ + η δ) + α(x + η δ_orig)        α = min(‖δ‖/(‖δ‖ + ‖δ_orig‖), α_max)
 
@@ -21,7 +21,9 @@ const BETA = 0.9;
 
 /* The nearest point of another class that was met, null if none. `path` holds all points. */
 export function fab(network, x, y, kind, steps = 100) {
-  let current = x, point = null, distance = Infinity;
+  let current = x;
+  let point = null;
+  let distance = Infinity;
   const path = [x];
   for (let step = 0; step < steps; step++) {
     current = move(network, x, current, y, kind);

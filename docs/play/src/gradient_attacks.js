@@ -5,7 +5,8 @@
 
        x′ ← P(x′ + s sign ∇L)  in L∞        x′ ← P(x′ + s ∇L/‖∇L‖₂)  in L2
 
-   PGD takes many steps of s = 2.5 eps / steps (arXiv 1706.06083), FGSM one of s = eps (1412.6572). */
+   PGD takes many steps of s = 2.5 eps / steps (arXiv 1706.06083), FGSM one of s = eps (1412.6572).
+   */
 
 import { argmax, clamp, norm, subtract } from "./vectors.js";
 import { classScores, crossEntropyGradient } from "./network.js";
@@ -29,8 +30,9 @@ export function pgd(network, x, y, eps, kind, steps = 20, stepSize = (2.5 * eps)
 
 function ascend(point, gradient, stepSize, kind) {
   const length = norm(gradient, "l2") || 1;
-  return point.map((value, j) =>
-    value + stepSize * (kind === "l2" ? gradient[j] / length : Math.sign(gradient[j])),
+  return point.map(
+    (value, j) =>
+      value + stepSize * (kind === "l2" ? gradient[j] / length : Math.sign(gradient[j])),
   );
 }
 
@@ -43,10 +45,12 @@ export function project(moved, x, eps, kind) {
 }
 
 /* The nearest point of another class that an attack inside a ball finds, by bisection over the
-   radius, as tinyproto/attacks/minimum_norm.py: `attack` is a function of eps. `point` is null where
-   none was found up to the radius `farthest`. */
+   radius, as tinyproto/attacks/minimum_norm.py: `attack` is a function of eps. `point` is null
+   where none was found up to the radius `farthest`. */
 export function minimumNorm(attack, x, kind, farthest, halvings = 16) {
-  let low = 0, high = farthest, point = null;
+  let low = 0;
+  let high = farthest;
+  let point = null;
   for (let i = 0; i < halvings; i++) {
     const eps = (low + high) / 2;
     const found = attack(eps);

@@ -20,7 +20,8 @@ export function projectionStep(x, w, c, kind) {
 function boxMultiplier(w, room, speed, wanted) {
   let tau = 0;
   for (let step = 0; step <= w.length; step++) {
-    let atBound = 0, slope = 0;
+    let atBound = 0;
+    let slope = 0;
     for (let j = 0; j < w.length; j++) {
       if (speed[j] * tau < room[j]) slope += Math.abs(w[j]) * speed[j];
       else atBound += Math.abs(w[j]) * room[j];

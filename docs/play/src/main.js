@@ -10,10 +10,14 @@ import { startAttackPanel } from "./attack_panel.js";
 import { startChoice } from "./choice.js";
 
 function start() {
-  const data = JSON.parse(byId("data").textContent), pixels = SIDE * SIDE;
-  const [positive, negative] = [data.positive, data.negative].map((part) => float16Rows(part, pixels));
+  const data = JSON.parse(byId("data").textContent);
+  const pixels = SIDE * SIDE;
+  const [positive, negative] = [data.positive, data.negative].map((part) =>
+    float16Rows(part, pixels),
+  );
   const network = makeNetwork(positive, negative, data.beta, data.perClass);
-  const showDecision = startDecision(network), takeDigit = startAttackPanel(network);
+  const showDecision = startDecision(network);
+  const takeDigit = startAttackPanel(network);
   startPlane();
   startChoice(pixelRows(data.digits, pixels), data.labels, (digit) => {
     showDecision(digit);

@@ -4,10 +4,11 @@
        v = min over low ≤ δ ≤ high of maxₖ (hₖ − Gₖ·δ) = max over λ ≥ 0, Σλ = 1 of f(λ)
        f(λ) = λ·h − Σⱼ max over lowⱼ ≤ δⱼ ≤ highⱼ of aⱼδⱼ        a = Gᵀλ
 
-   f is concave and piecewise linear. At a vertex the rows P have λ > 0, the coordinates J, one fewer,
-   have aⱼ = 0, and every other coordinate is at the bound that the sign of its aⱼ tells. The primal
-   point there solves Gₚδ + v = hₚ for δ_J and v. It is the minimum if it satisfies the other rows and
-   the bounds of δ_J; else f increases along the edge of what is violated, up to the next vertex. */
+   f is concave and piecewise linear. At a vertex the rows P have λ > 0, the coordinates J, one
+   fewer, have aⱼ = 0, and every other coordinate is at the bound that the sign of its aⱼ tells. The
+   primal point there solves Gₚδ + v = hₚ for δ_J and v. It is the minimum if it satisfies the other
+   rows and the bounds of δ_J; else f increases along the edge of what is violated, up to the next
+   vertex. */
 
 import { argmax, clip, combine, dot } from "./vectors.js";
 import { invert } from "./small_systems.js";
@@ -22,20 +23,28 @@ export function firstBasis(G, row) {
 /* v, λ, δ and the basis of the last vertex, from which the search in another box can go on; null
    where rounding errors keep the search from its end. */
 export function leastViolation(G, h, low, high, basis) {
-  const rows = [...basis.rows], columns = [...basis.columns], atHigh = [...basis.atHigh];
+  const rows = [...basis.rows];
+  const columns = [...basis.columns];
+  const atHigh = [...basis.atHigh];
   for (let pivot = 0; pivot < 50 + 10 * h.length; pivot++) {
     const vertex = primalPoint(G, h, low, high, rows, columns, atHigh);
     if (!vertex) return null;
     const { delta, violation, inverse } = vertex;
-    const missing = h.map((value, k) => (rows.includes(k) ? 0 : value - dot(G[k], delta) - violation));
-    const beyond = columns.map((j) => Math.max(delta[j] - high[j], low[j] - delta[j]) * columnSize(G, j));
-    const row = argmax(missing), column = columns.length ? argmax(beyond) : -1;
+    const missing = h.map((value, k) =>
+      rows.includes(k) ? 0 : value - dot(G[k], delta) - violation,
+    );
+    const beyond = columns.map(
+      (j) => Math.max(delta[j] - high[j], low[j] - delta[j]) * columnSize(G, j),
+    );
+    const row = argmax(missing);
+    const column = columns.length ? argmax(beyond) : -1;
     const lambda = new Float64Array(h.length);
     rows.forEach((k, i) => (lambda[k] = inverse[rows.length - 1][i]));
     const edge = new Float64Array(h.length);
     let slope;
     if (column >= 0 && beyond[column] > Math.max(TOLERANCE, missing[row])) {
-      const j = columns[column], sign = delta[j] > high[j] ? 1 : -1;
+      const j = columns[column];
+      const sign = delta[j] > high[j] ? 1 : -1;
       rows.forEach((k, i) => (edge[k] = sign * inverse[column][i]));
       slope = beyond[column] / columnSize(G, j);
       atHigh[j] = sign > 0;
@@ -73,10 +82,12 @@ function primalPoint(G, h, low, high, rows, columns, atHigh) {
   return { delta, violation: dot(inverse[columns.length], right), inverse };
 }
 
-/* What becomes 0 at the maximum of f along an edge: the λ of a row, or the a of a column. On the way
-   each coordinate whose a changes its sign moves to its other bound, and the slope of f falls. */
+/* What becomes 0 at the maximum of f along an edge: the λ of a row, or the a of a column. On the
+   way each coordinate whose a changes its sign moves to its other bound, and the slope of f falls.
+   */
 function searchEdge({ G, low, high, lambda, edge, slope, rows, columns, atHigh }) {
-  const a = combine(lambda, G), change = combine(edge, G);
+  const a = combine(lambda, G);
+  const change = combine(edge, G);
   columns.forEach((j) => (change[j] = 0));
   const falling = rows.filter((k) => edge[k] < 0);
   const limits = falling.map((k) => Math.max(-lambda[k] / edge[k], 0));

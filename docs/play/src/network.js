@@ -12,7 +12,9 @@ import { argmax, combine, dot, subtract, times } from "./vectors.js";
 
 export function makeNetwork(positive, negative, beta, perClass) {
   const A = positive.map((plus, k) => times(subtract(plus, negative[k]), beta));
-  const b = positive.map((plus, k) => -0.5 * beta * (dot(plus, plus) - dot(negative[k], negative[k])));
+  const b = positive.map(
+    (plus, k) => -0.5 * beta * (dot(plus, plus) - dot(negative[k], negative[k])),
+  );
   return { positive, negative, beta, perClass, classes: positive.length / perClass, A, b };
 }
 
@@ -49,7 +51,9 @@ export function decide(network, x) {
   const predicted = argmax(z);
   const rivalClass = argmax(z.map((score, c) => (c === predicted ? -Infinity : score)));
   return {
-    z, predicted, rivalClass,
+    z,
+    predicted,
+    rivalClass,
     winner: best[predicted],
     rival: best[rivalClass],
     margin: z[predicted] - z[rivalClass],
@@ -59,8 +63,11 @@ export function decide(network, x) {
 /* The share of each feature in oₖ, as tinyproto/evaluation/explanation.py:
    oₖ = Σⱼ ½β((xⱼ − w⁻ₖⱼ)² − (xⱼ − w⁺ₖⱼ)²). */
 export function scoreShares(network, x, k) {
-  const plus = network.positive[k], minus = network.negative[k];
-  return x.map((value, j) => 0.5 * network.beta * ((value - minus[j]) ** 2 - (value - plus[j]) ** 2));
+  const plus = network.positive[k];
+  const minus = network.negative[k];
+  return x.map(
+    (value, j) => 0.5 * network.beta * ((value - minus[j]) ** 2 - (value - plus[j]) ** 2),
+  );
 }
 
 /* The gradient at x of the cross-entropy −log softmax(z)_y.
@@ -70,7 +77,11 @@ export function scoreShares(network, x, k) {
 export function crossEntropyGradient(network, { z, best }, y) {
   const top = z[argmax(z)];
   const dz = z.map((score, c) => (c === y ? 0 : Math.exp(score - top)));
-  const others = dz.reduce((sum, value) => sum + value), total = others + Math.exp(z[y] - top);
+  const others = dz.reduce((sum, value) => sum + value);
+  const total = others + Math.exp(z[y] - top);
   dz[y] = -others;
-  return combine(times(dz, 1 / total), best.map((k) => network.A[k]));
+  return combine(
+    times(dz, 1 / total),
+    best.map((k) => network.A[k]),
+  );
 }

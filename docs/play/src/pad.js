@@ -10,7 +10,13 @@ const SOFT_EDGE = 0.9;
 /* Calls `changed` with the drawing after each change of it. */
 export function startPad(changed) {
   const canvas = byId("pad");
-  const pad = { canvas, drawing: new Float64Array(SIDE * SIDE), cursor: [14, 6], penDown: false, changed };
+  const pad = {
+    canvas,
+    drawing: new Float64Array(SIDE * SIDE),
+    cursor: [14, 6],
+    penDown: false,
+    changed,
+  };
   listenToPen(pad);
   canvas.addEventListener("keydown", (event) => pressKey(pad, event));
   canvas.addEventListener("focus", () => showPad(pad));

@@ -21,7 +21,9 @@ export function drawPixels(canvas, pixels) {
 
 /* 0 in the colour of the paper; `size` and −size in the two full colours. */
 export function drawSigned(canvas, values, size) {
-  const paper = colourOf("--paper"), positive = colourOf("--positive"), negative = colourOf("--negative");
+  const paper = colourOf("--paper");
+  const positive = colourOf("--positive");
+  const negative = colourOf("--negative");
   paint(canvas, values, (value) =>
     mix(paper, value > 0 ? positive : negative, Math.min(Math.abs(value) / (size || 1), 1)),
   );

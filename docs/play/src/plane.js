@@ -1,16 +1,26 @@
-/* The plane: points that can be moved, the network that they make, its exact radius, and an attack. */
+/* The plane: points that can be moved, the network that they make, its exact radius, and an attack.
+ */
 
-import { argmax, clamp, norm, subtract } from "./vectors.js";
-import { classScores, decide } from "./network.js";
-import { exactRadius } from "./radius.js";
-import { fgsm, pgd } from "./gradient_attacks.js";
-import { fab } from "./fab.js";
+import { clamp, norm, subtract } from "./vectors.js";
 import {
-  arrowStep, byId, chosen, formatNumber, oncePerFrame, showSentences, svgElement, whenSchemeChanges,
+  arrowStep,
+  byId,
+  chosen,
+  formatNumber,
+  oncePerFrame,
+  showSentences,
+  svgElement,
+  whenSchemeChanges,
 } from "./elements.js";
-import { CLASS_NAMES, neuronName, planeNetwork, startPoints } from "./plane_points.js";
+import { planeNetwork, startPoints } from "./plane_points.js";
+import { describePlane, measurePlane } from "./plane_report.js";
 import {
-  drawCells, drawMeasures, drawPairs, makeHandle, placeHandle, planePlace,
+  drawCells,
+  drawMeasures,
+  drawPairs,
+  makeHandle,
+  placeHandle,
+  planePlace,
 } from "./plane_figure.js";
 
 const TOUCH = 0.06; // how far from a pointer a point may be, in the unit square
@@ -18,7 +28,9 @@ const STEP = 0.01;
 const LONG_STEP = 0.05; // with Shift
 
 export function startPlane() {
-  const form = byId("plane-form"), frame = byId("plane-frame"), picture = byId("plane-points");
+  const form = byId("plane-form");
+  const frame = byId("plane-frame");
+  const picture = byId("plane-points");
   const layers = ["pairs", "measures", "handles"].map((name) => svgElement("g", { class: name }));
   picture.append(...layers);
   const plane = { form, frame, layers, points: [], handles: [] };
@@ -27,7 +39,9 @@ export function startPlane() {
     setPoints(plane, startPoints(Number(chosen(form, "neurons"))), update);
     update();
   };
-  form.addEventListener("input", (event) => (event.target.name === "neurons" ? restart() : update()));
+  form.addEventListener("input", (event) =>
+    event.target.name === "neurons" ? restart() : update(),
+  );
   form.addEventListener("reset", () => setTimeout(restart));
   form.addEventListener("submit", (event) => event.preventDefault());
   listenToPointer(plane, update);
@@ -44,7 +58,8 @@ function setPoints(plane, points, update) {
       const step = arrowStep(event);
       if (!step) return;
       event.preventDefault();
-      const length = event.shiftKey ? LONG_STEP : STEP, [x, y] = points[i].at;
+      const length = event.shiftKey ? LONG_STEP : STEP;
+      const [x, y] = points[i].at;
       movePoint(points[i], [x + length * step[0], y - length * step[1]]);
       update();
     });
@@ -60,7 +75,8 @@ function movePoint(point, [x, y]) {
 /* A pointer drags the nearest point, if one is near; else a click moves the input there. */
 function listenToPointer(plane, update) {
   const { frame } = plane;
-  let dragged = null, clickMovesInput = true;
+  let dragged = null;
+  let clickMovesInput = true;
   frame.addEventListener("pointerdown", (event) => {
     dragged = nearestPoint(plane.points, planePlace(frame, event));
     clickMovesInput = dragged === null;
@@ -98,7 +114,7 @@ function nearestPoint(points, place) {
 function showPlane(plane) {
   const options = readOptions(plane.form);
   const network = planeNetwork(plane.points, options.perClass);
-  const found = measure(network, Float64Array.from(plane.points[0].at), options);
+  const found = measurePlane(network, Float64Array.from(plane.points[0].at), options);
   drawCells(byId("plane-cells"), network);
   drawPairs(plane.layers[0], plane.points);
   drawMeasures(plane.layers[1], found);
@@ -118,52 +134,4 @@ function readOptions(form) {
     eps: Number(form.elements.eps.value),
     steps: Number(form.elements.steps.value),
   };
-}
-
-/* The decision at x, the radius, and the points of the attack. */
-function measure(network, x, { kind, attack, eps, steps }) {
-  const decision = decide(network, x), y = decision.predicted;
-  const attacks = {
-    fgsm: () => fgsm(network, x, y, eps, kind),
-    pgd: () => pgd(network, x, y, eps, kind, steps),
-    fab: () => fab(network, x, y, kind, steps),
-  };
-  const { path, point } = attacks[attack]();
-  const reached = point && argmax(classScores(network, point).z);
-  return {
-    x, kind, attack, path, decision,
-    ...exactRadius(network, x, kind),
-    eps: attack === "fab" ? null : eps,
-    reached: point && reached !== y ? { point, answer: reached } : null,
-  };
-}
-
-function describePlane(points, { x, kind, attack, path, decision, radius, answer, exact, eps, reached }) {
-  const named = kind === "l2" ? "L2" : "L∞";
-  const winner = neuronName(points, decision.winner), rival = neuronName(points, decision.rival);
-  const sentences = [
-    `At x = (${formatNumber(x[0], 2)}, ${formatNumber(x[1], 2)}) the class is ` +
-      `${CLASS_NAMES[decision.predicted]}: neuron ${winner} leads ${rival} by ${formatNumber(decision.margin)}.`,
-  ];
-  if (radius === Infinity) sentences.push("No point of the square has another class.");
-  else {
-    const bound = exact ? "The exact radius" : "A lower bound of the radius";
-    sentences.push(`${bound} in ${named} is ${formatNumber(radius)}, towards class ${CLASS_NAMES[answer]}.`);
-  }
-  const name = attack.toUpperCase(), steps = path.length - 1;
-  if (eps === null) {
-    sentences.push(reached
-      ? `FAB found a point of class ${CLASS_NAMES[reached.answer]} at the distance ` +
-        `${formatNumber(norm(subtract(reached.point, x), kind))}.`
-      : "FAB found no point of another class.");
-  } else if (reached) {
-    sentences.push(`${name} reaches class ${CLASS_NAMES[reached.answer]} after ${steps} ` +
-      `${steps === 1 ? "step" : "steps"} inside the ball of radius ${formatNumber(eps)}.`);
-  } else {
-    const why = eps < radius
-      ? "No attack can: the ball is smaller than the exact radius."
-      : "It fails, although the ball holds points of another class.";
-    sentences.push(`${name} reaches no other class inside the ball of radius ${formatNumber(eps)}. ${why}`);
-  }
-  return sentences;
 }

@@ -15,23 +15,34 @@
 import { clip, combine, dot, gram, norm } from "./vectors.js";
 import { nonnegativeQuadraticProgram } from "./small_systems.js";
 
-/* δ and its length; ∞ where D grows beyond what the farthest corner of the box allows: then there is
-   no δ. Stops early once the distance is known to exceed `limit`. */
+/* δ and its length; ∞ where D grows beyond what the farthest corner of the box allows: then there
+   is no δ. Stops early once the distance is known to exceed `limit`. */
 export function distanceL2(problem, limit = Infinity) {
   const { G, h, low, high } = problem;
-  const corner = norm(low.map((value, j) => Math.max(-value, high[j])), "l2") * (1 + 1e-9);
+  const corner =
+    norm(
+      low.map((value, j) => Math.max(-value, high[j])),
+      "l2",
+    ) *
+    (1 + 1e-9);
   const tolerance = 1e-11 * Math.max(...h, 0);
   const Q = gram(G);
   const scale = Q.reduce((sum, row, k) => sum + row[k], 0) / h.length;
   let best = dual(problem, nonnegativeQuadraticProgram(Q, h));
   for (let step = 0, damping = 1e-9; step < 1000 && damping <= 1e9; step++) {
-    const violations = best.gradient.map((g, k) => (best.lambda[k] > 0 ? Math.abs(g) : Math.max(g, 0)));
+    const violations = best.gradient.map((g, k) =>
+      best.lambda[k] > 0 ? Math.abs(g) : Math.max(g, 0),
+    );
     if (Math.max(...violations) <= tolerance || best.distance > Math.min(corner, limit)) break;
     const next = dual(problem, maximizePiece(problem, best, damping * scale));
     if (next.value > best.value) [best, damping] = [next, Math.max(damping / 10, 1e-12)];
     else damping *= 10;
   }
-  return { delta: best.delta, distance: best.distance > corner ? Infinity : best.distance, exact: true };
+  return {
+    delta: best.delta,
+    distance: best.distance > corner ? Infinity : best.distance,
+    exact: true,
+  };
 }
 
 function dual({ G, h, low, high }, lambda) {
@@ -44,7 +55,8 @@ function dual({ G, h, low, high }, lambda) {
 /* The λ of the maximum of the quadratic piece at λ₀, minus ½ρ‖λ − λ₀‖². */
 function maximizePiece({ G, h, low, high }, { lambda, delta }, rho) {
   const moved = combine(lambda, G);
-  const free = [], clipped = delta.slice();
+  const free = [];
+  const clipped = delta.slice();
   moved.forEach((value, j) => {
     if (value > low[j] && value < high[j]) {
       free.push(j);

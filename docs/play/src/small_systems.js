@@ -5,7 +5,9 @@ import { addScaled, dot, times } from "./vectors.js";
 /* The inverse of a square matrix by Gauss and Jordan, with pivots; null if it is singular. */
 export function invert(matrix) {
   const n = matrix.length;
-  const rows = matrix.map((row, i) => Float64Array.from({ length: 2 * n }, (_, j) => row[j] ?? +(j === n + i)));
+  const rows = matrix.map((row, i) =>
+    Float64Array.from({ length: 2 * n }, (_, j) => row[j] ?? +(j === n + i)),
+  );
   for (let k = 0; k < n; k++) {
     let pivot = k;
     for (let i = k + 1; i < n; i++) if (Math.abs(rows[i][k]) > Math.abs(rows[pivot][k])) pivot = i;
@@ -30,7 +32,8 @@ export function nonnegativeQuadraticProgram(Q, h) {
   if (scale <= 0) return h.map((value) => (value > 0 ? 1e12 : 0));
   const ridged = Q.map((row, i) => row.map((value, j) => value + (i === j ? 1e-13 * scale : 0)));
   const tolerance = 1e-12 * Math.max(...h);
-  let solution = new Float64Array(n), positive = [];
+  let solution = new Float64Array(n);
+  let positive = [];
   for (let round = 0; round < 10 * n; round++) {
     const descent = h.map((value, k) => value - dot(ridged[k], solution));
     const candidates = [...h.keys()].filter((k) => !positive.includes(k));

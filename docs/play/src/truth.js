@@ -6,13 +6,17 @@ import { exactRadius } from "./radius.js";
 import { fgsm, minimumNorm, pgd } from "./gradient_attacks.js";
 import { fab } from "./fab.js";
 
-/* The answer y at x, the radius and the nearest point, and for each attack the distance of the nearest
-   point of another class that it found, ∞ for none. */
+/* The answer y at x, the radius and the nearest point, and for each attack the distance of the
+   nearest point of another class that it found, ∞ for none. */
 export function findTruth(network, x, kind) {
-  const y = predict(network, x), farthest = kind === "l2" ? Math.sqrt(x.length) : 1;
+  const y = predict(network, x);
+  const farthest = kind === "l2" ? Math.sqrt(x.length) : 1;
   const { radius, delta, answer, exact } = exactRadius(network, x, kind);
   return {
-    y, radius, exact, answer,
+    y,
+    radius,
+    exact,
+    answer,
     nearest: delta && add(x, delta),
     fab: fab(network, x, y, kind).distance,
     pgd: minimumNorm((eps) => pgd(network, x, y, eps, kind), x, kind, farthest).distance,

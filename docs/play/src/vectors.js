@@ -1,5 +1,5 @@
-/* Vectors are Float64Arrays; a matrix is an array of them, its rows. (Of one kind of array only, the
-   browser makes fast code.) */
+/* Vectors are Float64Arrays; a matrix is an array of them, its rows. (Of one kind of array only,
+   the browser makes fast code.) */
 
 export function dot(a, b) {
   let sum = 0;

@@ -109,6 +109,26 @@ def escaped(line: str) -> str:
     return "".join(parts)
 
 
+PLAY = Path(__file__).parent / "play" / "index.html"
+SITE_LINKS = [
+    (re.compile(r'"\.\./([\w/-]+)\.md"'), r'"../\1.html"'),
+    (re.compile(r'"\.\./\.\./(tinyproto/[\w/]+)\.py"'), r'"../_modules/\1.html"'),
+]
+"""Links of the page to play with, which are to files of the repository, and those of the site."""
+
+
+def write_play_page(app: Any, error: Exception | None) -> None:
+    """Put the page to play with on the site, with links to the site's pages."""
+    if error is None and app.builder.name == "html":
+        text = PLAY.read_text()
+        for in_repository, on_site in SITE_LINKS:
+            text = in_repository.sub(on_site, text)
+        written = Path(app.outdir) / "play" / "index.html"
+        written.parent.mkdir(exist_ok=True)
+        written.write_text(text)
+
+
 def setup(app: Any) -> None:
+    app.connect("build-finished", write_play_page)
     app.connect("autodoc-process-docstring", keep_formulas, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", explain_constants, priority=600)  # after it

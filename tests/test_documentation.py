@@ -249,6 +249,9 @@ def test_the_site_builds_without_warnings(tmp_path):
         env=environment(tmp_path), capture_output=True, text=True,
     )  # fmt: skip
     assert out.returncode == 0, out.stderr
+    play = tmp_path / "html" / "play" / "index.html"
+    for link in re.findall(r'href="([^"#]+)"', play.read_text()):
+        assert (play.parent / link).is_file(), link
     listed = set()
     for module in PUBLIC:
         page = (tmp_path / "html" / "api" / "generated" / f"{module}.html").read_text()

@@ -66,6 +66,8 @@ PAIRS: tuple[Settings, ...] = (
     {"adversarial-weight": 2, "consistency-weight": 1},
     {"adversarial-weight": 2, "consistency-weight": 3},
     {"adversarial-weight": 4, "consistency-weight": 1},
+    {"adversarial-weight": 4, "consistency-weight": 3},
+    {"adversarial-weight": 8, "consistency-weight": 1},
     {"consistency": "features", "consistency-weight": 1},
     {"weight-decay": 1e-4, "consistency-weight": 1},
     {"prototype-start": "random", "repulsion-weight": 0},

@@ -27,6 +27,7 @@ from ..prototypes import (
     preset_network,
     save,
 )
+from ..validation import check_count
 
 KINDS: dict[str, type[WinnerTakeAll]] = {
     "pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA,
@@ -70,6 +71,8 @@ def train_prototypes(
     with result_folder(out, FILES, overwrite=overwrite):
         images = load(dataset, data)
         shape = images.x_train.shape[1:]
+        count = len(images.x_train)
+        limit = check_count("limit", count if limit is None else limit, 1, count)
         x, y = _flat(images.x_train[:limit]), images.y_train[:limit]
         x_test, y_test = _flat(images.x_test), images.y_test
         if verbose:

@@ -6,6 +6,8 @@ import importlib
 import io
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -14,7 +16,7 @@ import pytest
 import tinyproto
 from tests import ROOT
 from tinyproto.command import main
-from tinyproto.command.program import SUBCOMMANDS
+from tinyproto.command.program import SUBCOMMANDS, build_parser
 from tinyproto.command.subcommand import _repeat_option
 
 NAMES = [subcommand.name for subcommand in SUBCOMMANDS]
@@ -95,6 +97,24 @@ def test_the_entry_point_is_there():
 )
 def test_only_numbers_are_further_radii(given, expected):
     assert _repeat_option(given.split(), "--eps") == expected.split()
+
+
+def commands_of_the_pages():
+    """Every `tinyproto …` of a shell block or an indented line of the documentation."""
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        blocks += re.findall(r"^ {4}.*$", text, re.MULTILINE)
+        for found in re.findall(r"^(?: {4}|.*&& )?(tinyproto [a-z].*)$", "\n".join(blocks), re.M):
+            yield re.split(r" \|\|| >|  #", found)[0]
+
+
+def test_every_command_of_the_pages_is_understood():
+    commands = set(commands_of_the_pages())
+    assert len(commands) > 8
+    for text in commands:
+        _, name, *words = shlex.split(text)
+        assert build_parser().parse_args([name, *words]).subcommand.name == name
 
 
 def test_the_models_in_every_format(capsys):

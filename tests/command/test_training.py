@@ -23,7 +23,8 @@ METRICS = {
 def test_a_network_of_prototypes(tmp_path, capsys):
     out = tmp_path / "run"
     arguments = ["train", "ed-wta", "--out", str(out), "--limit", "300", "--epochs", "2",
-                 "--prototypes", "2", "--examples", "20", "--set", "init=kmeans", "beta=2"]  # fmt: skip
+                 "--prototypes", "2", "--examples", "20",
+                 "--set", "init=kmeans", "beta=2"]  # fmt: skip
     assert status(*arguments) == 0
     printed = capsys.readouterr().out
     assert "accuracy under pgd-20, L∞ radius 0.1" in printed

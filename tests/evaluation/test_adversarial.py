@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.victims import problem
 from tinyproto.attacks.region import norms
 from tinyproto.evaluation import evaluate, evaluate_radii, save_adversarial
+from tinyproto.evaluation.report import format_radius
 from tinyproto.evaluation.several_radii import state_files
 
 ATTACKS = ["fgsm", "pgd-20"]
@@ -100,7 +101,7 @@ def test_a_file_without_any_point(tmp_path):
 def test_points_of_attacks_without_a_bound_are_not_saved(tmp_path):
     victim, x, y = problem(3, count=12, dtype=np.float32)
     far = {"far, no bound": lambda victim, x, y, **_: 1 - x}
-    report = evaluate(victim, x, y, far, eps=2.0, keep_adversarial=True, verbose=False)
+    report = evaluate(victim, x, y, far, eps=0.4, keep_adversarial=True, verbose=False)
     assert points_of(report)
     assert save_adversarial(tmp_path / "none.npz", victim, x, y, [report]) == 0
 
@@ -121,6 +122,15 @@ def test_several_radii_are_each_evaluated_alone():
         alone = evaluate(victim, x, y, ATTACKS, eps=radius, verbose=False)
         np.testing.assert_array_equal(report.robust, alone.robust)
         assert reports.accuracy()[radius] == 100 * alone.robust.mean()
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"),
+    [(8 / 255, "8/255"), (0.5, "0.5"), (1.0, "1"), (1000.0, "1000"), (0.2, "0.2"), (0.0, "0"),
+     (1 / 3, "85/255"), (0.03125, "0.03125"), (0.01234567, "0.01235")],
+)  # fmt: skip
+def test_a_radius_is_written_as_it_is_usually_given(eps, text):
+    assert format_radius(eps) == text
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ KINDS: dict[str, type[WinnerTakeAll]] = {
 DATASETS = ("mnist", "fashion")
 FILES = ("metrics.json", "model.npz")
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
-CERTIFIED = 200  # test images
+CERTIFIED = 200  # test images at most
 ATTACKS, ATTACK_EPS = ("fgsm", "pgd-20"), 0.1
 OWN_OPTIONS = {"random_state", "device", "prototypes_per_class", "epochs", "batch_size",
                "learning_rate"}  # fmt: skip
@@ -88,7 +88,8 @@ def train_prototypes(
             )  # fmt: skip
         seconds = time.perf_counter() - started
         save(network, out / "model.npz", dataset=dataset)
-        robust = _certified(network, x_test[:CERTIFIED], y_test[:CERTIFIED], verbose)
+        certified = min(CERTIFIED, examples)
+        robust = _certified(network, x_test[:certified], y_test[:certified], verbose)
         robust |= _attacked(network, x_test[:examples], y_test[:examples], seed, verbose)
         return write_metrics(
             out / "metrics.json", data=images, clean_accuracy=network.score(x_test, y_test),

@@ -262,7 +262,10 @@ def divide(a: float, b: float) -> float:
 
 
 def format_radius(eps: float) -> str:
-    """A radius in units of [0, 1]: as a fraction of 255 where it is a number of grey levels."""
+    """A radius in units of [0, 1]: as a decimal where it is a short one, such as 0.5, else as a
+    fraction of 255 where it is a number of grey levels."""
+    if float(f"{eps:.3g}") == eps:
+        return f"{eps:g}"
     levels = 255 * eps
     whole = levels >= 1 and abs(levels - round(levels)) < 1e-9
     return f"{levels:.0f}/255" if whole else f"{eps:.4g}"

@@ -103,7 +103,8 @@ def commands_of_the_pages():
     """Every `tinyproto …` of a shell block or an indented line of the documentation."""
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
         text = page.read_text(encoding="utf-8")
-        blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        fences = re.findall(r"^```(\S*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        blocks = [block for language, block in fences if language in ("", "sh")]
         blocks += re.findall(r"^ {4}.*$", text, re.MULTILINE)
         for found in re.findall(r"^(?: {4}|.*&& )?(tinyproto [a-z].*)$", "\n".join(blocks), re.M):
             yield re.split(r" \|\|| >|  #", found)[0]

@@ -114,6 +114,7 @@ def test_the_settings_of_every_method_are_listed(method, capsys):
         (["ed-wta", "--resume"], "ed-wta has no --resume"),
         (["ed-wta", "--limit", "100000"], "limit must be 1 … 4000, not 100000"),
         (["ed-wta", "--set", "init=magic"], "init must be one of random, kmeans"),
+        (["ed-wta", "--set", "lo=x"], "lo must be a number or None, not 'x'"),
         (["ed-wta", "--preset", "accurate"], "--preset accurate is for pm-ed-wta, not ed-wta"),
         (["ed-wta", "--seed", "-1"], "--seed must be in [0, 2**32), not -1"),
         (["ed-wta", "--data", "nowhere"], "nowhere: expected a folder"),

@@ -30,6 +30,7 @@ from ..evaluation.saved_models import (
 from ..pretrained import find_model
 from ..prototypes import WinnerTakeAll, certified_accuracy
 from ..prototypes import certify as exact_radii
+from ..validation import check_count, check_number, resolve_norm
 from .subcommand import (
     Subcommand,
     Tables,
@@ -155,7 +156,7 @@ def certify(
     Raises
     ------
     ValueError
-        For any other network, of which no exact radius is known.
+        For any other network, of which no exact radius is known, and impossible arguments.
 
     Examples
     --------
@@ -164,9 +165,14 @@ def certify(
     >>> certificate.radius.shape, list(certificate.accuracy())
     ((5,), [0.5])
     """
+    for name, count in (("examples", examples), ("workers", workers)):
+        check_count(name, count)
+    norm = resolve_norm(norm)
     if eps is None:
         eps = [float(text) for text in USUAL_EPS[norm]]
-    radii = (float(eps),) if not isinstance(eps, Sequence) else tuple(map(float, eps))
+    radii = tuple(np.atleast_1d(np.asarray(eps, np.float64)).tolist())
+    for radius in radii:
+        check_number("eps", radius)
     path = find_model(model)
     if path.is_file() and not kind_and_dataset(path)[0]:
         raise ValueError(

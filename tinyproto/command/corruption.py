@@ -95,6 +95,7 @@ def corrupt(
     >>> list(report.accuracy)
     ['brightness']
     """
+    check_count("examples", examples)
     network, images, labels, _ = open_with_test_images(
         Path(model), select_device(device), examples, dataset=dataset, folder=data, verbose=verbose
     )

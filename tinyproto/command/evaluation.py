@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from ..attacks import Victim
 from ..backend.device import select_device
 from ..evaluation.adversarial import count_missing, save_adversarial
@@ -26,6 +28,7 @@ from ..evaluation.saved_models import (
 )
 from ..evaluation.several_radii import RadiusReports, evaluate_radii, state_files
 from ..evaluation.suites import ATTACKS, LISTS, choose
+from ..validation import check_count
 from ..workers import worker_processes
 from .subcommand import (
     Subcommand,
@@ -108,7 +111,9 @@ def evaluate(
     >>> [len(report.correct) for report in found.reports]
     [50, 50]
     """
-    radii = [float(e) for e in eps] if isinstance(eps, Sequence) else [float(eps)]
+    for name, count in (("examples", examples), ("workers", workers)):
+        check_count(name, count)
+    radii = np.atleast_1d(np.asarray(eps, np.float64)).tolist()
     files = state_files(state, radii)
     xp = select_device(device)
     network, images, labels, _ = open_with_test_images(

@@ -2,25 +2,19 @@
 
 import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 
-def read_settings(texts: Sequence[str], defaults: Mapping[str, Any], of: str) -> dict[str, Any]:
-    """The values of `NAME=VALUE` texts: numbers, True, False, None, or words.
-
-    Raises ValueError for a text of another form, and a name that is not in the defaults; `of` is
-    whose settings they are.
-    """
+def read_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """The values of `NAME=VALUE` texts: numbers, True, False, None, or words. Raises ValueError for
+    a text of another form."""
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        name = name.replace("-", "_")
         if not equals or not value:
             raise ValueError(f"--set needs NAME=VALUE, not {text!r}")
-        if name not in defaults:
-            raise ValueError(f"{of} has no setting {name!r}; it has {', '.join(defaults)}")
-        found[name] = _literal(value)
+        found[name.replace("-", "_")] = _literal(value)
     return found
 
 
@@ -42,6 +36,8 @@ def check_setting(name: str, value: Any, default: Any, choices: Sequence[Any] = 
             what = "a whole number" if kind is int else "a number"
             raise ValueError(f"{name} must be {what}, 0 or more, not {value!r}")
         return kind(value)
+    if default is None and value is not None and not isinstance(value, int | float):
+        raise ValueError(f"{name} must be a number or None, not {value!r}")
     return value
 
 

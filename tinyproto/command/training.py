@@ -186,8 +186,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check the options, train, and print a summary; the exit status."""
-    defaults = settings_of(options.method)
     if options.set == ["list"]:
+        defaults = settings_of(options.method)
         print(format_table({name: repr(value) for name, value in defaults.items()}))
         return 0
     out = options.out or Path("runs") / options.method
@@ -197,7 +197,7 @@ def run(options: argparse.Namespace) -> int:
         epochs=options.epochs, batch=options.batch, learning_rate=options.learning_rate,
         limit=options.limit, examples=options.examples, seed=options.seed, device=options.device,
         resume=options.resume, overwrite=options.overwrite,
-        settings=read_settings(options.set, defaults, options.method),
+        settings=read_settings(options.set),
     )  # fmt: skip
     print(format_table(summary(metrics)))
     data = metrics["data"]

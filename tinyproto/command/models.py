@@ -93,6 +93,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 ZOO = Subcommand(
-    "zoo", "List the models that ship with the package, or print the cards of some.",
+    "zoo", "List the models that ship, or print their cards.",
     "[NAME ...] [options]", add_arguments, run,
 )  # fmt: skip

@@ -120,7 +120,7 @@ def advice(options: argparse.Namespace) -> str:
 
 
 REPORT = Subcommand(
-    "report", "Write a page about a saved model: attacks, corruptions, geometry, explanations.",
+    "report", "Write a page about a saved model, or about two.",
     "MODEL [options]", add_arguments, run, advice,
 )  # fmt: skip
 

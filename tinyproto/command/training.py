@@ -227,6 +227,6 @@ def advice(options: argparse.Namespace) -> str:
 
 
 TRAIN = Subcommand(
-    "train", "Train a network of layers with a defence, or a network of prototypes.",
+    "train", "Train a network of layers, or one of prototypes.",
     "METHOD [options]", add_arguments, run, advice,
 )  # fmt: skip

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .. import networks
 from ..backend.device import select_device
 from ..data import Dataset, load
@@ -80,21 +82,9 @@ def train_network(
         model = _build(method, network, images, chosen, seed, device)
         if overwrite:
             remove_results(out, FILES)
-        coefficients = {name: chosen[name] for name in DEFENSES[method].coefficients}
-        attack = PGDConfig(EPS, chosen.get("attack_steps", VALIDATION_STEPS), STEP_SIZE)
-        defense, described = bind_defense(method, coefficients, attack)
-        history = fit(
-            model, defense, images.x_train[learned], images.y_train[learned],
-            epochs=epochs, batch_size=size, schedule=partial(one_cycle, learning_rate),
-            optimizer=SGD(momentum=0.9, weight_decay=chosen["weight_decay"]),
-            augment=partial(crop_and_flip, flip=dataset != "svhn"),
-            validation=(images.x_train[held], images.y_train[held]),
-            validation_attack=PGDConfig(EPS, VALIDATION_STEPS, STEP_SIZE),
-            monitor="robust" if DEFENSES[method].adversarial else "clean",
-            seed=seed, checkpoint=out / CHECKPOINT, checkpoint_every=chosen["checkpoint_every"],
-            resume=resume, verbose=verbose,
-            settings={"method": method, "dataset": dataset, "learning_rate": learning_rate,
-                      **described},
+        history = _fit(
+            model, method, images, (learned, held), chosen, epochs=epochs, batch_size=size,
+            learning_rate=learning_rate, seed=seed, out=out, resume=resume, verbose=verbose,
         )  # fmt: skip
         networks.save(model, out / "model.npz", dataset=dataset, method=method)
         attacked = min(examples, len(images.x_test))
@@ -123,3 +113,34 @@ def _build(
     classes = len(data.class_names)
     built = BUILDERS[network](classes, feature_width=settings["features"], seed=seed, **head)
     return built.to(select_device(device))
+
+
+def _fit(
+    model: Network,
+    method: str,
+    images: Dataset,
+    split: tuple[np.ndarray, np.ndarray],
+    chosen: Mapping[str, Any],
+    *,
+    learning_rate: float,
+    out: Path,
+    **options: Any,
+) -> list[dict[str, float]]:
+    """Train with checkpoints on the first images of the split, and validate on the others; a row
+    for each epoch."""
+    learned, held = split
+    coefficients = {name: chosen[name] for name in DEFENSES[method].coefficients}
+    attack = PGDConfig(EPS, chosen.get("attack_steps", VALIDATION_STEPS), STEP_SIZE)
+    defense, described = bind_defense(method, coefficients, attack)
+    settings = {"method": method, "dataset": images.name, "learning_rate": learning_rate}
+    return fit(
+        model, defense, images.x_train[learned], images.y_train[learned],
+        optimizer=SGD(momentum=0.9, weight_decay=chosen["weight_decay"]),
+        schedule=partial(one_cycle, learning_rate),
+        augment=partial(crop_and_flip, flip=images.name != "svhn"),
+        validation=(images.x_train[held], images.y_train[held]),
+        validation_attack=PGDConfig(EPS, VALIDATION_STEPS, STEP_SIZE),
+        monitor="robust" if DEFENSES[method].adversarial else "clean",
+        checkpoint=out / CHECKPOINT, checkpoint_every=chosen["checkpoint_every"],
+        settings=settings | described, **options,
+    )  # fmt: skip

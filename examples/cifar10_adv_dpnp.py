@@ -14,14 +14,13 @@ and --epochs make a run short. Several processes train as one, each with a part 
 import argparse
 import math
 import sys
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinyproto import networks, parameters
-from tinyproto.attacks import Victim, fgsm, pgd
+from tinyproto.attacks import Victim, pgd
 from tinyproto.backend.device import array_module, select_device, to_device, to_host
 from tinyproto.communicator import (
     ONE_PROCESS,
@@ -35,14 +34,12 @@ from tinyproto.data.augment import crop_and_flip
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.geometry import class_means, compactness
-from tinyproto.evaluation.metrics import format_table, write_metrics
+from tinyproto.evaluation.metrics import accuracy_under_attack, format_table, write_metrics
 from tinyproto.evaluation.result_folder import remove_results, result_folder
 from tinyproto.losses import softmax
 from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
 from tinyproto.pretrained import find_model
-from tinyproto.progress import Advance, progress
-from tinyproto.random import permutation
 from tinyproto.schedules import one_cycle
 from tinyproto.state import array_checksum, load_arrays
 from tinyproto.training import (
@@ -51,8 +48,10 @@ from tinyproto.training import (
     NotFinite,
     PGDConfig,
     Stopped,
-    accuracy,
+    bind_defense,
     fit,
+    hold_out,
+    image_statistics,
 )
 
 NETWORKS = {"compact": networks.compact_cnn, "resnet18": networks.resnet18}
@@ -153,11 +152,7 @@ def head_of(options: argparse.Namespace) -> str:
 
 def build(options: argparse.Namespace, data: Dataset) -> Network:
     """A new network, normalized for these images, on the device of --device."""
-    pixels = data.x_train.reshape(-1, 3)[:: max(1, len(data.x_train) // 5000)] / 255
-    head: dict[str, Any] = {
-        "mean": [round(float(v), 4) for v in pixels.mean(axis=0)],
-        "std": [round(float(v), 4) for v in pixels.std(axis=0)],
-    }
+    head: dict[str, Any] = dict(image_statistics(data.x_train))
     if head_of(options) == "prototypes":
         start = options.prototype_start
         head |= {"head": "prototypes", "radius": options.radius, "init": start}
@@ -187,23 +182,17 @@ def starting(options: argparse.Namespace, data: Dataset) -> tuple[Network, int]:
 def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the training images to learn from, and of those to validate on. A tenth of all
     is held out, at most 1,000; --evaluate of these are used."""
-    order = permutation(len(data.x_train), seed=options.seed, stream="held out")
-    held = min(1000, len(order) // 10)
-    limit = len(order) if options.limit is None else options.limit
-    if not 1 <= limit <= len(order):
-        raise ValueError(f"--limit must be between 1 and {len(order)} images, not {limit}")
-    return np.sort(order[held:][:limit]), np.sort(order[:held][: options.evaluate])
+    count = len(data.x_train)
+    if options.limit is not None and not 1 <= options.limit <= count:
+        raise ValueError(f"--limit must be between 1 and {count} images, not {options.limit}")
+    return hold_out(count, limit=options.limit, validate=options.evaluate, seed=options.seed)
 
 
 def objective(options: argparse.Namespace) -> tuple[partial[Any], dict[str, Any]]:
     """The defence with its coefficients and its attack, and a description of these."""
-    defense, bound = DEFENSES[options.method], coefficients(options)
-    settings = dict(bound)
-    if defense.adversarial:
-        steps = PGDConfig(EPS, options.attack_steps, STEP_SIZE)
-        bound["attack"] = steps if options.inner_attack == "pgd" else NFGSMConfig(EPS)
-        settings["attack"] = asdict(bound["attack"])
-    return partial(defense, **bound), settings
+    pgd_steps, one_step = PGDConfig(EPS, options.attack_steps, STEP_SIZE), NFGSMConfig(EPS)
+    attack = pgd_steps if options.inner_attack == "pgd" else one_step
+    return bind_defense(options.method, coefficients(options), attack)
 
 
 def augmentation(data: Dataset) -> partial[Any]:
@@ -245,30 +234,6 @@ def train(
         settings=settings,
         communicator=communicator,
     )
-
-
-def test(network: Network, data: Dataset, count: int, seed: int) -> tuple[float, dict[str, float]]:
-    """Accuracy on all test images, and that on the first `count` under attacks in L∞, by attack."""
-    x, y = data.x_test[:count], data.y_test[:count]
-
-    def fast(victim: Victim, images: Any, labels: Any, index: Any) -> Any:
-        return fgsm(victim, images, labels, eps=EPS)
-
-    def strong(victim: Victim, images: Any, labels: Any, index: Any) -> Any:
-        return pgd(
-            victim, images, labels, eps=EPS, steps=20, step_size=STEP_SIZE, seed=seed, index=index
-        )
-
-    robust = {}
-    with progress(len(data.x_test) + 2 * count, "image", title="testing", max_lines=4) as advance:
-
-        def named(name: str) -> Advance:
-            return lambda count, text: advance(count, f"{name}: {text}")
-
-        clean = accuracy(network, data.x_test, data.y_test, advance=named("clean"))
-        for name, attack in (("fgsm 8/255", fast), ("pgd-20 8/255", strong)):
-            robust[name] = accuracy(network, x, y, attack, advance=named(name))
-    return clean, robust
 
 
 def look(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -422,7 +387,9 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
         network, options.out / "model.npz", dataset=data.name, method=options.method, epochs=epochs
     )
     attacked = min(options.evaluate, len(data.x_test))
-    clean, robust = test(network, data, attacked, options.seed)
+    clean, robust = accuracy_under_attack(
+        network, data, attacked, eps=EPS, step_size=STEP_SIZE, seed=options.seed
+    )
     latent = measure(network, data)
     draw(options, network, data, history, sentence(options, data, clean))
 

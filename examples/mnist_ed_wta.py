@@ -18,7 +18,7 @@ import numpy as np
 
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.backend.device import select_device, to_host
-from tinyproto.data import Dataset, elastic, load, load_outliers
+from tinyproto.data import Dataset, load, load_outliers
 from tinyproto.evaluation import DetectionReport, detection_report, pictures
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
 from tinyproto.evaluation.figures import FORMATS
@@ -26,12 +26,9 @@ from tinyproto.evaluation.metrics import format_table, write_metrics
 from tinyproto.evaluation.result_folder import remove_results, result_folder
 from tinyproto.progress import progress
 from tinyproto.prototypes import (
-    ACCURATE,
-    AUTHORS,
     EDWTA,
     IPWTA,
-    ROBUST,
-    ROBUST_LINF,
+    PRESETS,
     Detector,
     PlusMinusEDWTA,
     WinnerTakeAll,
@@ -39,7 +36,8 @@ from tinyproto.prototypes import (
     centre_distances,
     exact_radius,
     inner_product_to_euclidean,
-    robust_deformation,
+    preset_augmentation,
+    preset_network,
     roc_curve,
     save,
 )
@@ -47,9 +45,6 @@ from tinyproto.random import permutation, uniform
 
 MODELS = {"pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA}
 NAMES = {PlusMinusEDWTA: "±ED-WTA", EDWTA: "ED-WTA", IPWTA: "IP-WTA"}
-PRESETS = {
-    "authors": AUTHORS, "accurate": ACCURATE, "robust": ROBUST, "robust-linf": ROBUST_LINF,
-}  # fmt: skip
 NORMS = {"l2": "L2", "linf": "L∞"}
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 ATTACK_EPS = (0.05, 0.1, 0.2)
@@ -114,18 +109,14 @@ def build(options: argparse.Namespace) -> WinnerTakeAll:
     kind = MODELS[options.model]
     if options.preset == "accurate" and kind is not PlusMinusEDWTA:
         raise ValueError("--preset accurate is for --model pm-ed-wta, not " + options.model)
-    network = kind(random_state=options.seed, device=options.device)
     chosen = {
         "prototypes_per_class": options.prototypes,
         "epochs": options.epochs,
         "batch_size": options.batch,
         "init": options.init,
     }
-    settings = {**PRESETS[options.preset], **{k: v for k, v in chosen.items() if v is not None}}
-    if options.init == "kmeans" and options.preset == "authors" and kind is not IPWTA:
-        settings.update(beta=10.0, learning_rate=0.001, beta_learning_rate=1e-6)  # the authors'
-    known = network.get_params()
-    return network.set_params(**{k: v for k, v in settings.items() if k in known})
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return preset_network(kind, options.preset, seed=options.seed, device=options.device, **given)
 
 
 def train(
@@ -136,12 +127,6 @@ def train(
     shape = data.x_train.shape[1:]
     frames = first_epoch_frames(network, data, x) if network.objective != "radius" else []
     evaluation_seconds = 0.0
-
-    def augment(samples: Any, epoch: int) -> Any:
-        is_accurate = preset == "accurate"
-        options = {} if is_accurate else robust_deformation(epoch, network.epochs)
-        images, seed = samples.reshape(-1, *shape), network.random_state
-        return elastic(images, seed=seed, epoch=epoch, **options).reshape(samples.shape)
 
     with progress(network.epochs, "epoch") as advance:
 
@@ -154,8 +139,9 @@ def train(
             evaluation_seconds += time.perf_counter() - started
 
         started = time.perf_counter()
-        chosen = None if preset == "authors" else augment
-        network.fit(x, data.y_train, augment=chosen, callback=after_epoch)
+        seed = network.random_state
+        augment = preset_augmentation(preset, shape, epochs=network.epochs, seed=seed)
+        network.fit(x, data.y_train, augment=augment, callback=after_epoch)
         return time.perf_counter() - started - evaluation_seconds, frames
 
 

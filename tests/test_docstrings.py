@@ -10,6 +10,7 @@ import pytest
 PUBLIC = [
     "tinyproto.attacks",
     "tinyproto.backend",
+    "tinyproto.command",
     "tinyproto.communicator",
     "tinyproto.data",
     "tinyproto.data.augment",

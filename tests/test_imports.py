@@ -26,6 +26,7 @@ ORDER = [
     "training interop",
     "evaluation",
     "report",
+    "command",
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
@@ -67,6 +68,9 @@ def imports_of(path: Path):
 
 
 def top_level_name(path: Path) -> str:
+    """The folder or file; a program, `python -m`, is a part of the command wherever it is."""
+    if path.name == "__main__.py":
+        return "command"
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -102,6 +106,11 @@ print(len(tinyproto.zoo()) > 0, tinyproto.load is tinyproto.pretrained.load, "nu
     assert out.stdout.strip() == "True True False", out.stdout + out.stderr
 
 
+def test_no_module_imports_a_program():
+    for path in modules():
+        assert not any(name.endswith("__main__") for name in imports_of(path)), path
+
+
 def test_order_is_complete():
     names = {top_level_name(path) for path in modules()} - {"__init__"}
     assert names == set(LEVEL)
@@ -131,6 +140,7 @@ import sys
 import tinyproto.prototypes, tinyproto.attacks, tinyproto.data, tinyproto.state
 import tinyproto.prototypes.certificate, tinyproto.prototypes.equivalence, tinyproto.evaluation
 import tinyproto.networks, tinyproto.training, tinyproto.report, tinyproto.interop
+import tinyproto.command
 loaded = {name.split(".")[0] for name in sys.modules}
 optional = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors", "torch"}
 print(sorted(loaded & ({"numba"} | optional)))

@@ -3,7 +3,7 @@
 Every gradient is derived by hand, beside the code that computes it. Imports go one way:
 
     backend → cpu, kernels → random → losses, layers → prototypes → networks → pretrained → attacks
-    → training, interop → evaluation
+    → training, interop → evaluation → report → command
 
 `parameters`, `state`, `optimizers`, `schedules` and `data` import no models. Importing the package
 costs no more than importing NumPy: Numba is loaded when the first kernel runs.

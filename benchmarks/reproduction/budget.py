@@ -3,11 +3,13 @@
 import json
 import statistics
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from common import write_rows
 
+from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
 from tinyproto.training import fit
 
@@ -28,7 +30,8 @@ def measure(folder: str | None, rounds: int, threads: int) -> tuple[list[dict[st
     set_num_threads(threads)
     program = example.module()
     data = program.load("cifar10", folder)
-    runs, images = {}, 0
+    runs: dict[str, tuple[Network, partial[Any]]] = {}
+    images = 0
     for name, options in COMPARE.items():
         if options in [COMPARE[other] for other in runs]:
             continue  # the same training for other epochs

@@ -56,10 +56,10 @@ def test_help_names_every_option_and_its_default(monkeypatch, capsys):
 
 @pytest.mark.parametrize("saved", [False, True])
 def test_an_interrupted_run_says_how_to_continue(saved, tmp_path, monkeypatch, capsys):
-    def interrupt(options):
+    def interrupt(model, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyproto.evaluation.__main__.run", interrupt)
+    monkeypatch.setattr("tinyproto.command.evaluation.evaluate", interrupt)
     path = tmp_path / "state.npz"
     if saved:
         path.write_bytes(b"")
@@ -138,7 +138,7 @@ def test_attacks_on_a_winner_take_all_network(tmp_path, capsys):
             [MODEL, "--out", "a.csv", "--state", "a.csv"],
             "--out and --state must be different files",
         ),
-        ([MODEL, "--out", "table.txt"], "error: --out must end in .json or .csv, not 'table.txt'"),
+        ([MODEL, "--out", "table.txt"], "--out must end in .json, .csv or .md, not 'table.txt'"),
         (
             [MODEL, "--dataset", "mnist"],
             "was trained on cifar10, images of 32 × 32 × 3 in 10 classes; mnist has "

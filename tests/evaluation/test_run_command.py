@@ -47,6 +47,31 @@ def test_an_error_is_one_line(error, line):
     assert stop.value.code == f"error: {line}"  # printed on standard error, with status 1
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("eps must be 0 or more"), 2),
+        (FileNotFoundError("no data in /nowhere"), 2),
+        (OSError(28, "No space left on device"), 1),
+        (ImportError("needs SciPy"), 1),
+        (DeviceError("no CUDA device"), 1),
+        (NotFinite("the loss is not finite"), 1),
+    ],
+)
+def test_wrong_input_may_have_a_status_of_its_own(error, status, capsys):
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        run_command(fail, wrong_input=2)
+    line = f"error: {describe_error(error)}"
+    if status == 1:
+        assert stop.value.code == line  # which Python prints, with status 1
+    else:
+        assert (stop.value.code, str(stop.value)) == (status, line)
+        assert capsys.readouterr().err == f"{line}\n"
+
+
 def test_an_error_of_the_program_keeps_its_traceback():
     def fail():
         raise TypeError("a mistake in the code")

@@ -1,6 +1,6 @@
 """Attacks: functions of a victim, examples and labels that return attacked examples.
 
-ATTACKS are those that an evaluation finds by name (`python -m tinyproto.evaluation --attack NAME`).
+ATTACKS are those that an evaluation finds by name (`tinyproto evaluate --attack NAME`).
 A new attack takes a file in this folder and, here, an import, its name in `__all__` and a line in
 ATTACKS.
 """

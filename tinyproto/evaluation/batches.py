@@ -31,6 +31,7 @@ class Evaluation:
     eps: float
     norm: str
     seed: int
+    keep_adversarial: bool = False
 
 
 class Batch(NamedTuple):
@@ -43,7 +44,8 @@ class Batch(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What an attack found at the positions `at`, and what it cost."""
+    """What an attack found at the positions `at`, and what it cost. `adversarial` are the points
+    that count against the examples that are not robust, in their order; None if not kept."""
 
     at: np.ndarray
     robust: np.ndarray
@@ -52,6 +54,7 @@ class Found(NamedTuple):
     seconds: float
     counts: dict[str, int]
     pending_warnings: list[Warned]
+    adversarial: np.ndarray | None = None
 
     def put(self, result: Result) -> None:
         """Enter it into the result of the attack."""
@@ -59,9 +62,16 @@ class Found(NamedTuple):
         result.robust_8bit[self.at] = self.robust_8bit
         result.distance[self.at] = self.distance
         result.attacked[self.at] = True
+        self.keep(result)
         result.seconds += self.seconds
         for name, count in self.counts.items():
             setattr(result, name, getattr(result, name) + count)
+
+    def keep(self, result: Result) -> None:
+        """Enter its adversarial examples, if they are kept, and nothing else."""
+        if self.adversarial is not None:
+            broken = self.at[~self.robust].tolist()
+            result.adversarial |= dict(zip(broken, self.adversarial, strict=True))
 
 
 Attackers = Callable[[str, Iterable[Batch]], Iterator[Found]]
@@ -111,7 +121,8 @@ def attack_batch(evaluation: Evaluation, name: str, batch: Batch) -> Found:
     robust = distance > eps + slack
     rounded = _round_to_8_bits(victim, attacked, images, eps if norm == "linf" else None)
     robust_8bit = robust | correct(victim, rounded, labels, len(at))
-    return Found(at, robust, robust_8bit, distance, seconds, counts, [])
+    kept = to_host(attacked)[~robust] if evaluation.keep_adversarial else None
+    return Found(at, robust, robust_8bit, distance, seconds, counts, [], kept)
 
 
 def _round_to_8_bits(victim: Victim, attacked: Array, x: Array, eps: float | None) -> Array:

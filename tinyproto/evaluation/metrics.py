@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..attacks import Victim, fgsm, pgd
 from ..data import Dataset
+from ..networks import Network
+from ..progress import Advance, progress
 from ..state import atomic_write
+from ..training import accuracy
+from .report import format_radius
 
-__all__ = ["format_table", "write_metrics"]
+__all__ = ["accuracy_under_attack", "format_table", "write_metrics"]
 
 
 def write_metrics(
@@ -99,6 +104,63 @@ def write_metrics(
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2, default=_of_python) + "\n")
     return metrics
+
+
+def accuracy_under_attack(
+    network: Network, data: Dataset, count: int, *, eps: float, step_size: float, seed: int = 0
+) -> tuple[float, dict[str, float]]:
+    """Measure the accuracy of a network on test images, and under FGSM and PGD-20 in L∞.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    data : Dataset
+        The data set.
+    count : int
+        How many of the test images are attacked, from the first on.
+    eps, step_size : float
+        Radius of both attacks, and length of a step of PGD, in units of [0, 1].
+    seed : int
+        Seed of PGD.
+
+    Returns
+    -------
+    clean : float
+        Accuracy on all test images, in [0, 1].
+    robust : dict of str to float
+        Accuracy under each attack, such as "pgd-20 8/255".
+
+    Examples
+    --------
+    >>> import tinyproto
+    >>> from tinyproto.data import load
+    >>> from tinyproto.evaluation import accuracy_under_attack
+    >>> data, network = load("cifar10", download=False), tinyproto.load("cifar10-compact-pgd")
+    >>> clean, robust = accuracy_under_attack(network, data, 10, eps=8 / 255, step_size=2 / 255)
+    >>> list(robust)
+    ['fgsm 8/255', 'pgd-20 8/255']
+    """
+    x, y = data.x_test[:count], data.y_test[:count]
+
+    def fast(victim: Victim, images: Any, labels: Any, index: Any) -> Any:
+        return fgsm(victim, images, labels, eps=eps)
+
+    def strong(victim: Victim, images: Any, labels: Any, index: Any) -> Any:
+        return pgd(
+            victim, images, labels, eps=eps, steps=20, step_size=step_size, seed=seed, index=index
+        )
+
+    robust, at = {}, format_radius(eps)
+    with progress(len(data.x_test) + 2 * count, "image", title="testing", max_lines=4) as advance:
+
+        def named(name: str) -> Advance:
+            return lambda count, text: advance(count, f"{name}: {text}")
+
+        clean = accuracy(network, data.x_test, data.y_test, advance=named("clean"))
+        for name, attack in ((f"fgsm {at}", fast), (f"pgd-20 {at}", strong)):
+            robust[name] = accuracy(network, x, y, attack, advance=named(name))
+    return clean, robust
 
 
 def _fraction(name: str, value: Any) -> float:

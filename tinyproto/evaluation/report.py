@@ -43,6 +43,9 @@ class Result:
         Number of examples that went through the victim, forward and backward.
     flat_gradients : int
         Number of backward passes whose gradient was exactly 0 (see `Victim`).
+    adversarial : dict of int to array
+        The misclassified points within eps, by the positions of their examples; only from
+        `evaluate(keep_adversarial=True)`.
 
     Examples
     --------
@@ -61,6 +64,7 @@ class Result:
     forward_passes: int = 0
     backward_passes: int = 0
     flat_gradients: int = 0
+    adversarial: dict[int, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -161,7 +165,8 @@ class Report:
 
     def text(self) -> str:
         """The table with headings of two lines, the settings, the warnings, and the verdict."""
-        names, rows = self._columns()
+        rows = self.rows()
+        names = column_names(rows)
         headings = [
             list(line) for line in zip(*(n.partition(" ")[::2] for n in names), strict=True)
         ]
@@ -178,28 +183,22 @@ class Report:
 
     def csv(self) -> str:
         """The rows as CSV with a line of headings."""
-        names, rows = self._columns()
-        out = io.StringIO()
-        writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return out.getvalue()
+        return csv_table(self.rows())
+
+    def content(self) -> dict[str, Any]:
+        """What the JSON has: the rows, warnings, settings and, if there is one, the verdict."""
+        content = {"rows": self.rows(), "warnings": self.warnings, "settings": self.settings}
+        return content | ({"verdict": self.verdict} if self.verdict else {})
 
     def json(self) -> str:
         """The rows, warnings, settings and, if there is one, the verdict as JSON."""
-        content = {"rows": self.rows(), "warnings": self.warnings, "settings": self.settings}
-        content |= {"verdict": self.verdict} if self.verdict else {}
-        return json.dumps(content, indent=2) + "\n"
+        return json.dumps(self.content(), indent=2) + "\n"
 
     def write(self, path: str | Path) -> None:
         """Write the table: CSV if the name ends in .csv, JSON otherwise."""
         path = Path(path)
         with atomic_write(path) as temporary:
             temporary.write_text(self.csv() if path.suffix == ".csv" else self.json())
-
-    def _columns(self) -> tuple[list[str], list[dict[str, Any]]]:
-        rows = self.rows()
-        return list(dict.fromkeys(name for row in rows for name in row)), rows
 
 
 def _row(
@@ -224,6 +223,28 @@ def fraction(flags: np.ndarray) -> float:
     return float(flags.mean()) if len(flags) else 0.0
 
 
+def column_names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The names of all columns, in the order in which they first appear."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def csv_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as CSV with a line of headings; a cell that a row does not have is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, column_names(rows), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as a table of Markdown: the first column to the left, the others to the right."""
+    names = column_names(rows)
+    cells = [[format_value(row.get(name, "")) for name in names] for row in rows]
+    lines = [names, ["---", *["---:"] * (len(names) - 1)], *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def align_columns(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as lines of text: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -241,7 +262,10 @@ def divide(a: float, b: float) -> float:
 
 
 def format_radius(eps: float) -> str:
-    """A radius in units of [0, 1]: as a fraction of 255 where it is a number of grey levels."""
+    """A radius in units of [0, 1]: as a decimal where it is a short one, such as 0.5, else as a
+    fraction of 255 where it is a number of grey levels."""
+    if float(f"{eps:.3g}") == eps:
+        return f"{eps:g}"
     levels = 255 * eps
     whole = levels >= 1 and abs(levels - round(levels)) < 1e-9
     return f"{levels:.0f}/255" if whole else f"{eps:.4g}"

@@ -54,6 +54,7 @@ def evaluate(
     index: Array | None = None,
     state_path: str | Path | None = None,
     executor: ExecutorLike | None = None,
+    keep_adversarial: bool = False,
     verbose: bool = True,
 ) -> Report:
     """Measure the accuracy of a classifier under attacks.
@@ -94,6 +95,9 @@ def evaluate(
     executor : Executor or callable, optional
         Whose workers attack the batches: any `concurrent.futures.Executor`, such as that of
         mpi4py or Dask, or a function that makes one (see `tinyproto.workers`).
+    keep_adversarial : bool
+        Whether each result of the report keeps the misclassified points within eps. A state file
+        does not have them: those that an earlier run found are computed again, to the same bits.
     verbose : bool
         Whether to show progress and the accuracy so far on stderr.
 
@@ -150,11 +154,11 @@ def evaluate(
         n = len(report.correct)
         report = extend(report, settings, correct(victim, x[n:], y[n:], batch_size))
         report.fingerprint = fingerprint
-    evaluation = Evaluation(victim, chosen, eps, norm, seed)
+    evaluation = Evaluation(victim, chosen, eps, norm, seed, keep_adversarial)
     with open_attackers(evaluation, executor) as attackers:
         _run(
-            attackers, list(chosen), x, y, index, report,
-            batch_size=batch_size, state_path=state_path, verbose=verbose,
+            attackers, list(chosen), _in_batches(x, y, index, batch_size), report,
+            state_path=state_path, keep_adversarial=keep_adversarial, verbose=verbose,
         )  # fmt: skip
     found = masking.check_results(report)
     report.warnings += [line for line in found if line not in report.warnings]
@@ -162,20 +166,11 @@ def evaluate(
     return report
 
 
-def _run(
-    attackers: Attackers,
-    attacks: Sequence[str],
-    x: Array,
-    y: Array,
-    index: Array,
-    report: Report,
-    *,
-    batch_size: int,
-    state_path: str | Path | None,
-    verbose: bool,
-) -> None:
-    """Run the attacks on the examples that are left, and add the results to the report."""
-    robust, count, xp = report.correct.copy(), len(report.correct), array_module(x)
+def _in_batches(
+    x: Array, y: Array, index: Array, batch_size: int
+) -> Callable[[np.ndarray], Iterator[Batch]]:
+    """A function from the positions of examples to these examples in batches."""
+    xp = array_module(x)
 
     def batches(todo: np.ndarray) -> Iterator[Batch]:
         for start in range(0, len(todo), batch_size):
@@ -183,6 +178,21 @@ def _run(
             here = xp.asarray(at)
             yield Batch(at, x[here], y[here], index[here])
 
+    return batches
+
+
+def _run(
+    attackers: Attackers,
+    attacks: Sequence[str],
+    batches: Callable[[np.ndarray], Iterator[Batch]],
+    report: Report,
+    *,
+    state_path: str | Path | None,
+    keep_adversarial: bool,
+    verbose: bool,
+) -> None:
+    """Run the attacks on the examples that are left, and add the results to the report."""
+    robust, count = report.correct.copy(), len(report.correct)
     total = count * len(attacks)
     with progress(total, "image", title="attacking", verbose=verbose, max_lines=40) as advance:
         for name in attacks:
@@ -197,6 +207,11 @@ def _run(
                 accuracy = 100 * fraction(robust & result.robust)
                 advance(len(found.at), f"{name}: accuracy {accuracy:.2f} %")
             robust &= result.robust
+            if keep_adversarial:  # what an earlier run has found is not in the state file
+                broken = np.flatnonzero(result.attacked & ~result.robust)
+                missing = broken[~np.isin(broken, list(result.adversarial))]
+                for found in attackers(name, batches(missing)):
+                    found.keep(result)
 
 
 def _describe(attack: Attack) -> str:

@@ -19,6 +19,8 @@ from ..data.sources import SOURCES, Source
 from ..pretrained import find_model
 from ..prototypes import storage
 
+MODEL = "a network saved by tinyproto (.npz), or the name of one that ships with it"
+
 
 def add_options(
     parser: argparse.ArgumentParser, *, datasets: str, examples: int, batch: str
@@ -26,28 +28,35 @@ def add_options(
     """The model and its options: the data sets that are allowed, the usual number of examples, and
     what is done with the images of a batch together."""
     add = parser.add_argument
-    add("model", type=Path, help="a network saved by tinyproto (.npz), or the name of one that "
-        "ships with it")  # fmt: skip
+    add("model", type=Path, metavar="MODEL", help=MODEL)
     add("--dataset", metavar="NAME",
         help=f"{datasets} (default: what the network was trained on)")  # fmt: skip
     add("--data", metavar="DIR", help="folder with the data set")
     add("--examples", type=int, default=examples, metavar="N",
-        help=f"number of test images, from the first on (default: {examples})")  # fmt: skip
+        help=f"test images, from the first on (default: {examples})")  # fmt: skip
     add("--batch", type=int, default=250, metavar="N",
-        help=f"number of images that are {batch} together (default: 250)")  # fmt: skip
-    add("--seed", type=int, default=0, help="seed of the random numbers (default: 0)")
+        help=f"images that are {batch} together (default: 250)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="seed of the random numbers (default: 0)")
     add("--device", choices=["cpu", "cuda"], default="cpu",
         help="where the network computes (default: cpu)")  # fmt: skip
 
 
 def add_ball_options(
-    parser: argparse.ArgumentParser, norms: tuple[str, ...] = ("linf", "l2")
+    parser: argparse.ArgumentParser,
+    norms: tuple[str, ...] = ("linf", "l2"),
+    *,
+    several: bool = False,
 ) -> None:
-    """The radius and the norm of an attack; `parse_radius` reads the radius."""
+    """The radius, or several, and the norm of an attack; `parse_radius` reads a radius."""
     add = parser.add_argument
-    add("--eps", default="8/255",
-        help="radius of the attacks, a fraction or a decimal; choose your own for other norms "
-        "than linf (default: 8/255)")  # fmt: skip
+    if several:
+        add("--eps", action="append", metavar="EPS [EPS ...]",
+            help="one radius or several, fractions or decimals; choose your own for other norms "
+            "than linf (default: 8/255)")  # fmt: skip
+    else:
+        add("--eps", default="8/255",
+            help="radius of the attacks, a fraction or a decimal; choose your own for other norms "
+            "than linf (default: 8/255)")  # fmt: skip
     add("--norm", choices=norms, default="linf",
         help="norm of the ball and of the distances (default: linf)")  # fmt: skip
 
@@ -92,6 +101,17 @@ def check_writable(files: Mapping[str, Path | None]) -> None:
             raise ValueError(f"cannot write {path}: {error.strerror}") from None
 
 
+def check_new_file(option: str, path: Path | None, suffix: str, overwrite: bool) -> None:
+    """Raises ValueError for the file of an option that ends in something else than `suffix`, and
+    for one that is there and may not be overwritten."""
+    if path is None:
+        return
+    if path.suffix != suffix:
+        raise ValueError(f"{option} must end in {suffix}, not {path.name!r}")
+    if path.exists() and not overwrite:
+        raise ValueError(f"{path} exists: choose another {option} or replace it with --overwrite")
+
+
 def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
     """A model to attack, from its file or by the name of one that ships, the data set it was
     trained on, and its labels (None for 0 … C − 1). Raises ValueError for an unknown name, and if
@@ -101,11 +121,20 @@ def open_model(path: Path, xp: ModuleType) -> tuple[Model, str, Any]:
         raise ValueError(
             f"{path}: expected a saved network, found {'a folder' if path.is_dir() else 'nothing'}"
         )
-    _, metadata = state.load_arrays(path)
-    if "kind" in metadata:
+    is_winner_take_all, dataset = kind_and_dataset(path)
+    if is_winner_take_all:
         network = storage.load(path, "cpu" if xp is np else "cuda")
-        return network, str(metadata.get("dataset", "mnist")), network.classes_
-    return networks.fold(networks.load(path, xp)), str(metadata.get("dataset", "cifar10")), None
+        return network, dataset, network.classes_
+    return networks.fold(networks.load(path, xp)), dataset, None
+
+
+def kind_and_dataset(path: Path) -> tuple[bool, str]:
+    """Whether a saved model, or one of that name that ships, is a winner-take-all network and not
+    one of layers, and the name of the data set it was trained on."""
+    _, metadata = state.load_arrays(find_model(path))
+    is_winner_take_all = "kind" in metadata
+    usual = "mnist" if is_winner_take_all else "cifar10"
+    return is_winner_take_all, str(metadata.get("dataset", usual))
 
 
 def check_images(model: Path, trained_on: str, name: str) -> None:
@@ -151,10 +180,11 @@ def open_with_test_images(
     *,
     dataset: str | None = None,
     folder: str | Path | None = None,
+    verbose: bool = True,
 ) -> tuple[Model, np.ndarray, np.ndarray, list[str]]:
     """A saved model, the first test images (N, H, W, C) of a data set, uint8, their labels as
     columns of the model's scores, and the names of these columns; by default the data set it was
-    trained on. A line says which.
+    trained on. With `verbose`, a line says which.
 
     Raises ValueError for a file without a model, and for another kind of images or of classes.
     """
@@ -164,7 +194,8 @@ def open_with_test_images(
     if images.ndim == 3:
         images = images[..., None]  # a channel axis for grey images, which Square needs
     fewer = f" (of {count} requested)" if len(images) < count else ""
-    print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
+    if verbose:
+        print(f"{len(images)} test images of {data.name}{fewer} from {data.source}")
     return model, images, labels, class_names(data, classes)
 
 

@@ -22,10 +22,13 @@ from .kmeans import kmeans, kmeans_plus_plus
 from .presets import (
     ACCURATE,
     AUTHORS,
+    PRESETS,
     ROBUST,
     ROBUST_LARGE,
     ROBUST_LINF,
     ROBUST_LINF_LARGE,
+    preset_augmentation,
+    preset_network,
     robust_deformation,
 )
 from .roc import auroc, fpr_at_tpr, roc_curve
@@ -39,6 +42,7 @@ __all__ = [
     "EDWTA",
     "FEATURE_SCORES",
     "IPWTA",
+    "PRESETS",
     "ROBUST",
     "ROBUST_LARGE",
     "ROBUST_LINF",
@@ -68,6 +72,8 @@ __all__ = [
     "kmeans_plus_plus",
     "load",
     "nearest_rival",
+    "preset_augmentation",
+    "preset_network",
     "repulsion",
     "revive",
     "robust_deformation",

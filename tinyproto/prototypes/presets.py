@@ -1,9 +1,14 @@
 """Measured parameters for MNIST, of PlusMinusEDWTA (benchmarks/bench_accuracy.py) and, for the
 robustness radius, of EDWTA (benchmarks/bench_robust.py)."""
 
+from collections.abc import Callable
 from typing import Any
 
+from ..backend.device import Array
+from ..data import elastic
+from .base import WinnerTakeAll
 from .radius_objective import FINAL_AFTER
+from .winner_take_all import IPWTA
 
 AUTHORS: dict[str, Any] = {
     "prototypes_per_class": 6,
@@ -103,3 +108,95 @@ def robust_deformation(epoch: int, epochs: int) -> dict[str, Any]:
     probability = 1.0 if epoch < FINAL_AFTER * epochs else 0.5
     sizes = {"max_shift": 0.5, "max_displacement": 1.0, "max_rotation": 6.0}
     return {**sizes, "probability": probability}
+
+
+PRESETS = {
+    "authors": AUTHORS, "accurate": ACCURATE, "robust": ROBUST, "robust-linf": ROBUST_LINF,
+}  # fmt: skip
+"""Presets by name."""
+
+AUTHORS_KMEANS = {"beta": 10.0, "learning_rate": 0.001, "beta_learning_rate": 1e-6}
+"""What the authors change with a k-means start."""
+
+
+def preset_network(
+    kind: type[WinnerTakeAll], preset: str, *, seed: int = 0, device: str = "cpu", **parameters: Any
+) -> WinnerTakeAll:
+    """Make a network with the parameters of a preset.
+
+    Parameters
+    ----------
+    kind : class
+        IPWTA, EDWTA or PlusMinusEDWTA. Parameters of the preset that it does not have are left out.
+    preset : str
+        A name in `PRESETS`.
+    seed, device
+        The parameters random_state and device of the network.
+    **parameters
+        Parameters that are not those of the preset.
+
+    Returns
+    -------
+    WinnerTakeAll
+        Not fitted.
+
+    Raises
+    ------
+    ValueError
+        For a parameter that the network does not have.
+
+    Examples
+    --------
+    >>> from tinyproto.prototypes import EDWTA, preset_network
+    >>> network = preset_network(EDWTA, "robust", epochs=3)
+    >>> network.objective, network.prototypes_per_class, network.epochs
+    ('radius', 200, 3)
+    """
+    network = kind(random_state=seed, device=device)
+    settings = dict(PRESETS[preset])
+    if preset == "authors" and parameters.get("init") == "kmeans" and kind is not IPWTA:
+        settings |= AUTHORS_KMEANS
+    known = network.get_params()
+    network.set_params(**{name: value for name, value in settings.items() if name in known})
+    return network.set_params(**parameters)
+
+
+def preset_augmentation(
+    preset: str, shape: tuple[int, ...], *, epochs: int, seed: int = 0
+) -> Callable[[Array, int], Array] | None:
+    """How a preset changes the images anew in each epoch: the argument `augment` of `fit`.
+
+    Parameters
+    ----------
+    preset : str
+        A name in `PRESETS`.
+    shape : tuple of int
+        Height and width of an image.
+    epochs : int
+        Of the whole training.
+    seed : int
+        Seed of the deformations.
+
+    Returns
+    -------
+    callable or None
+        augment(x, epoch) of images (N, height · width); None for the authors' preset.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinyproto.prototypes import preset_augmentation
+    >>> augment = preset_augmentation("robust", (28, 28), epochs=40)
+    >>> augment(np.ones((2, 784), np.float32), 0).shape
+    (2, 784)
+    """
+    if preset == "authors":
+        return None
+
+    def augment(samples: Array, epoch: int) -> Array:
+        options = {} if preset == "accurate" else robust_deformation(epoch, epochs)
+        images = samples.reshape(-1, *shape)
+        deformed: Array = elastic(images, seed=seed, epoch=epoch, **options).reshape(samples.shape)
+        return deformed
+
+    return augment

@@ -4,6 +4,7 @@ from .batch import Batch, PGDConfig
 from .checkpoint import NotFinite, Stopped, TrainingState
 from .defenses import DEFENSES, Defense, adv_dpnp, dpnp, mart, pgd, standard, trades
 from .loop import fit
+from .recipe import bind_defense, hold_out, image_statistics
 from .single_step import NFGSMConfig
 from .validation import accuracy
 
@@ -18,8 +19,11 @@ __all__ = [
     "TrainingState",
     "accuracy",
     "adv_dpnp",
+    "bind_defense",
     "dpnp",
     "fit",
+    "hold_out",
+    "image_statistics",
     "mart",
     "pgd",
     "standard",

@@ -1,6 +1,6 @@
 """Accuracy under common corruptions: a table, a picture, and a file to continue a stopped run.
 
-`python -m tinyproto.evaluation.corruption model.npz` measures a saved network. The picture needs
+`tinyproto corrupt model.npz` measures a saved network. The picture needs
 Matplotlib.
 """
 

@@ -103,6 +103,11 @@ class CorruptionReport:
 
     def text(self, other: "CorruptionReport | None" = None) -> str:
         """The table: accuracies in %, and the errors relative to another report if there is one."""
+        rows = self.rows(other)
+        return align_columns([list(rows[0]), *(list(row.values()) for row in rows)])
+
+    def rows(self, other: "CorruptionReport | None" = None) -> list[dict[str, str]]:
+        """The rows of the table, each cell as it is printed."""
         severities = list(self.by_severity())
         relative = {} if other is None else self.relative_to(other)
         headings = ["accuracy %", *map(str, severities), "mean"]
@@ -113,7 +118,7 @@ class CorruptionReport:
             last = [] if other is None else ["" if quotient is None else f"{100 * quotient:.1f}"]
             return [name, *cells, *last]
 
-        rows = [headings, row("clean", [*(None for _ in severities), self.clean], None)]
+        rows = [row("clean", [*(None for _ in severities), self.clean], None)]
         means = self.by_corruption()
         for group, names in CORRUPTION_GROUPS.items():
             measured = [name for name in names if name in means]
@@ -128,7 +133,7 @@ class CorruptionReport:
                 rows.append(row(f"mean of {group}", [*cells, part.mean], None))
         total = [*self.by_severity().values(), self.mean]
         rows.append(row("mean without extra", total, relative.get("mean")))
-        return align_columns(rows)
+        return [dict(zip(headings, cells, strict=True)) for cells in rows]
 
     def json(self) -> str:
         """Everything as JSON: the accuracies, their means and the settings."""

@@ -103,7 +103,7 @@ def draw(
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
-    run_command(lambda: run(options))
+    run_command(lambda: run(options), wrong_input=2)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ ED-WTA of MNIST, whose exact radii in [0, 1] are known. Both implementations ask
 about one image at a time, from the same start: the next test image that has another answer. Their
 random numbers differ. The figures are of the nearest misclassified point among the first so many
 that an attack asked about; it is stopped there. Images whose answer is wrong are left out.
-Needs `pip install foolbox`. Images that are finished are kept in a file next to that of --json
-until all are. foolbox asks about one point at a time, which makes the most of the time.
+foolbox asks about one point at a time, which makes the most of the time; images that are finished
+are kept in a file next to that of --json until all are. Needs `pip install -e ".[peers]"`.
 """
 
 import importlib.util

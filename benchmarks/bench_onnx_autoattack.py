@@ -1,12 +1,12 @@
 """AutoAttack on networks from ONNX files, compared with its authors' code on PyTorch's modules.
 
     python benchmarks/bench_onnx_autoattack.py [--networks NAME …] [--examples N] [--quick]
-        [--json FILE]
+        [--threads N] [--json FILE]
 
 A module of PyTorch is exported by torch.onnx.export. Ours attacks what `load_onnx` reads, folded;
 pyautoattack attacks the module, in channels_last, its BatchNorm folded into the convolutions, too.
-Both run the standard version in L∞ at 8/255 on the same test images of CIFAR-10, on two threads,
-one after the other for each block of images. A point counts if it is in the ball and the model of
+Both run the standard version in L∞ at 8/255 on the same test images of CIFAR-10, on as many
+threads, one after the other for each block of images. A point counts if it is in the ball and the model of
 its own side misclassifies it.
 
 The compact CNN is one that ships with the package. The ResNet-18 has the layers of torchvision's,
@@ -28,6 +28,7 @@ import numpy as np
 import torch_peer as peer
 from bench_autoattack import Counted, plain
 from common import argument_parser, report
+from onnx_rows import autoattack_row, check_scores
 from parts import Parts
 from torch_peer import torch
 from torch_resnet import as_module, export
@@ -43,9 +44,11 @@ from tinyproto.evaluation import evaluate
 from tinyproto.evaluation.command import run_command
 from tinyproto.interop import load_onnx
 from tinyproto.networks import Network
+from tinyproto.optimizers import SGD
+from tinyproto.schedules import one_cycle
 from tinyproto.training import DEFENSES, NFGSMConfig, fit
 
-EPS, BLOCK, THREADS = 8 / 255, 125, 2
+EPS, BLOCK = 8 / 255, 125
 STAGES = ["apgd-ce", "apgd-t", "fab-t", "square"]
 NETWORKS = ("compact_cnn", "resnet18")
 SHIPPED = "cifar10-compact-adv-dpnp"
@@ -67,8 +70,7 @@ class Pair:
         with torch.no_grad():
             expected = module(peer.images(x)).numpy()
         for name, z in (("ours", self.ours(x)[0]), ("the folded module", self.scores(x))):
-            if not np.abs(z - expected).max() <= 1e-4 * np.abs(expected).max():
-                raise ValueError(f"{name} computes other scores than the module")
+            check_scores(name, z, expected)
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """Those of the folded module."""
@@ -129,29 +131,8 @@ def compare(pair: Pair, name: str, images: Images, stages: list[str], parts: Par
             print(
                 f"{name}, from image {first}, {side}: {left}, {result['seconds']:.0f} s", flush=True
             )
-    return row(name, found)
-
-
-def row(name: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """The blocks of both sides, "ours" and "pyautoattack", together."""
-    robust = {side: np.concatenate([b["robust"] for b in some]) for side, some in found.items()}
-    ours, theirs = (robust[side] for side in ("ours", "pyautoattack"))
-    seconds, passes = (
-        {side: sum(block[what] for block in some) for side, some in found.items()}
-        for what in ("seconds", "passes")
-    )
-    return {
-        "network": name,
-        "images": len(ours),
-        "ours, accuracy %": 100 * float(ours.mean()),
-        "pyautoattack, accuracy %": 100 * float(theirs.mean()),
-        "images that differ": int((ours != theirs).sum()),
-        "ours, s": seconds["ours"],
-        "pyautoattack, s": seconds["pyautoattack"],
-        "ours / pyautoattack": seconds["ours"] / seconds["pyautoattack"],
-        "ours, passes": passes["ours"],
-        "pyautoattack, passes": passes["pyautoattack"],
-    }
+    clean = 100 * float((pair.scores(x).argmax(axis=1) == y).mean())
+    return autoattack_row(name, clean, found)
 
 
 @contextmanager
@@ -166,7 +147,7 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def trained_resnet18(path: Path, images: Images, epochs: int) -> Network:
+def trained_resnet18(path: Path, images: Images, epochs: int, rate: float) -> Network:
     """The network in the file, trained first if there is none; a training that was stopped goes
     on."""
     if path.exists():
@@ -174,7 +155,8 @@ def trained_resnet18(path: Path, images: Images, epochs: int) -> Network:
     network = networks.resnet18(feature_width=None)
     fit(
         network, partial(DEFENSES["pgd"], attack=NFGSMConfig(EPS)), *images, epochs=epochs,
-        augment=partial(crop_and_flip), checkpoint=path.with_suffix(".checkpoint.npz"),
+        optimizer=SGD(momentum=0.9, weight_decay=5e-4), schedule=partial(one_cycle, rate),
+        augment=crop_and_flip, checkpoint=path.with_suffix(".checkpoint.npz"),
         checkpoint_every=50, resume=True,
     )  # fmt: skip
     networks.save(network, path)
@@ -185,6 +167,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--examples", type=int, metavar="N", help="test images (500)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="of each side (2)")
     parser.add_argument("--resnet18", type=Path, metavar="FILE", default=RESNET18,
                         help=f"the trained ResNet-18 ({RESNET18})")  # fmt: skip
     chosen = parser.parse_args()
@@ -193,7 +176,7 @@ def main() -> None:
     data = load("cifar10", chosen.data)
     images = data.x_test[:count] / np.float32(255), data.y_test[:count].astype(np.int64)
     rows, notes, models = [], [], {}
-    with threads(THREADS):
+    with threads(chosen.threads):
         for name in chosen.networks:
             models[name], described = model(name, chosen, (data.x_train, data.y_train))
             notes.append(f"{name}: {described}")
@@ -204,7 +187,9 @@ def main() -> None:
         parts = Parts(chosen.json.with_suffix(".part") if chosen.json else None, about)
         for name, network in models.items():
             rows.append(compare(Pair(network), name, images, stages, parts))
-    notes.append(f"{', '.join(stages)} at 8/255; {THREADS} threads; PyTorch {torch.__version__}")
+    notes.append(
+        f"{', '.join(stages)} at 8/255; {chosen.threads} threads; PyTorch {torch.__version__}"
+    )
     report(rows, chosen.json, "; ".join(notes))
     parts.remove()
 
@@ -216,10 +201,10 @@ def model(name: str, chosen: Any, images: Images) -> tuple[Network, str]:
         assert isinstance(shipped, Network)
         return shipped, SHIPPED
     if not chosen.quick:
-        return trained_resnet18(chosen.resnet18, images, 2), "two epochs of N-FGSM"
+        return trained_resnet18(chosen.resnet18, images, 2, 0.1), "two epochs of N-FGSM"
     with tempfile.TemporaryDirectory() as folder:
         few = images[0][:640], images[1][:640]
-        return trained_resnet18(Path(folder) / "model.npz", few, 2), "10 steps of N-FGSM"
+        return trained_resnet18(Path(folder) / "model.npz", few, 2, 0.01), "10 steps of N-FGSM"
 
 
 def digest(network: Network) -> str:

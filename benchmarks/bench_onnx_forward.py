@@ -31,6 +31,7 @@ import jax_peer
 import numpy as np
 import torch_peer as peer
 from common import argument_parser, median_seconds, report
+from onnx_rows import ENGINES, check_scores, forward_row
 from torch_peer import torch
 from torch_resnet import as_module, export
 
@@ -45,8 +46,6 @@ BUILDERS: dict[str, Callable[[], Network]] = {
     "compact_cnn": lambda: networks.compact_cnn(head="prototypes"),
     "resnet18": lambda: networks.resnet18(feature_width=None),
 }
-ENGINES = {"PyTorch": "torch", "ONNX Runtime": "onnxruntime", "OpenVINO": "openvino", "JAX": "jax"}
-"""The columns of the table after ours, and the packages that they need."""
 PYTORCH = ("channels_last", "compiled")
 Run = Callable[[], np.ndarray]
 
@@ -152,27 +151,6 @@ def contenders(
     return runs, lines
 
 
-def check_scores(name: str, z: np.ndarray, expected: np.ndarray) -> None:
-    """Raises ValueError where they are not the same, up to the rounding of float32."""
-    if z.shape != expected.shape or not np.abs(z - expected).max() <= 1e-4 * np.abs(expected).max():
-        raise ValueError(f"{name} computes other scores than the module of PyTorch")
-
-
-def row(name: str, batch: int, threads: int, seconds: dict[str, float]) -> dict[str, Any]:
-    """The row of the table, of times by contender."""
-    best: dict[str, float] = {}
-    for contender, value in seconds.items():
-        engine = contender.partition(",")[0]
-        best[engine] = min(value, best.get(engine, np.inf))
-    others = {engine: best[engine] for engine in ENGINES if engine in best}
-    fastest = min(others, key=lambda engine: others[engine])
-    return {
-        "network": name, "batch": batch, "threads": threads, "ours, ms": 1e3 * best["ours"],
-        **{f"{e}, ms": 1e3 * best[e] if e in best else "" for e in ENGINES},
-        "fastest of the others": fastest, "ours / fastest": best["ours"] / others[fastest],
-    }  # fmt: skip
-
-
 def measure(names: list[str], threads: int, rounds: int) -> dict[str, Any]:
     """The rows of one number of threads, in a process that was started for it."""
     cpu.load_numba().set_num_threads(threads)
@@ -191,7 +169,9 @@ def measure(names: list[str], threads: int, rounds: int) -> dict[str, Any]:
                 count = IN_A_ROW if batch == 1 else 1
                 several = {who: repeated(run, count) for who, run in runs.items()}
                 seconds = median_seconds(several, rounds)
-                rows.append(row(name, batch, threads, {n: s / count for n, s in seconds.items()}))
+                rows.append(
+                    forward_row(name, batch, threads, {n: s / count for n, s in seconds.items()})
+                )
                 print(rows[-1], flush=True)
     return {"rows": rows, "notes": list(dict.fromkeys(notes))}
 

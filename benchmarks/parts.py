@@ -12,7 +12,7 @@ class Parts:
     """Results by name: what is in the file is not computed again.
 
     path: the file, or None to keep nothing. about: what determines the results, in terms of JSON;
-    ValueError for a file that is of something else.
+    ValueError for a file that is of something else, or damaged.
     """
 
     def __init__(self, path: Path | None, about: dict[str, Any]):
@@ -20,10 +20,14 @@ class Parts:
         self.found: dict[str, Any] = {}
         if path is None or not path.exists():
             return
-        kept = json.loads(path.read_text())
-        if kept["about"] != self.about:
-            raise ValueError(f"{path} is of {kept['about']}, not of {self.about}: remove it")
-        self.found = kept["parts"]
+        try:
+            kept = json.loads(path.read_text())
+            known, found = kept["about"], kept["parts"]
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(f"{path} holds no parts of a benchmark: remove it") from None
+        if known != self.about:
+            raise ValueError(f"{path} is of {known}, not of {self.about}: remove it")
+        self.found = found
 
     def get(self, name: str, compute: Callable[[], Any]) -> Any:
         """The result of this name, computed and kept if it is not there."""

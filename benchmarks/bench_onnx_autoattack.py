@@ -6,8 +6,8 @@
 A module of PyTorch is exported by torch.onnx.export. Ours attacks what `load_onnx` reads, folded;
 pyautoattack attacks the module, in channels_last, its BatchNorm folded into the convolutions, too.
 Both run the standard version in L∞ at 8/255 on the same test images of CIFAR-10, on as many
-threads, one after the other for each block of images. A point counts if it is in the ball and the model of
-its own side misclassifies it.
+threads, one after the other for each block of images. A point counts if it is in the ball and the
+model of its own side misclassifies it.
 
 The compact CNN is one that ships with the package. The ResNet-18 has the layers of torchvision's,
 the first ones for images of CIFAR's size; it is trained here once, for two epochs by N-FGSM, and

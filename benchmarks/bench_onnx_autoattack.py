@@ -181,7 +181,7 @@ def main() -> None:
             models[name], described = model(name, chosen, (data.x_train, data.y_train))
             notes.append(f"{name}: {described}")
         about = {
-            "images": len(images[0]), "stages": stages, "block": BLOCK,
+            "images": len(images[0]), "stages": stages, "block": BLOCK, "threads": chosen.threads,
             **{name: digest(network) for name, network in models.items()},
         }  # fmt: skip
         parts = Parts(chosen.json.with_suffix(".part") if chosen.json else None, about)

@@ -1,6 +1,7 @@
 """HopSkipJump compared with foolbox's, on the same networks, images, starting points and queries.
 
-    python benchmarks/bench_hop_skip_jump.py [--examples N] [--quick] [--json FILE]
+    python benchmarks/bench_hop_skip_jump.py [--networks NAME …] [--examples N] [--quick]
+        [--json FILE]
 
 Two networks that ship with the package: the ED-WTA of MNIST, whose exact radii in [0, 1] are known,
 and the compact CNN that Adv-DPNP trained on CIFAR-10. Both implementations ask the same network
@@ -34,6 +35,7 @@ from tinyproto.prototypes import exact_radius
 BUDGETS = (1_000, 5_000, 10_000)
 MODELS = {"mnist-ed-wta-robust": "mnist", "cifar10-compact-adv-dpnp": "cifar10"}
 NORMS = ("l2", "linf")
+FIRST = 1_000  # test images, among which are those that are attacked, and the starting points
 STEPS = 10_000  # more than are made before the queries are spent
 Score = Callable[[np.ndarray], np.ndarray]
 
@@ -153,21 +155,21 @@ def classifier(name: str) -> tuple[Any, Score]:
 
 def main() -> None:
     parser = argument_parser(__doc__)
+    parser.add_argument("--networks", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--examples", type=int, metavar="N", help="images of each network (50)")
     chosen = parser.parse_args()
     if importlib.util.find_spec("foolbox") is None:
         raise SystemExit("this compares with foolbox, which is not installed: pip install foolbox")
     count = chosen.examples or (3 if chosen.quick else 50)
     budgets = (100, 500) if chosen.quick else BUDGETS
-    parts = Parts(
-        chosen.json.with_suffix(".part") if chosen.json else None,
-        {"images": count, "budgets": budgets},
-    )
+    kept = chosen.json.with_suffix(".part") if chosen.json else None
+    parts = Parts(kept, {"budgets": budgets})
     table: list[dict[str, Any]] = []
-    for name, dataset in MODELS.items():
+    for name in chosen.networks:
+        dataset = MODELS[name]
         model, score = classifier(name)
         data = load(dataset, chosen.data)
-        x, y = data.x_test[: 4 * count] / np.float32(255), data.y_test[: 4 * count]
+        x, y = data.x_test[:FIRST] / np.float32(255), data.y_test[:FIRST]
         x = x if dataset == "cifar10" else x.reshape(len(x), -1)
         answers = score(x).argmax(axis=1)
         at = np.flatnonzero(answers == y)[:count]

@@ -51,8 +51,11 @@ def test_the_nearest_point_among_so_many_queries():
     z = asked(np.array([[4.0, 0.0], [-9.0, 0.0], [1.0, 0.0]]))  # the last is beyond both
     assert z.shape == (3, 2)
     assert (asked.queries, asked.nearest) == (6, {2: 4.0, 5: 3.0})
-    with pytest.raises(hops.Enough):
-        asked(np.zeros((1, 2)))
+    spent = hops.Asked(by_sign, np.array([-1.0, 0.0]), 0, "l2", (2,))
+    spent(np.zeros((2, 2)))
+    for over in (asked, spent):  # by one query, and by none
+        with pytest.raises(hops.Enough):
+            over(np.zeros((1, 2)))
 
 
 def test_our_attack_is_stopped_when_the_queries_are_spent(monkeypatch):

@@ -84,7 +84,7 @@ class Sides:
 
     def right(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Which images our network classifies correctly."""
-        parts = range(0, len(x), BATCH)
+        parts = range(0, max(1, len(x)), BATCH)
         scores = [self.network(np.ascontiguousarray(x[at : at + BATCH]))[0] for at in parts]
         return np.concatenate(scores).argmax(axis=1) == y
 
@@ -270,7 +270,7 @@ def stage_by_stage(
         for who, run in (("ours", sides.ours(attack)), ("authors", sides.official(name))):
             at = np.flatnonzero(left[who])
             before, begun = sides.passes(who), time.perf_counter()
-            attacked = run(x[at], y[at], at)
+            attacked = run(x[at], y[at], at) if len(at) else x[at]
             seconds = time.perf_counter() - begun
             passes = sides.passes(who) - before
             left[who][at] &= sides.right(attacked, y[at])

@@ -1,7 +1,7 @@
 """Our attacks compared with those of torchattacks and of AutoAttack's authors, on the same weights.
 
-    python benchmarks/bench_autoattack.py [--norm l2] [--examples N] [--quick] [--json FILE]
-    python benchmarks/bench_autoattack.py --timing [--norm l2] [--json FILE]
+    python benchmarks/bench_autoattack.py [--norm l2|l1] [--examples N] [--quick] [--json FILE]
+    python benchmarks/bench_autoattack.py --timing [--norm l2|l1] [--json FILE]
 
 An adversarially trained compact_cnn (--model) as our network and as a torch module, test images of
 CIFAR-10, two threads each. Attacks without random numbers (FGSM, PGD without a random start, FAB
@@ -34,9 +34,10 @@ from tinyproto.data import load
 from tinyproto.evaluation.command import run_command
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
-EPS = {"linf": 8 / 255, "l2": 0.5}
-THEIR_NORM = {"linf": "Linf", "l2": "L2"}
+EPS = {"linf": 8 / 255, "l2": 0.5, "l1": 12.0}
+THEIR_NORM = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 STAGES = {"apgd-ce": "apgd", "apgd-t": "apgd_targeted", "fab-t": "fab", "square": "square"}
+EXAMPLES = {"linf": 1000, "l2": 500, "l1": 500}
 BATCH, ALONE, TIMED = 250, 200, 200
 Attack = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -83,7 +84,7 @@ class Sides:
 
     def right(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Which images our network classifies correctly."""
-        parts = range(0, len(x), BATCH)
+        parts = range(0, max(1, len(x)), BATCH)
         scores = [self.network(np.ascontiguousarray(x[at : at + BATCH]))[0] for at in parts]
         return np.concatenate(scores).argmax(axis=1) == y
 
@@ -151,6 +152,8 @@ def without_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, 
         attack = partial(pgd_inner, steps=steps, step_size=size, initial_noise=0.0)
         return sides.ours(attack)
 
+    if sides.norm == "l1":  # torchattacks has none
+        return []
     if sides.norm == "linf":
         pairs = {
             "FGSM": (ours(1, sides.eps), sides.torchattacks("FGSM")),
@@ -178,8 +181,8 @@ def torch_pgd(sides: Sides, name: str, size: float) -> Attack:
 
 
 def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
-    """The authors' APGD from our random starts, and FAB from the images themselves, on those that
-    are classified correctly to begin with."""
+    """The authors' APGD from our random starts (in L1 it draws its own), and FAB from the images
+    themselves, on those that are classified correctly to begin with."""
     from pyautoattack.autopgd_base import APGDAttack
     from pyautoattack.fab_pt import FABAttack_PT
 
@@ -190,7 +193,8 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
     start = region.random_point(np.arange(len(x)), stream="apgd", seed=0, restart=0)
     settings: dict[str, Any] = {"norm": THEIR_NORM[sides.norm], "eps": sides.eps, "device": "cpu"}
     rows = []
-    for name, loss in (("cross-entropy", "ce"), ("DLR", "dlr")):
+    losses = {"cross-entropy": "ce", "DLR": "dlr"} if sides.norm != "l1" else {}
+    for name, loss in losses.items():
         attack = APGDAttack(sides.twin, loss=loss, logger=getLogger("peer"), **settings)
         attack.init_hyperparam(images)
         _, holds, _, _ = attack.attack_single_run(images, labels, x_init=plain(start))
@@ -219,9 +223,11 @@ def same_start(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any
 def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     """Single attacks on all of these images, beside torchattacks' and the authors'."""
     norm = THEIR_NORM[sides.norm]
+    restarts = 5 if sides.norm == "l1" else 1  # as in the authors' standard version
+    own = partial(apgd, restarts=restarts)
     single: dict[str, tuple[Callable[..., np.ndarray], str, tuple[str, dict[str, Any]]]] = {
-        "APGD, cross-entropy": (apgd, "apgd-ce", ("APGD", {"loss": "ce", "steps": 100})),
-        "APGD, DLR": (partial(apgd, loss="dlr"), "apgd-dlr",
+        "APGD, cross-entropy": (own, "apgd-ce", ("APGD", {"loss": "ce", "steps": 100})),
+        "APGD, DLR": (partial(own, loss="dlr"), "apgd-dlr",
                       ("APGD", {"loss": "dlr", "steps": 100})),
         "FAB, 100 steps": (fab_in_ball, "fab",
                 ("FAB", {"steps": 100, "n_classes": 10, "multi_targeted": False})),
@@ -230,11 +236,9 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     }  # fmt: skip
     rows = []
     for name, (attack, stage, (their_name, settings)) in single.items():
-        three = {
-            "ours": sides.ours(attack),
-            "torchattacks": sides.torchattacks(their_name, norm=norm, seed=0, **settings),
-            "authors": sides.official(stage),
-        }
+        three = {"ours": sides.ours(attack), "authors": sides.official(stage)}
+        if sides.norm != "l1":
+            three["torchattacks"] = sides.torchattacks(their_name, norm=norm, seed=0, **settings)
         row: dict[str, Any] = {"single attack": f"{name}, {sides.norm}", "images": len(x)}
         for who, run in three.items():
             begun = time.perf_counter()
@@ -261,12 +265,12 @@ def stage_by_stage(
         if found["about"] != about:
             raise SystemExit(f"{kept} is of {found['about']}, not of {about}: remove it")
         rows, left = found["rows"], {who: np.array(v) for who, v in found["left"].items()}
-    for name, attack in list(attacks_to_run().items())[len(rows) :]:
+    for name, attack in list(attacks_to_run("standard", sides.norm).items())[len(rows) :]:
         row: dict[str, Any] = {"AutoAttack stage": f"{name}, {sides.norm}", "images": len(x)}
         for who, run in (("ours", sides.ours(attack)), ("authors", sides.official(name))):
             at = np.flatnonzero(left[who])
             before, begun = sides.passes(who), time.perf_counter()
-            attacked = run(x[at], y[at], at)
+            attacked = run(x[at], y[at], at) if len(at) else x[at]
             seconds = time.perf_counter() - begun
             passes = sides.passes(who) - before
             left[who][at] &= sides.right(attacked, y[at])
@@ -291,7 +295,7 @@ def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
     """The same images for both at each stage, and no early exit: the same passes."""
     left = sides.right(x, y)
     rows = []
-    for name, attack in attacks_to_run().items():
+    for name, attack in attacks_to_run("standard", sides.norm).items():
         at = np.flatnonzero(left)
         every = attack if name in ("fab-t", "square") else partial(attack, early_exit=False)
         row: dict[str, Any] = {"stage": f"{name}, {sides.norm}", "images": len(at)}
@@ -314,11 +318,11 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--norm", choices=list(EPS), default="linf")
-    parser.add_argument("--examples", type=int, help="1000, in L2 500")
+    parser.add_argument("--examples", type=int, help="1000; in L2 and L1 500")
     parser.add_argument("--timing", action="store_true")
     chosen = parser.parse_args()
     torch.set_num_threads(2)
-    count = chosen.examples or (40 if chosen.quick else 1000 if chosen.norm == "linf" else 500)
+    count = chosen.examples or (40 if chosen.quick else EXAMPLES[chosen.norm])
     data = load("cifar10", chosen.data)
     count = min(count, TIMED) if chosen.timing else count
     x, y = data.x_test[:count] / np.float32(255), data.y_test[:count].astype(np.int64)

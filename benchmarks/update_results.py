@@ -277,6 +277,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     **{name: reproduction(name) for name in reproduction_tables.TABLES},
     "accuracy": accuracy,
     "autoattack": autoattack,
+    "autoattack_l1": autoattack,
     "autoattack_l2": autoattack,
     "cost_model": with_note,
     "cifar10_adv_dpnp": evaluation,
@@ -285,6 +286,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "gradients": gradients,
     "mnist_ed_wta": mnist_ed_wta,
     "mutations": mutations,
+    "onnx_autoattack": with_note,
+    "onnx_forward": with_note,
+    "hop_skip_jump": with_note,
     "robust": robust,
     "paper_ed_wta": paper_ed_wta,
 }

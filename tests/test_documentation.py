@@ -37,7 +37,12 @@ def outside_of_code(text):
     return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
-NEEDS = {"import torch": "torch", "_onnx(": "onnx", ".safetensors": "safetensors"}
+NEEDS = {
+    "import torch": "torch",
+    "from_torch(": "torch",
+    "_onnx(": "onnx",
+    ".safetensors": "safetensors",
+}
 """Words in a block, and the optional package that it needs then."""
 
 

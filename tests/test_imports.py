@@ -26,6 +26,7 @@ ORDER = [
     "training interop testing",
     "evaluation",
     "report",
+    "tour",
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models

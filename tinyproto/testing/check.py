@@ -119,7 +119,7 @@ def check_gradients(
     >>> x = np.array([[1.0, -2.0, 3.0]])
     >>> check_gradients(Square(), x)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    tinyproto.testing.subject.GradientError: the gradient at x is wrong (eval mode): 3 of 3 ...
+    tinyproto.testing.GradientError: the gradient at x is wrong (eval mode): 3 of 3 ...
     >>> check_gradients(cross_entropy, x, np.array([1])).skipped
     0
     """

@@ -19,6 +19,8 @@ Gradients = dict[str, np.ndarray]
 class GradientError(AssertionError):
     """A gradient is wrong, or a backward pass does not keep to what a layer promises."""
 
+    __module__ = "tinyproto.testing"  # as messages name it
+
 
 class Subject:
     """A layer, model or loss at x; `arrays` are those that are moved, by the names of messages."""

@@ -1,12 +1,14 @@
 """Class scores with labels of matching shapes, for Hypothesis, which has to be installed.
 
-from hypothesis import given
-from tinyproto.testing import check_gradients
-from tinyproto.testing.losses import scores
+A loss of your own is checked at scores of which no two tie:
 
-@given(scores())
-def test_gradients(case):
-    check_gradients(my_loss, case.z, case.y)
+    from hypothesis import given
+    from tinyproto.testing import check_gradients
+    from tinyproto.testing.losses import scores
+
+    @given(scores())
+    def test_gradients(case):
+        check_gradients(my_loss, case.z, case.y)
 """
 
 from collections.abc import Callable

@@ -69,6 +69,7 @@ def test_all_pass_or_too_long_or_no_such_test(sandbox):
         sandbox.run_tests(["tests/test_none.py"], 100)
 
 
+@pytest.mark.slow
 def test_a_syntax_error_is_a_failure(sandbox):
     with sandbox.changed("optimizers.py", "def square(x:\n"):
         failure = sandbox.run_tests(["tests/test_optimizers.py"], 100)

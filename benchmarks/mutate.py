@@ -12,11 +12,6 @@ not explained in EQUIVALENT makes the exit status 1. --quick draws 12, none of t
 
 import ast
 import math
-import os
-import re
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +19,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,127 +28,9 @@ from typing import Any
 
 from common import argument_parser, report
 
-ROOT = Path(__file__).parent.parent
-DEFENSES = "tests/training/test_defenses.py"
-CHANNELS = "channels or BatchNorm or ReLU or GlobalAverage"
-LAYERS = [
-    "tests/layers/test_layer_gradients.py", "tests/layers/test_layers.py",
-    "tests/layers/test_checks.py",
-]  # fmt: skip
-LOSSES = ["tests/test_losses.py", DEFENSES]
-CERTIFICATE = [
-    "tests/prototypes/test_certificate.py",
-    "tests/prototypes/test_exact_certificate.py",
-    "tests/prototypes/test_proof_arithmetic.py",
-    "tests/attacks/test_exact_radius.py",
-    "tests/prototypes/test_search.py",
-]
-DETECTION = [
-    "tests/prototypes/test_detection.py",
-    "tests/prototypes/test_detection_gradients.py",
-    "tests/prototypes/test_detection_certificate.py",
-    "tests/attacks/test_attack_detector.py",
-]
-FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
-ATTACKS = ["tests/attacks"]
-TESTS = {
-    "layers/base.py": LAYERS,
-    "layers/batch_norm.py": LAYERS,
-    "layers/containers.py": LAYERS,
-    "layers/convolution.py": LAYERS,
-    "layers/im2col.py": LAYERS,
-    "layers/linear.py": LAYERS,
-    "layers/elementwise.py": LAYERS,
-    "layers/pooling.py": LAYERS,
-    "losses/divergences.py": LOSSES,
-    "losses/entropy.py": LOSSES,
-    "losses/margins.py": LOSSES,
-    "prototypes/dpnp.py": ["tests/prototypes/test_dpnp.py", DEFENSES],
-    "optimizers.py": ["tests/test_optimizers.py"],
-    "schedules.py": ["tests/test_schedules.py"],
-    "training/defenses.py": [DEFENSES],
-    "training/prototype_defenses.py": [DEFENSES, "tests/training/test_prototype_gradients.py"],
-    "attacks/apgd.py": ATTACKS,
-    "attacks/apgd_l1.py": ["tests/attacks/test_l1.py"],
-    "attacks/average.py": ["tests/attacks/test_average.py"],
-    "attacks/box.py": ATTACKS,
-    "attacks/hop_skip_jump.py": ["tests/attacks/test_hop_skip_jump.py"],
-    "attacks/l1.py": ["tests/attacks/test_l1.py"],
-    "attacks/minimum_norm.py": ["tests/attacks/test_minimum_norm.py"],
-    "attacks/per_feature.py": ["tests/attacks/test_per_feature.py"],
-    "attacks/targeted.py": ["tests/attacks/test_targeted.py"],
-    "attacks/autoattack.py": ATTACKS,
-    "attacks/carlini_wagner.py": ATTACKS,
-    "attacks/checks.py": ATTACKS,
-    "attacks/fab.py": ATTACKS,
-    "attacks/pgd.py": ATTACKS,
-    "attacks/hyperplane.py": ATTACKS,
-    "attacks/inputs.py": ATTACKS,
-    "attacks/region.py": ATTACKS,
-    "attacks/square.py": ATTACKS,
-    "attacks/victim.py": ATTACKS,
-    "kernels/im2col.py": ["tests/kernels/test_im2col.py"],
-    "kernels/hyperplane.py": ["tests/attacks/test_hyperplane.py"],
-    "kernels/radius.py": ["tests/prototypes/test_radius_objective.py"],
-    "kernels/pooling.py": ["tests/kernels/test_pooling.py", *LAYERS, "-k", "ool"],
-    "kernels/channels.py": ["tests/kernels/test_channels.py", "tests/layers", "-k", CHANNELS],
-    "prototypes/radius_objective.py": ["tests/prototypes/test_radius_objective.py"],
-    "prototypes/certificate/convex.py": CERTIFICATE,
-    "prototypes/certificate/dyadic.py": CERTIFICATE,
-    "prototypes/certificate/exact_bound.py": CERTIFICATE,
-    "prototypes/certificate/lower_bound.py": CERTIFICATE,
-    "prototypes/certificate/curve.py": ["tests/prototypes/test_curve.py"],
-    "prototypes/certificate/minimax.py": CERTIFICATE,
-    "prototypes/certificate/parallel.py": ["tests/prototypes/test_certify.py"],
-    "prototypes/certificate/projection.py": CERTIFICATE,
-    "prototypes/certificate/radius.py": CERTIFICATE,
-    "prototypes/certificate/real_network.py": CERTIFICATE,
-    "prototypes/certificate/radius_file.py": ["tests/prototypes/test_certify.py"],
-    "prototypes/certificate/rival_distance.py": CERTIFICATE,
-    "prototypes/certificate/rows.py": CERTIFICATE,
-    "prototypes/certificate/search.py": CERTIFICATE,
-    "attacks/detector.py": [DETECTION[3]],
-    "attacks/feature_detector.py": ["tests/attacks/test_attack_feature_detector.py"],
-    "evaluation/transfer.py": ["tests/evaluation/test_transfer.py"],
-    "evaluation/confusion.py": ["tests/evaluation/test_confusion.py"],
-    "evaluation/deep_explanation.py": ["tests/evaluation/test_deep_explanation.py"],
-    "evaluation/feature_detection.py": ["tests/evaluation/test_feature_detection_report.py"],
-    "evaluation/robustness_curve.py": ["tests/evaluation/test_robustness_curve.py"],
-    "evaluation/geometry/angles.py": ["tests/evaluation/test_geometry.py"],
-    "evaluation/geometry/collapse.py": ["tests/evaluation/test_collapse.py"],
-    "evaluation/geometry/measure.py": ["tests/evaluation/test_geometry_report.py"],
-    "evaluation/geometry/planes.py": ["tests/evaluation/test_geometry.py"],
-    "evaluation/detection.py": ["tests/evaluation/test_detection_report.py"],
-    "evaluation/explanation.py": ["tests/evaluation/test_explanation.py"],
-    "prototypes/detection/certificate.py": [DETECTION[2], "-m", "not slow"],
-    "prototypes/detection/detector.py": DETECTION[:2],
-    "prototypes/detection/feature_detector.py": ["tests/prototypes/test_feature_detector.py"],
-    "prototypes/detection/feature_scores.py": ["tests/prototypes/test_feature_detector.py"],
-    "prototypes/detection/dual.py": [DETECTION[2], "-m", "not slow"],
-    "prototypes/detection/profile.py": DETECTION[:2],
-    "prototypes/detection/scores.py": DETECTION[:2],
-    "prototypes/roc.py": ["tests/prototypes/test_detection.py"],
-    "report/content.py": ["tests/report", "-m", "not slow"],
-    "report/page.py": ["tests/report", "-m", "not slow"],
-    "report/run.py": ["tests/report", "-m", "not slow"],
-    "report/subject.py": ["tests/report", "-m", "not slow"],
-    "cpu/channels.py": ["tests/kernels/test_channels.py", *FAST_PATH],
-    "cpu/gemm.py": FAST_PATH,
-    "cpu/pooling.py": ["tests/kernels/test_pooling.py", *FAST_PATH],
-    "cpu/direct/bands.py": FAST_PATH,
-    "cpu/direct/convolve.py": FAST_PATH,
-    "cpu/direct/packing.py": FAST_PATH,
-    "cpu/direct/weights.py": FAST_PATH,
-    "cpu/winograd/convolve.py": FAST_PATH,
-    "cpu/winograd/filters.py": FAST_PATH,
-    "cpu/winograd/tiles.py": FAST_PATH,
-    "cpu/winograd/transforms.py": FAST_PATH,
-    "cpu/winograd/weights.py": FAST_PATH,
-}
-"""The files that are mutated, and the arguments of pytest for each."""
-
-COMPILED = ("kernels/", "cpu/")
-"""The folders of kernels."""
+from tinyproto.tour.covering_tests import TESTS
+from tinyproto.tour.sandbox import COMPILED
+from tinyproto.tour.sandbox import Sandbox as PackageCopy
 
 EQUIVALENT = {
     (
@@ -486,82 +363,16 @@ def draw(everything: dict[str, list[Mutant]], seed: int, count: int) -> list[Mut
     return sorted(taken, key=lambda m: (list(everything).index(m.file), m.line))
 
 
-PLUGIN = """
-import os
-import sys
-from pathlib import Path
-
-from hypothesis import Phase, settings
-
-
-def pytest_configure(config):
-    import tinyproto
-
-    if Path(tinyproto.__file__).parent != Path(__file__).parent / "tinyproto":
-        print(tinyproto.__file__, file=sys.stderr, flush=True)
-        os._exit(99)
-    phases = [Phase.explicit, Phase.generate]  # without shrinking: one failure is enough
-    settings.register_profile("mutants", settings.get_profile("tinyproto"), phases=phases)
-    settings.load_profile("mutants")
-"""
-
-
-class Sandbox:
-    """A copy of the package and its tests, for one mutant at a time.
-
-    The folder is used again for the next mutant: Numba's cache depends on the paths and times of
-    the files, so that unchanged files are not compiled again.
-    """
-
-    def __init__(self, folder: Path, origin: Path = ROOT):
-        self.folder = folder.resolve()
-        for name in ("tinyproto", "tests"):
-            copied = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(origin / name, folder / name, ignore=copied)
-        shutil.copy2(origin / "setup.cfg", folder)
-        (folder / "mutants_plugin.py").write_text(PLUGIN)
+class Sandbox(PackageCopy):
+    """A copy of the package and its tests, for one mutant at a time."""
 
     def test_mutant(self, mutant: Mutant, limit: float) -> str:
-        """What catches a mutant, as `run_tests` says; "" if it survives."""
-        path = self.folder / "tinyproto" / mutant.file
-        before, stat = path.read_text(), path.stat()
-        path.write_text(mutant.source(before))
-        try:
-            if not mutant.file.startswith(COMPILED):
-                return self.run_tests(TESTS[mutant.file], limit)
-            with tempfile.TemporaryDirectory() as cache:
-                return self.run_tests(TESTS[mutant.file], limit, cache)
-        finally:
-            path.write_text(before)
-            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-    def run_tests(self, tests: list[str], limit: float, cache: str = "") -> str:
-        """The first test that fails, or "crash" or "time limit"; "" if all pass."""
-        threads = dict.fromkeys(
-            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-        )
-        environment = {
-            **os.environ, **threads, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1",
-            "NUMBA_CACHE_DIR": cache or str(self.folder / "cache"),
-        }  # fmt: skip
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
-        with subprocess.Popen(
-            [*command, "-p", "mutants_plugin", *tests], cwd=self.folder, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        ) as process:  # fmt: skip
-            for _ in range(int(limit)):  # seconds; a pause of the whole machine counts as one
-                with suppress(subprocess.TimeoutExpired):
-                    output, _ = process.communicate(timeout=1)
-                    break
-            else:
-                os.killpg(process.pid, signal.SIGKILL)  # its session contains nothing else
-                return "time limit"
-        if process.returncode == 99:
-            raise RuntimeError(f"the tests imported {output.strip()} instead of the copy")
-        failed = re.search(r"^(?:FAILED|ERROR) tests/(.+?)(?: - .*)?$", output, re.MULTILINE)
-        if failed or process.returncode == 0:
-            return failed[1] if failed else ""
-        return f"crash, status {process.returncode}"
+        """The test that catches a mutant, without "tests/", or what else does; "" if it
+        survives."""
+        before = (self.folder / "tinyproto" / mutant.file).read_text()
+        with self.changed(mutant.file, mutant.source(before)):
+            caught = self.test_changed([mutant.file], TESTS[mutant.file], limit)
+        return caught.test.removeprefix("tests/")
 
 
 def main() -> None:
@@ -621,7 +432,7 @@ def run_all(mutants: list[Mutant], sandboxes: list[Sandbox]) -> list[dict[str, A
     def time_original(tests: tuple[str, ...]) -> float:
         with free_sandbox() as sandbox:
             start = time.perf_counter()
-            failed = sandbox.run_tests(list(tests), 1800)
+            failed = sandbox.run_tests(list(tests), 1800).test
         if failed:
             raise RuntimeError(f"{failed} fails without a mutation")
         return time.perf_counter() - start

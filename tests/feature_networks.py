@@ -1,39 +1,12 @@
-"""Small networks with features, for the tests of detectors in feature space and of explanations."""
+"""A trained network with features, and a detector on its features."""
 
 import numpy as np
 
 from tinyproto import parameters
-from tinyproto.layers import Flatten, Linear, ReLU, Sequential, initialize
 from tinyproto.losses import cross_entropy
-from tinyproto.networks import Network
 from tinyproto.optimizers import Adam
-from tinyproto.prototypes import Detector, PlusMinusEDWTA, PrototypeHead
-
-
-def random_network(seed, d=6, features=5, classes=3, head="prototypes", dtype=np.float64):
-    """x (N, …) of d numbers ↦ features ↦ scores, with random parameters. The features of x in
-    [0, 1] have about the mean 0, so that every class is the answer for some."""
-    layers = Sequential(Flatten(), Linear(d, 24), ReLU(), Linear(24, features))
-    last = PrototypeHead(features, classes, seed=seed)
-    if head == "linear":
-        last = Linear(features, classes)
-        initialize(last, seed + 1)
-        last.params["bias"][...] = np.random.default_rng(seed).normal(size=classes)
-    initialize(layers, seed)
-    h, _ = layers(np.random.default_rng(seed).random((200, d)).astype(np.float32))
-    layers.layers[-1].params["bias"][...] = -h.mean(axis=0)
-    network = Network(layers, last)
-    parameters.convert(network.params, np, dtype)
-    return network
-
-
-def identity_network(vectors, bias):
-    """The features are the inputs, in float64; the head is linear."""
-    classes, d = np.shape(vectors)
-    network = Network(Flatten(), Linear(d, classes)).to(np, np.float64)
-    network.head.params["weight"][...] = np.transpose(vectors)
-    network.head.params["bias"][...] = bias
-    return network
+from tinyproto.prototypes import Detector, PlusMinusEDWTA
+from tinyproto.testing.networks import random_network
 
 
 def trained_network(x, y, epochs=4):

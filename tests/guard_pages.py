@@ -13,7 +13,6 @@ import mmap
 import numpy as np
 
 from tests.kernel_examples import EXAMPLES, all_kernels
-from tests.layer_strategies import randomize
 from tinyproto import data, parameters, prototypes
 from tinyproto.attacks.hyperplane import projection_step
 from tinyproto.backend import cpu, kernel
@@ -32,6 +31,7 @@ from tinyproto.layers import (
     convolution,
     im2col,
 )
+from tinyproto.testing import randomize
 
 GUARD = 1 << 20  # bytes before and after: a wrong stride does not jump over them
 PAGE = mmap.PAGESIZE

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.layer_strategies import randomize
 from tinyproto import networks, parameters, state
 from tinyproto.attacks import Victim
 from tinyproto.layers import Flatten, Linear, Sequential
 from tinyproto.networks import Network
 from tinyproto.prototypes.dpnp import PrototypeHead
+from tinyproto.testing import randomize
 
 SMALL = {
     "compact_cnn": lambda **options: networks.compact_cnn(5, feature_width=6, **options),

@@ -23,10 +23,10 @@ ORDER = [
     "networks",
     "pretrained",
     "attacks",
-    "training interop",
+    "training interop testing",
     "evaluation",
     "report",
-    "command",
+    "command tour",
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models
@@ -45,8 +45,13 @@ BASE = {
 
 OPTIONAL = {
     "jinja2", "matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "torch", "onnx",
-    "safetensors", "cloudpickle", "mpi4py", "distributed",
+    "safetensors", "cloudpickle", "mpi4py", "distributed", "hypothesis",
 }  # fmt: skip
+
+# Of Hypothesis, whose decorators are needed where a strategy is defined.
+STRATEGIES = {
+    PACKAGE / "testing" / f"{n}.py" for n in ("layers", "losses", "networks", "prototypes")
+}
 
 
 def modules():
@@ -131,7 +136,8 @@ def test_optional_packages_are_imported_where_they_are_used(path):
     for node in top:
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module]
-            assert not {str(n).split(".")[0] for n in names} & OPTIONAL
+            found = {str(n).split(".")[0] for n in names} & OPTIONAL
+            assert found <= ({"hypothesis"} if path in STRATEGIES else set())
 
 
 def test_importing_everything_loads_neither_numba_nor_an_optional_package():
@@ -141,8 +147,10 @@ import tinyproto.prototypes, tinyproto.attacks, tinyproto.data, tinyproto.state
 import tinyproto.prototypes.certificate, tinyproto.prototypes.equivalence, tinyproto.evaluation
 import tinyproto.networks, tinyproto.training, tinyproto.report, tinyproto.interop
 import tinyproto.command
+import tinyproto.testing, tinyproto.testing.victims
 loaded = {name.split(".")[0] for name in sys.modules}
 optional = {"matplotlib", "PIL", "tqdm", "scipy", "sklearn", "cupy", "onnx", "safetensors", "torch"}
+optional |= {"hypothesis"}
 print(sorted(loaded & ({"numba"} | optional)))
 """
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

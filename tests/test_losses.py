@@ -8,17 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.loss_strategies import (
-    LOSSES,
-    Case,
-    any_scores,
-    defined,
-    labels,
-    numerical_derivative,
-    scores,
-)
+from tests.loss_definitions import LOSSES, defined
 from tinyproto import losses
 from tinyproto.losses.margins import MIN_DENOMINATOR
+from tinyproto.testing import derivative
+from tinyproto.testing.losses import Case, any_scores, labels, scores
 
 CLOSE = 1e-7  # of an example's largest partial derivative, or of its gradient's length
 SCORE_LOSSES = [name for name in LOSSES if name != "squared_error"]
@@ -51,7 +45,7 @@ def test_each_partial_derivative(name, case):
         assert gradient.shape == at.shape
         largest = np.abs(gradient).max(axis=1)
         for column in np.eye(at.shape[1]):
-            partial = numerical_derivative(function, at, np.broadcast_to(column, at.shape))
+            partial = derivative(function, at, np.broadcast_to(column, at.shape))
             error = np.abs(partial - (gradient * column).sum(axis=1))
             assert (error <= CLOSE * largest).all(), (error / largest).max()
 
@@ -63,9 +57,7 @@ def test_the_derivative_along_random_directions(name, case, seed):
     for at, gradient, function in gradients(name, case):
         direction = random.normal(size=at.shape)
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        error = np.abs(
-            numerical_derivative(function, at, direction) - (gradient * direction).sum(axis=1)
-        )
+        error = np.abs(derivative(function, at, direction) - (gradient * direction).sum(axis=1))
         assert (error <= CLOSE * np.linalg.norm(gradient, axis=1)).all()
 
 

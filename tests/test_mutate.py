@@ -8,6 +8,7 @@ import mutate
 import pytest
 
 from tests import ROOT
+from tinyproto.tour.sandbox import Failure
 
 DIVERGENCES = "losses/divergences.py"
 
@@ -131,7 +132,7 @@ def test_a_survivor_without_an_explanation_is_a_failure(
     everything, explained, status, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(mutate, "TESTS", {DIVERGENCES: ["tests/test_losses.py"]})
-    monkeypatch.setattr(mutate.Sandbox, "run_tests", lambda *_: "")
+    monkeypatch.setattr(mutate.Sandbox, "run_tests", lambda *_: Failure("", ""))
     reasons = dict.fromkeys(names(everything[DIVERGENCES]), "why") if explained else {}
     monkeypatch.setattr(mutate, "EQUIVALENT", reasons)
     monkeypatch.setattr(sys, "argv", ["mutate.py", "--count", "3", "--json", f"{tmp_path}/m.json"])

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.layer_strategies import randomize
 from tinyproto import networks, state
 from tinyproto.layers import (
     Affine,
@@ -27,6 +26,7 @@ from tinyproto.layers import (
 )
 from tinyproto.networks import Network
 from tinyproto.prototypes import PrototypeHead
+from tinyproto.testing import randomize
 
 
 def every_layer(head="linear"):

@@ -6,6 +6,7 @@ __all__ = ["require_package"]
 
 NAMES = {  # module: the name of its package, which pip takes in lower case, but for PyTorch
     "PIL": "Pillow",
+    "hypothesis": "Hypothesis",
     "jinja2": "Jinja2",
     "matplotlib": "Matplotlib",
     "onnx": "ONNX",

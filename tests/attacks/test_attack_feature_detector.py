@@ -5,18 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.feature_networks import (
-    identity_network,
-    random_network,
-    trained_network,
-    winner_take_all_detector,
-)
+from tests.feature_networks import trained_network, winner_take_all_detector
 from tinyproto.attacks import Victim, attack_feature_detector, evades, pgd
 from tinyproto.attacks.evasion import ignoring_attack
 from tinyproto.attacks.feature_detector import CONFIDENCE, _Search
 from tinyproto.attacks.inputs import validate_inputs
 from tinyproto.attacks.region import Region, norms
 from tinyproto.prototypes import FEATURE_SCORES, FeatureDetector
+from tinyproto.testing.networks import identity_network, random_network
 
 quiet = pytest.mark.filterwarnings("ignore:eps .* is more than half")
 EPS = {"linf": 0.1, "l2": 1.5}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.victims import hidden, problem
 from tinyproto.attacks import Victim, average, hop_skip_jump, pgd
+from tinyproto.testing.victims import hidden, problem
 
 
 def test_scores_and_gradients_are_means():

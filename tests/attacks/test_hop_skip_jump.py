@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.victims import constant, flattened, hidden, problem
 from tinyproto.attacks import ATTACKS, Victim, from_labels, hop_skip_jump
 from tinyproto.attacks.hop_skip_jump import _Search
 from tinyproto.attacks.region import norms
+from tinyproto.testing.victims import constant, flattened, hidden, problem
 
 attack = partial(hop_skip_jump, steps=5, probes=30)
 each_norm = pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.attacks.test_hyperplane import optimize
-from tests.victims import flattened, hidden, problem
 from tinyproto.attacks import (
     Victim,
     apgd,
@@ -24,6 +23,7 @@ from tinyproto.attacks.l1 import shrink_to_l1_ball, steepest_step
 from tinyproto.attacks.region import Region, norms, project_l1
 from tinyproto.evaluation import evaluate
 from tinyproto.prototypes import PlusMinusEDWTA
+from tinyproto.testing.victims import flattened, hidden, problem
 
 IN_BALL = {
     "apgd": partial(apgd, steps=12),

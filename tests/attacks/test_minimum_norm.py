@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.victims import constant, problem
 from tinyproto.attacks import Victim, apgd, fgsm, minimum_norm, pgd, square
 from tinyproto.attacks.region import norms
 from tinyproto.prototypes import PlusMinusEDWTA
 from tinyproto.prototypes.certificate import exact_radius
+from tinyproto.testing.victims import constant, problem
 
 ATTACKS = {
     "pgd": pgd,

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.attacks.test_hyperplane import optimize
-from tests.victims import hidden, problem
 from tinyproto.attacks import (
     Victim,
     apgd,
@@ -27,6 +26,7 @@ from tinyproto.attacks.box import clip_to_box
 from tinyproto.attacks.hyperplane import projection_step
 from tinyproto.attacks.region import norms
 from tinyproto.evaluation import evaluate
+from tinyproto.testing.victims import hidden, problem
 
 IN_BALL = {
     "fgsm": fgsm,

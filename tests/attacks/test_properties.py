@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.victims import constant, flattened, hidden, problem
 from tinyproto.attacks import (
     FlatGradientWarning,
     Victim,
@@ -23,6 +22,7 @@ from tinyproto.attacks import (
 from tinyproto.attacks.autoattack import VERSIONS, attacks_to_run, fab_in_ball
 from tinyproto.attacks.region import Region, norms
 from tinyproto.losses import cross_entropy, dlr
+from tinyproto.testing.victims import constant, flattened, hidden, problem
 
 IN_BALL = {
     "pgd": pgd,

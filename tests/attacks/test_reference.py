@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from tests.attacks import reference
-from tests.victims import flattened, hidden, problem
 from tinyproto.attacks import Victim, apgd, carlini_wagner, fab, pgd, square
 from tinyproto.attacks.autoattack import VERSIONS, attacks_to_run
 from tinyproto.attacks.fab import _random_start
 from tinyproto.attacks.region import Region, norms
 from tinyproto.attacks.square import P_HALVINGS, _SquareL2, _SquareLinf, p_selection
 from tinyproto.losses import cross_entropy, dlr, margin
+from tinyproto.testing.victims import flattened, hidden, problem
 
 NORMS = ["linf", "l2"]
 each_norm = pytest.mark.parametrize("norm", NORMS)

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.victims import problem
 from tinyproto.attacks import (
     Victim,
     apgd,
@@ -21,6 +20,7 @@ from tinyproto.attacks import (
 from tinyproto.attacks.autoattack import fab_in_ball
 from tinyproto.attacks.region import norms
 from tinyproto.attacks.targeted import towards
+from tinyproto.testing.victims import problem
 
 IN_BALL = {
     "pgd": pgd,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import tinyproto.interop
 from tests.attacks.test_inputs import EVERY, W, attack, each, linear, one_line, problem
-from tests.victims import hidden
 from tinyproto.attacks import Victim, pgd, square
 from tinyproto.evaluation import evaluate
+from tinyproto.testing.victims import hidden
 
 MODEL = hidden(3, d=6, classes=4)
 

@@ -10,11 +10,12 @@ import json
 import numpy as np
 
 from tests.cuda import standin
-from tests.feature_networks import random_network, winner_take_all_detector
+from tests.feature_networks import winner_take_all_detector
 from tinyproto.attacks import attack_feature_detector
 from tinyproto.backend import device
 from tinyproto.evaluation import feature_detection_report
 from tinyproto.prototypes import FEATURE_SCORES, FeatureDetector
+from tinyproto.testing.networks import random_network
 
 RUNS = [(score, "linf") for score in (*FEATURE_SCORES, "margin of ±ED-WTA")] + [("distance", "l2")]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.feature_networks import random_network, trained_network
+from tests.feature_networks import trained_network
 from tinyproto.attacks import Victim, pgd
 from tinyproto.evaluation import deep_explanation_picture
 from tinyproto.evaluation.deep_explanation import (
@@ -14,6 +14,7 @@ from tinyproto.evaluation.deep_explanation import (
     nearest_and_farthest,
 )
 from tinyproto.evaluation.deep_explanation_picture import plot_nearest_and_farthest
+from tinyproto.testing.networks import random_network
 
 
 @given(

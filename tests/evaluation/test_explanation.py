@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import problems
 from tinyproto.evaluation.explanation import explain, score_shares
 from tinyproto.evaluation.explanation_picture import plot_explanations
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
+from tinyproto.testing.prototypes import problems
 
 
 @given(problems(), st.integers(0, 2**32 - 1))

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.test_robustness import assert_equal
-from tests.victims import problem
 from tinyproto import attacks
 from tinyproto.attacks import Victim, pgd, square
 from tinyproto.evaluation import evaluate
+from tinyproto.testing.victims import problem
 
 ATTACKS = {
     "fgsm": attacks.ATTACKS["fgsm"],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.feature_networks import random_network, trained_network
+from tests.feature_networks import trained_network
 from tinyproto.attacks import Victim, attack_feature_detector, evades, pgd
 from tinyproto.evaluation import (
     DetectionReport,
@@ -13,6 +13,7 @@ from tinyproto.evaluation import (
 )
 from tinyproto.evaluation.detection_picture import plot_evasion
 from tinyproto.prototypes import FEATURE_SCORES, FeatureDetector, auroc, fpr_at_tpr
+from tinyproto.testing.networks import random_network
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.victims import hidden, problem
 from tinyproto.attacks import FlatGradientWarning, Victim
 from tinyproto.evaluation import masking
 from tinyproto.evaluation.report import Report, Result
 from tinyproto.evaluation.robustness import evaluate
+from tinyproto.testing.victims import hidden, problem
 
 FEW = {name: masking.ATTACKS[name] for name in ("fgsm", "pgd-20", "apgd-t", "square-1000")}
 

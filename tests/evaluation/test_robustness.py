@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from tests import ROOT
-from tests.victims import hidden, problem
 from tinyproto import networks, state
 from tinyproto.attacks import ATTACKS, Victim, apgd, carlini_wagner, fab, norms_of, pgd, square
 from tinyproto.attacks.autoattack import attacks_to_run, autoattack, fab_in_ball
 from tinyproto.data import load
 from tinyproto.evaluation import evaluate, robustness
+from tinyproto.testing.victims import hidden, problem
 
 MODEL = ROOT / "benchmarks" / "models" / "cifar10_pgd.npz"
 ATTACKS_FOR_PHOTOGRAPHS = {

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.victims import hidden, problem
 from tinyproto.attacks import Victim, fab, pgd
 from tinyproto.evaluation import evaluate, transfer
+from tinyproto.testing.victims import hidden, problem
 
 longer = partial(pgd, early_exit=False, steps=10)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.victims import flattened, hidden
 from tinyproto.attacks import pgd, square
 from tinyproto.interop import from_scores
+from tinyproto.testing.victims import flattened, hidden
 
 MODEL = flattened(hidden(3, d=16, classes=4))
 X = np.random.default_rng(0).random((10, 4, 4, 1))

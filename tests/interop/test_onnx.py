@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import ROOT
-from tests.layer_strategies import PARTS, cases, randomize
 from tests.test_network_storage import every_layer
 from tinyproto import networks
 from tinyproto.attacks import Victim, apgd, pgd
@@ -18,6 +17,8 @@ from tinyproto.interop import load_onnx, save_onnx
 from tinyproto.layers import BatchNorm, Flatten, Graph, Layer, Linear, Normalize, Sequential
 from tinyproto.networks import Network
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, PrototypeHead
+from tinyproto.testing import randomize
+from tinyproto.testing.layers import PARTS, cases
 
 onnx = pytest.importorskip("onnx", reason="reads ONNX files: pip install onnx")
 pytest.importorskip("onnxruntime", reason="compares with ONNX Runtime: pip install onnxruntime")

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.layer_strategies import randomize
 from tinyproto import networks, parameters
 from tinyproto.attacks import Victim, pgd
 from tinyproto.interop import load_onnx, load_state, save_state
 from tinyproto.interop.torch_names import namings
 from tinyproto.layers.base import without_initialization
+from tinyproto.testing import randomize
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch: pip install torch")
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.layer_strategies import randomize
 from tinyproto import networks, parameters
 from tinyproto.interop import load_state, save_state
 from tinyproto.layers import Flatten, Linear, Sequential
 from tinyproto.networks import Network
+from tinyproto.testing import randomize
 
 
 def small():

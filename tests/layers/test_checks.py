@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.layer_strategies import NETWORKS, PARTS, cases, network_cases
 from tests.layers.test_layers import gradients, mode, precision, same, same_trees
 from tinyproto import layers, networks, parameters
 from tinyproto.cpu import direct, winograd
@@ -28,6 +27,8 @@ from tinyproto.layers import (
     fold,
 )
 from tinyproto.prototypes import PrototypeHead
+from tinyproto.testing.layers import PARTS, cases
+from tinyproto.testing.networks import NETWORKS, network_cases
 
 WITH_PARAMETERS = [
     "Conv2D", "Linear", "BatchNorm of images", "BatchNorm of rows", "PrototypeHead", "Sequential",

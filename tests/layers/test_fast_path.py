@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.layer_strategies import PARTS, Case, cases, network_cases, randomize, small_resnet
 from tests.layers.test_layers import (
     check_each_example_alone,
     gradients,
@@ -21,6 +20,9 @@ from tinyproto import networks, parameters
 from tinyproto.cpu import direct, winograd
 from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, im2col
 from tinyproto.layers.convolution_backend import select_backend
+from tinyproto.testing import randomize
+from tinyproto.testing.layers import PARTS, Case, cases
+from tinyproto.testing.networks import network_cases, small_resnet
 
 WIDE = {
     "compact_cnn": lambda: networks.compact_cnn(4, feature_width=7),

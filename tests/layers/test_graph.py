@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.layer_strategies import PARTS, cases, graph, randomize
 from tinyproto import parameters
 from tinyproto.layers import (
     BatchNorm,
@@ -21,6 +20,8 @@ from tinyproto.layers import (
     simplify,
 )
 from tinyproto.networks import Network
+from tinyproto.testing import randomize
+from tinyproto.testing.layers import PARTS, cases, graph
 
 assert graph in PARTS.values()  # so the gradients are those of finite differences
 

@@ -4,38 +4,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.layer_strategies import (
-    PARTS,
-    cases,
-    check_input_gradient,
-    check_parameter_gradients,
-    network_cases,
-)
 from tinyproto import layers
 from tinyproto.layers import im2col as im2col_module
-
-WITHOUT_PARAMETERS = {
-    "ReLU", "Normalize", "MaxPool2D", "AveragePool2D", "GlobalAveragePool", "Flatten", "Affine",
-    "Pad2D"
-}  # fmt: skip
-WITH_PARAMETERS = [name for name in PARTS if name not in WITHOUT_PARAMETERS]
-COMPOSED = 5e-5  # the step in a network: a smaller one crosses fewer kinks of its many ReLUs
+from tinyproto.testing import check_gradients
+from tinyproto.testing.layers import PARTS, cases
+from tinyproto.testing.networks import network_cases
 
 mode = pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+
+
+def check(case, train, step=1e-4):
+    """x and each parameter along one direction: Hypothesis draws many cases."""
+    return check_gradients(
+        case.layer, case.x, train=train, directions=1, step=step, seed=case.random.integers(2**32)
+    )
 
 
 @mode
 @pytest.mark.parametrize("name", PARTS)
 @given(st.data())
-def test_input_gradient(name, train, data):
-    check_input_gradient(data.draw(cases(name)), train)
-
-
-@mode
-@pytest.mark.parametrize("name", WITH_PARAMETERS)
-@given(st.data())
-def test_parameter_gradients(name, train, data):
-    check_parameter_gradients(data.draw(cases(name)), train)
+def test_gradients(name, train, data):
+    assert check(data.draw(cases(name)), train).skipped == 0
 
 
 @mode
@@ -43,17 +32,14 @@ def test_parameter_gradients(name, train, data):
 @settings(max_examples=10)
 @given(st.data())
 def test_gradients_of_a_network(name, train, data):
-    case = data.draw(network_cases(name))
-    check_input_gradient(case, train, COMPOSED)
-    check_parameter_gradients(case, train, COMPOSED)
+    check(data.draw(network_cases(name)), train)
 
 
 @mode
 @settings(max_examples=2)
 @given(network_cases("WRN-10-1"))
 def test_gradients_of_a_wide_resnet(train, case):
-    check_input_gradient(case, train, COMPOSED)
-    check_parameter_gradients(case, train, COMPOSED)
+    check(case, train)
 
 
 @settings(max_examples=10)
@@ -63,9 +49,7 @@ def test_gradients_of_a_convolution_in_several_groups(data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(im2col_module, "GROUP_BYTES", data.draw(st.sampled_from([1, 4000])))
         patch.setattr(im2col_module, "GROUP_ROWS", data.draw(st.sampled_from([1, 40])))
-        case = data.draw(cases("Conv2D", batch=7))
-        check_input_gradient(case, False)
-        check_parameter_gradients(case, False)
+        check(data.draw(cases("Conv2D", batch=7)), False)
 
 
 def test_every_layer_is_covered():

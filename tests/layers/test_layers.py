@@ -12,15 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import ROOT
-from tests.layer_strategies import (
-    NETWORKS,
-    PARTS,
-    cases,
-    randomize,
-    small_cnn,
-    small_resnet,
-    spaced,
-)
 from tinyproto import networks, parameters
 from tinyproto.layers import (
     AveragePool2D,
@@ -40,6 +31,9 @@ from tinyproto.layers import (
 )
 from tinyproto.layers import convolution as convolution_module
 from tinyproto.layers import im2col as im2col_module
+from tinyproto.testing import randomize, spaced
+from tinyproto.testing.layers import PARTS, cases
+from tinyproto.testing.networks import NETWORKS, small_cnn, small_resnet
 
 EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -434,7 +428,8 @@ def test_an_example_does_not_depend_on_its_batch_in_a_network(build, shape, dtyp
 DIGEST = """
 import hashlib
 import numpy as np
-from tests.layer_strategies import randomize, small_cnn, small_resnet
+from tinyproto.testing import randomize
+from tinyproto.testing.networks import small_cnn, small_resnet
 from tinyproto import networks, parameters
 from tinyproto.backend import cpu
 

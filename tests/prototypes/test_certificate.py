@@ -5,13 +5,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import problems
 from tinyproto.attacks import Victim, fgsm, pgd
 from tinyproto.losses import margin
 from tinyproto.prototypes import IPWTA, PlusMinusEDWTA, exact_radius
 from tinyproto.prototypes.certificate import rival_distance
 from tinyproto.prototypes.certificate.convex import linear_program, nonnegative_quadratic_program
 from tinyproto.prototypes.certificate.projection import Problem, halfspace_distance, solve_l2
+from tinyproto.testing.prototypes import problems
 
 BOXES = [None, (-2.0, 2.0)]
 

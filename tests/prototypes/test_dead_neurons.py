@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import KINDS, problems, scores
+from tests.prototypes.definitions import scores
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, count_wins, dead_neurons, revive
+from tinyproto.testing.prototypes import KINDS, problems
 
 ARRAYS = ("weights_", "biases_", "positive_prototypes_", "negative_prototypes_")
 

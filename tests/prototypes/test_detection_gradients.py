@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.prototypes.detector_cases import detectors, make_detector
-from tests.strategies import finite_difference
 from tinyproto.prototypes import SCORES, PlusMinusEDWTA
+from tinyproto.testing import finite_difference
 
 
 def value_of(detector):

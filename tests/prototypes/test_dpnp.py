@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.layer_strategies import unit
 from tinyproto import networks, parameters
 from tinyproto.attacks import Victim
 from tinyproto.losses import cross_entropy, softmax
 from tinyproto.prototypes import PrototypeHead, alignment, nearest_rival, repulsion, simplex
 from tinyproto.prototypes.dpnp import squared_distances
+from tinyproto.testing import check_gradients, derivative
 
 CLOSE = 1e-7
 STEP = 1e-3  # every value here is quadratic or smoother: a fourth-order difference is exact
@@ -39,18 +39,16 @@ def problems(draw, classes=(2, 6)):
     return Problem(h, y, random.normal(size=(classes, features)), random)
 
 
-def directional_derivative(function, at, direction):
-    """The derivative along a direction, by a central difference of fourth order."""
-    near = function(at + STEP * direction) - function(at - STEP * direction)
-    far = function(at + 2 * STEP * direction) - function(at - 2 * STEP * direction)
-    return (8 * near - far) / (12 * STEP)
+def unit(random, shape):
+    direction = random.normal(size=shape)
+    return direction / np.linalg.norm(direction)
 
 
 def check(gradient, function, at, random):
     """A gradient along a random direction, and at each number by itself."""
     one_by_one = np.eye(at.size).reshape(-1, *at.shape)
     for direction in (unit(random, at.shape), *one_by_one):
-        error = (gradient * direction).sum() - directional_derivative(function, at, direction)
+        error = (gradient * direction).sum() - derivative(function, at, direction)
         assert abs(error) <= CLOSE * (np.linalg.norm(gradient) + CLOSE)
 
 
@@ -72,17 +70,9 @@ def test_scores_are_inner_products_and_their_gradients(problem):
     head.params["prototypes"] = problem.prototypes
     z, backward = head(problem.h)
     dz = problem.random.normal(size=z.shape)
-    grads = parameters.zeros(head.params)
-    dh = backward(dz, grads)
     np.testing.assert_allclose(z, problem.h @ problem.prototypes.T, rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(dh, dz @ problem.prototypes, rtol=1e-12, atol=1e-13)
-    check(dh, lambda h: (head(h)[0] * dz).sum(), problem.h, problem.random)
-
-    def score(prototypes):
-        head.params["prototypes"] = prototypes
-        return (head(problem.h)[0] * dz).sum()
-
-    check(grads["prototypes"], score, problem.prototypes, problem.random)
+    np.testing.assert_allclose(backward(dz), dz @ problem.prototypes, rtol=1e-12, atol=1e-13)
+    check_gradients(head, problem.h, directions=1)
 
 
 @given(problems(), st.floats(0.1, 10), st.sampled_from([np.float32, np.float64]))
@@ -325,7 +315,7 @@ def test_the_gradient_of_the_whole_clean_loss(problem, alignment_weight, repulsi
     np.testing.assert_allclose(dh, by_hand, rtol=1e-9, atol=1e-12)
     direction = unit(problem.random, prototypes.shape)
     rivals_stay(prototypes, [direction])
-    found = directional_derivative(lambda c: loss(problem.h, c)[0], prototypes, direction)
+    found = derivative(lambda c: loss(problem.h, c)[0], prototypes, direction)
     # Scores are products: e^z has large high derivatives where h is long.
     assert abs((d_prototypes * direction).sum() - found) <= CLOSE * (
         np.linalg.norm(d_prototypes) + 1e-3

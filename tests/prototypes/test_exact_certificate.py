@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.prototypes.exact_reference import exact_linear, fractions, reference_radius
-from tests.strategies import KINDS
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, exact_radius
+from tinyproto.testing.prototypes import KINDS
 
 KNOWN = {"l2": 2, "linf": np.inf}
 

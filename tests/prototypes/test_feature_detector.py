@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.feature_networks import identity_network, random_network, winner_take_all_detector
-from tests.strategies import finite_difference
+from tests.feature_networks import winner_take_all_detector
 from tinyproto.layers import Flatten, ReLU, Sequential
 from tinyproto.networks import Network
 from tinyproto.prototypes import FEATURE_SCORES, SCORES, FeatureDetector, head_vectors
+from tinyproto.testing import finite_difference
+from tinyproto.testing.networks import identity_network, random_network
 
 HEADS = ("prototypes", "linear")
 seeds = st.integers(0, 2**20)

@@ -1,12 +1,14 @@
 """Each update against finite differences of the defined loss; the switching rule by itself."""
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import KINDS, finite_difference, loss, problems
+from tests.prototypes.definitions import loss
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 from tinyproto.prototypes.cross_entropy import CrossEntropySteps
+from tinyproto.testing import check_gradients, finite_difference
+from tinyproto.testing.prototypes import KINDS, problems
 
 RATE = 1e-3
 CLOSE = {"rtol": 1e-6, "atol": 1e-8}
@@ -69,20 +71,8 @@ def test_a_mini_batch_sums_the_updates_of_its_samples(problem):
 
 @given(problems(), st.integers(0, 2**32 - 1))
 def test_input_gradient(problem, seed):
-    random = np.random.default_rng(seed)
-    x = problem.x
-    z, backward = problem.network(x)
-    dz = random.normal(size=z.shape)
-    dx = backward(dz)
-    direction = random.normal(size=x.shape)
-    small = 1e-6
-    ends = [problem.network._class_scores(x + sign * small * direction) for sign in (1, -1)]
-    _, winners = problem.network._class_scores(x)
-    for i in range(len(x)):  # a class score has no derivative where its winner changes
-        assume(all((end[1][i] == winners[i]).all() for end in ends))
-    difference = (((ends[0][0] - ends[1][0]) * dz).sum()) / (2 * small)
-    np.testing.assert_allclose((dx * direction).sum(), difference, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(backward(dz), dx)  # a backward pass can be called again
+    """A class score has a kink where its winner changes."""
+    check_gradients(problem.network, problem.x, directions=2, seed=seed)
 
 
 @given(problems(samples=(1, 12)), st.sampled_from([1e-3, 0.05]))

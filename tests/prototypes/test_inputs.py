@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import KINDS
 from tinyproto.prototypes import Detector, PlusMinusEDWTA, load, save
 from tinyproto.state import load_arrays, save_arrays
+from tinyproto.testing.prototypes import KINDS
 
 NUMBERS = ["f2", "f4", "f8", "g", ">f4", ">f8", "i1", ">i2", "u8", "O"]
 

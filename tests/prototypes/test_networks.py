@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import KINDS, problems
 from tinyproto.backend.cpu import load_numba
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
 from tinyproto.prototypes.cross_entropy import CrossEntropySteps
+from tinyproto.testing.prototypes import KINDS, problems
 
 
 def blobs(samples=120, features=5, classes=3, seed=0):

@@ -8,13 +8,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.prototypes.exact_reference import exact_linear, fractions
-from tests.strategies import problems
 from tinyproto.prototypes import IPWTA, exact_radius
 from tinyproto.prototypes.certificate import exact_bound
 from tinyproto.prototypes.certificate.dyadic import Dyadic, root_down, round_down
 from tinyproto.prototypes.certificate.lower_bound import HalfSpace, halfspace_lower_bound
 from tinyproto.prototypes.certificate.real_network import RealNetwork
 from tinyproto.prototypes.certificate.rival_distance import Rows
+from tinyproto.testing.prototypes import problems
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 ARRAYS = st.lists(FLOATS, min_size=1, max_size=5)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import finite_difference, problems
 from tinyproto.prototypes import (
     EDWTA,
     IPWTA,
@@ -19,6 +18,8 @@ from tinyproto.prototypes import (
     load as load_network,
 )
 from tinyproto.prototypes.radius_objective import RadiusSteps, inverse_norms, product
+from tinyproto.testing import finite_difference
+from tinyproto.testing.prototypes import problems
 
 BOX = (-2.0, 2.0)
 NORMS = ("l2", "linf")

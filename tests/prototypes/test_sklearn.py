@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.strategies import KINDS
+from tinyproto.testing.prototypes import KINDS
 
 SKIPS = {
     "check_array_api_input": "asks for SCIPY_ARRAY_API=1 in the environment",

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tests.strategies import KINDS, problems
 from tinyproto import state
 from tinyproto.prototypes import PlusMinusEDWTA, load, save
+from tinyproto.testing.prototypes import KINDS, problems
 
 
 @given(problem=problems())

@@ -1,62 +1,14 @@
-"""Scores with labels of matching shapes for Hypothesis, every loss, and its definition.
+"""Every loss of a case of `tinyproto.testing.losses`, and its definition.
 
 A definition is the paper's formula for one example, without any care for rounding: it is for small
 scores in float64.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from hypothesis import strategies as st
 
 from tinyproto import losses
 
 SMOOTHING = 0.1
-
-
-@dataclass
-class Case:
-    """Two sets of scores z and w (N, C), labels y (N,) and target classes (N,) other than y."""
-
-    z: np.ndarray
-    w: np.ndarray
-    y: np.ndarray
-    target: np.ndarray
-
-    def rows(self, key) -> "Case":
-        return Case(self.z[key], self.w[key], self.y[key], self.target[key])
-
-
-def labels(random, count, classes):
-    y = random.integers(0, classes, count)
-    return y, (y + random.integers(1, classes, count)) % classes
-
-
-@st.composite
-def scores(draw, classes=(4, 7), examples=(1, 5), gap=(0.3, 1.0)):
-    """Scores of which no two of an example tie: they differ by at least gap[0]."""
-    classes, count = draw(st.integers(*classes)), draw(st.integers(*examples))
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-
-    def distinct():
-        levels = random.uniform(*gap, size=(count, classes)).cumsum(axis=1)
-        return random.permuted(levels - levels.mean(axis=1, keepdims=True), axis=1)
-
-    return Case(distinct(), distinct(), *labels(random, count, classes))
-
-
-@st.composite
-def any_scores(draw, elements, dtypes=(np.float32, np.float64), classes=(4, 7), examples=(1, 4)):
-    """Scores drawn one by one from `elements`, so ties and extremes are common."""
-    classes, count = draw(st.integers(*classes)), draw(st.integers(*examples))
-    dtype = draw(st.sampled_from(dtypes))
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    row = st.lists(elements, min_size=classes, max_size=classes)
-    z, w = (
-        np.array(draw(st.lists(row, min_size=count, max_size=count)), dtype=dtype) for _ in range(2)
-    )
-    return Case(z, w, *labels(random, count, classes))
-
 
 # Each loss of a case at z and w → value, gradient at z, and gradient at w where it has one.
 LOSSES = {
@@ -122,13 +74,3 @@ def defined(name, case, z, w):
     """The definition's values (N,) at z and w."""
     definition = DEFINITIONS[name]
     return np.array([definition(*of) for of in zip(z, w, case.y, case.target, strict=True)])
-
-
-def numerical_derivative(function, at, direction, step=1e-3):
-    """The derivative (N,) of each example's value along its row of `direction`.
-
-    A central difference of fourth order; its own error is of the order of step⁴ and 1e-16 / step.
-    """
-    near = function(at + step * direction) - function(at - step * direction)
-    far = function(at + 2 * step * direction) - function(at - 2 * step * direction)
-    return (8 * near - far) / (12 * step)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.victims import problem
 from tinyproto.attacks.region import norms
 from tinyproto.evaluation import evaluate, evaluate_radii, save_adversarial
 from tinyproto.evaluation.report import format_radius
 from tinyproto.evaluation.several_radii import state_files
+from tinyproto.testing.victims import problem
 
 ATTACKS = ["fgsm", "pgd-20"]
 
@@ -100,7 +100,7 @@ def test_a_file_without_any_point(tmp_path):
 
 def test_points_of_attacks_without_a_bound_are_not_saved(tmp_path):
     victim, x, y = problem(3, count=12, dtype=np.float32)
-    far = {"far, no bound": lambda victim, x, y, **_: 1 - x}
+    far = {"far, no bound": lambda victim, x, y, **_: x[[(y != label).argmax() for label in y]]}
     report = evaluate(victim, x, y, far, eps=0.4, keep_adversarial=True, verbose=False)
     assert points_of(report)
     assert save_adversarial(tmp_path / "none.npz", victim, x, y, [report]) == 0

@@ -43,9 +43,11 @@ def test_a_network_of_prototypes(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_network_of_layers_is_that_of_the_example(tmp_path, monkeypatch):
+@pytest.mark.parametrize("inner", ["pgd", "n-fgsm"])
+def test_a_network_of_layers_is_that_of_the_example(tmp_path, inner):
     """The command and the example make the same weights of the same settings."""
     common = ["--limit", "48", "--epochs", "1", "--batch", "16", "--attack-steps", "1"]
+    common += ["--inner-attack", inner]
     path = ROOT / "examples" / "cifar10_adv_dpnp.py"
     specification = importlib.util.spec_from_file_location("cifar10_example", path)
     example = importlib.util.module_from_spec(specification)
@@ -53,7 +55,8 @@ def test_a_network_of_layers_is_that_of_the_example(tmp_path, monkeypatch):
     options = ["--evaluate", "8", "--out", str(tmp_path / "a"), *common]
     example.run(example.parse(options))
     out = tmp_path / "b"
-    assert status("train", "adv-dpnp", "--out", str(out), *SHORT, "--set", "attack_steps=1") == 0
+    changed = ["--set", "attack_steps=1", f"inner_attack={inner}"]
+    assert status("train", "adv-dpnp", "--out", str(out), *SHORT, *changed) == 0
     assert {p.name for p in out.iterdir()} == {"metrics.json", "model.npz", "checkpoint.npz"}
     with np.load(tmp_path / "a" / "model.npz") as one, np.load(out / "model.npz") as other:
         for name in one.files:

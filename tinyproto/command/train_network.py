@@ -16,12 +16,21 @@ from ..evaluation.result_folder import remove_results, result_folder
 from ..networks import Network
 from ..optimizers import SGD
 from ..schedules import one_cycle
-from ..training import DEFENSES, PGDConfig, bind_defense, fit, hold_out, image_statistics
+from ..training import (
+    DEFENSES,
+    NFGSMConfig,
+    PGDConfig,
+    bind_defense,
+    fit,
+    hold_out,
+    image_statistics,
+)
 from ..validation import check_count
 from .settings import check_setting
 
 BUILDERS = {"compact": networks.compact_cnn, "resnet18": networks.resnet18}
 DATASETS = ("cifar10", "cifar100", "svhn")
+INNER_ATTACKS = ("pgd", "n-fgsm")
 EPS, STEP_SIZE, VALIDATION_STEPS = 8 / 255, 2 / 255, 5
 CHECKPOINT = "checkpoint.npz"
 FILES = ("metrics.json", "model.npz", CHECKPOINT)
@@ -32,7 +41,7 @@ def network_settings(method: str) -> dict[str, Any]:
     """The settings of a method that have no option of their own, with their defaults."""
     defense = DEFENSES[method]
     own: dict[str, Any] = {"features": 64, "weight_decay": 5e-4, "checkpoint_every": 100}
-    own |= {"attack_steps": 5} if defense.adversarial else {}
+    own |= {"inner_attack": "pgd", "attack_steps": 5} if defense.adversarial else {}
     own |= {"radius": 3.0} if defense.prototypes else {}
     return own | defense.defaults()
 
@@ -40,7 +49,8 @@ def network_settings(method: str) -> dict[str, Any]:
 def network_choices(method: str) -> dict[str, tuple[Any, ...]]:
     """The values of the settings that have a choice of some."""
     defense = DEFENSES[method]
-    return {name: found for name in defense.coefficients if (found := defense.choices(name))}
+    own: dict[str, tuple[Any, ...]] = {"inner_attack": INNER_ATTACKS} if defense.adversarial else {}
+    return own | {name: found for name in defense.coefficients if (found := defense.choices(name))}
 
 
 def train_network(
@@ -130,7 +140,9 @@ def _fit(
     for each epoch."""
     learned, held = split
     coefficients = {name: chosen[name] for name in DEFENSES[method].coefficients}
-    attack = PGDConfig(EPS, chosen.get("attack_steps", VALIDATION_STEPS), STEP_SIZE)
+    attack: PGDConfig | NFGSMConfig = NFGSMConfig(EPS)
+    if chosen.get("inner_attack") == "pgd":
+        attack = PGDConfig(EPS, chosen["attack_steps"], STEP_SIZE)
     defense, described = bind_defense(method, coefficients, attack)
     settings = {"method": method, "dataset": images.name, "learning_rate": learning_rate}
     return fit(

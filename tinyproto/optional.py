@@ -10,6 +10,7 @@ NAMES = {  # module: the name of its package, which pip takes in lower case, but
     "jinja2": "Jinja2",
     "matplotlib": "Matplotlib",
     "onnx": "ONNX",
+    "pytest": "pytest",
     "safetensors": "safetensors",
     "scipy": "SciPy",
     "sklearn": "scikit-learn",

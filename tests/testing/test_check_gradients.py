@@ -280,6 +280,16 @@ def test_near_a_kink_the_steps_are_shorter(distance, side, seed):
     assert check_gradients(ReLU(), x, seed=seed).skipped == 0
 
 
+@given(st.floats(3e-5, 1.9e-4))
+def test_kinks_at_equal_distances_to_either_side(distance):
+    """Where the slopes to the left and to the right are wrong, and equal."""
+
+    def clipped(x):
+        return np.clip(x, -distance, distance), lambda dy: dy * (np.abs(x) < distance)
+
+    assert check_gradients(clipped, np.array([[0.0]])).skipped == 0
+
+
 def test_a_wrong_gradient_near_a_kink_is_not_taken_for_one():
     def leaky(x):
         return np.maximum(x, 0), lambda dy: dy * (x > -1e-5)

@@ -87,6 +87,15 @@ def test_without_a_checkout_it_says_what_is_needed(tmp_path, monkeypatch, capsys
     assert "\n" not in str(left.value)
 
 
+def test_without_pytest_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as left:
+        main(["break", "kl"])
+    assert left.value.code == (
+        "error: python -m tinyproto.tour break needs pytest; install it with: pip install pytest"
+    )
+
+
 DIFF = """--- a/tinyproto/optimizers.py
 +++ b/tinyproto/optimizers.py
 @@ -1,2 +1,2 @@

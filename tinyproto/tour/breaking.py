@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..optional import require_package
 from .covering_tests import TESTS
 from .places import PLACES, Place
 from .sandbox import CHECKOUT, Failure, Sandbox
@@ -117,6 +118,8 @@ def _paths(arguments: Sequence[str]) -> list[str]:
 @contextmanager
 def temporary_sandbox() -> Iterator[Sandbox]:
     """A copy in a temporary folder, which goes when the block ends."""
+    for package in ("pytest", "hypothesis"):
+        require_package(package, "python -m tinyproto.tour break")
     with tempfile.TemporaryDirectory(prefix="tinyproto-break-") as folder:
         yield Sandbox(Path(folder), CHECKOUT)
 

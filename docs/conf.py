@@ -2,16 +2,21 @@
 
     sphinx-build -W -b html docs docs/_build/html
 
-The pages are Markdown (MyST). The API reference is made from the docstrings (numpydoc) of what each
+The pages are Markdown (MyST). Those of the tour (`tour/`) are notebooks, run by MyST-NB at each build;
+`-D nb_execution_mode=off` leaves them as they are. The API reference is made from the docstrings (numpydoc) of what each
 public module lists in `__all__`. Nothing is fetched from the network.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+ROOT = str(Path(__file__).parent.parent)
+sys.path.insert(0, ROOT)
+# The tour runs in processes of its own, on this package and in one thread: the same at each build.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
 
 from sphinx.pycode import ModuleAnalyzer
 
@@ -23,7 +28,7 @@ project_copyright = author
 version = release = tinyproto.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -41,6 +46,11 @@ highlight_language = "none"  # an indented block of a docstring is a formula, no
 smartquotes = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+nb_execution_mode = "force"  # at each build, and no result is kept
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120  # seconds for a cell
+nb_output_stderr = "error"  # what a cell writes there is no part of a page
+nb_merge_streams = True
 
 autodoc_typehints = "none"  # the docstrings say the types, with shapes
 autodoc_member_order = "bysource"

@@ -10,13 +10,20 @@ public module lists in `__all__`. Nothing is fetched from the network.
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 ROOT = str(Path(__file__).parent.parent)
 sys.path.insert(0, ROOT)
-# The tour runs in processes of its own, on this package and in one thread: the same at each build.
+# The tour runs in processes of its own, with this package, and without the user's settings of IPython.
+# That kernels are compiled, which depends on what ran before, is not said.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+ipython = tempfile.TemporaryDirectory(prefix="tinyproto-docs-")
+os.environ["IPYTHONDIR"] = ipython.name
+startup = Path(ipython.name, "profile_default", "startup")
+startup.mkdir(parents=True)
+(startup / "quiet.py").write_text("import logging; logging.getLogger('tinyproto').setLevel('ERROR')\n")
 
 from sphinx.pycode import ModuleAnalyzer
 

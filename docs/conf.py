@@ -58,6 +58,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120  # seconds for a cell
 nb_output_stderr = "error"  # what a cell writes there is no part of a page
 nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 
 autodoc_typehints = "none"  # the docstrings say the types, with shapes
 autodoc_member_order = "bysource"

@@ -2,9 +2,9 @@
 
     sphinx-build -W -b html docs docs/_build/html
 
-The pages are Markdown (MyST). Those of the tour (`tour/`) are notebooks, run by MyST-NB at each build;
-`-D nb_execution_mode=off` leaves them as they are. The API reference is made from the docstrings (numpydoc) of what each
-public module lists in `__all__`. Nothing is fetched from the network.
+The pages are Markdown (MyST). Those of the tour (`tour/`) are notebooks, run by MyST-NB at each
+build; `-D nb_execution_mode=off` leaves that out. The API reference is made from the docstrings
+(numpydoc) of what each public module lists in `__all__`. Nothing is fetched from the network.
 """
 
 import os
@@ -16,18 +16,21 @@ from typing import Any
 
 ROOT = str(Path(__file__).parent.parent)
 sys.path.insert(0, ROOT)
-# The tour runs in processes of its own, with this package, and without the user's settings of IPython.
-# That kernels are compiled, which depends on what ran before, is not said.
+
+from sphinx.pycode import ModuleAnalyzer
+
+import tinyproto
+
+# The tour runs in processes of its own, with this package, and with settings of IPython that are
+# the same for everybody. That kernels are compiled, which depends on what ran before, is not said.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
 ipython = tempfile.TemporaryDirectory(prefix="tinyproto-docs-")
 os.environ["IPYTHONDIR"] = ipython.name
 startup = Path(ipython.name, "profile_default", "startup")
 startup.mkdir(parents=True)
-(startup / "quiet.py").write_text("import logging; logging.getLogger('tinyproto').setLevel('ERROR')\n")
-
-from sphinx.pycode import ModuleAnalyzer
-
-import tinyproto
+(startup / "quiet.py").write_text(
+    "import logging\n\nlogging.getLogger('tinyproto').setLevel('ERROR')\n"
+)
 
 project = "tinyproto"
 author = "The tinyproto developers"

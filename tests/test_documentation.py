@@ -117,7 +117,8 @@ def test_the_attack_of_the_worked_example(monkeypatch):
 def test_links_and_commands_name_files_that_exist(path):
     text = path.read_text()
     linked = re.findall(r"\]\((?!http|#)([^)#\s]+)", outside_of_code(text))
-    linked += re.findall(r"^```\{(?:figure|include|image|literalinclude)\} (\S+)", text, re.MULTILINE)
+    directives = "figure|include|image|literalinclude"
+    linked += re.findall(rf"^```\{{(?:{directives})\}} (\S+)", text, re.MULTILINE)
     for name in linked:
         assert (path.parent / name).exists(), name
     ran = re.findall(r"python ((?:examples|benchmarks|tests|docs)/[\w/]+\.py)", text)

@@ -79,15 +79,17 @@ def test_a_chapter_has_the_form(path):
     assert list(parts) == SECTIONS
     assert "**One idea.**" in text.partition("## ")[0]
     assert re.search(r"^    \S", parts["The equation"], re.MULTILINE)
-    assert "{py:obj}`tinyproto." in parts["The line"] and "formulas.md" in parts["The line"]
-    assert "?" in parts["The question"] and not list(cells(parts["The question"]))
+    assert "{py:obj}`tinyproto." in parts["The line"]
+    assert "../formulas.md" in parts["The line"]
+    assert "?" in parts["The question"]
+    assert not list(cells(parts["The question"]))
     for folded in ("The question", "The exercise"):
         assert len(re.findall(r"^<details>\n<summary>", parts[folded], re.MULTILINE)) == 1
         assert "\n\n</details>\n" in parts[folded]
     assert list(cells(parts["The exercise"]))
     pictures = [options for options, code in cells(parts["The experiment"]) if "plt.show" in code]
     assert pictures
-    assert all("alt: " in options for options in pictures)
+    assert all(re.search(r"^ +alt: \S", options, re.MULTILINE) for options in pictures)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = str(Path(__file__).parent.parent)
-sys.path.insert(0, ROOT)
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from sphinx.pycode import ModuleAnalyzer
 
@@ -23,7 +22,8 @@ import tinyproto
 
 # The tour runs in processes of its own, with this package, and with settings of IPython that are
 # the same for everybody. That kernels are compiled, which depends on what ran before, is not said.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH")]))
+known = filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
+os.environ["PYTHONPATH"] = os.pathsep.join(known)
 ipython = tempfile.TemporaryDirectory(prefix="tinyproto-docs-")
 os.environ["IPYTHONDIR"] = ipython.name
 startup = Path(ipython.name, "profile_default", "startup")

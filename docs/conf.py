@@ -20,16 +20,22 @@ from sphinx.pycode import ModuleAnalyzer
 
 import tinyproto
 
-# The tour runs in processes of its own, with this package, and with settings of IPython that are
-# the same for everybody. That kernels are compiled, which depends on what ran before, is not said.
+# The tour runs in processes of its own, with this package, in one thread, and with settings of
+# IPython that are the same for everybody. Not said: how Jupyter connects, and that kernels are
+# compiled.
 known = filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
 os.environ["PYTHONPATH"] = os.pathsep.join(known)
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # of two, one would often wait for the other
 ipython = tempfile.TemporaryDirectory(prefix="tinyproto-docs-")
 os.environ["IPYTHONDIR"] = ipython.name
-startup = Path(ipython.name, "profile_default", "startup")
-startup.mkdir(parents=True)
-(startup / "quiet.py").write_text(
-    "import logging\n\nlogging.getLogger('tinyproto').setLevel('ERROR')\n"
+profile = Path(ipython.name, "profile_default")
+profile.mkdir()
+(profile / "ipython_kernel_config.py").write_text(
+    """c.IPKernelApp.log_level = "ERROR"
+c.IPKernelApp.exec_lines = [
+    "import logging; logging.getLogger('tinyproto').setLevel('ERROR'); del logging",
+]
+"""
 )
 
 project = "tinyproto"

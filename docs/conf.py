@@ -7,6 +7,7 @@ build; `-D nb_execution_mode=off` leaves that out. The API reference is made fro
 (numpydoc) of what each public module lists in `__all__`. Nothing is fetched from the network.
 """
 
+import logging
 import os
 import re
 import sys
@@ -26,6 +27,7 @@ import tinyproto
 known = filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
 os.environ["PYTHONPATH"] = os.pathsep.join(known)
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # of two, one would often wait for the other
+logging.getLogger("traitlets").setLevel("WARNING")  # a line for each chapter
 ipython = tempfile.TemporaryDirectory(prefix="tinyproto-docs-")
 os.environ["IPYTHONDIR"] = ipython.name
 profile = Path(ipython.name, "profile_default")

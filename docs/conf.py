@@ -81,7 +81,8 @@ napoleon_use_rtype = False
 # Attributes as a list, like parameters: a property may be documented too.
 napoleon_custom_sections = [("Attributes", "params_style")]
 # A package and a function in it may have one name (`tinyproto.attacks.pgd`).
-suppress_warnings = ["ref.python"]
+# And a chapter of the tour that is not run does not know its language.
+suppress_warnings = ["ref.python", "myst-nb.lexer"]
 
 HEADING = re.compile(r"^[A-Z][A-Za-z ]+$")
 FIELDS = {"Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes"}

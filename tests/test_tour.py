@@ -79,7 +79,7 @@ def test_a_chapter_has_the_form(path):
     assert list(parts) == SECTIONS
     assert "**One idea.**" in text.partition("## ")[0]
     assert re.search(r"^    \S", parts["The equation"], re.MULTILINE)
-    assert "{py:obj}`tinyproto." in parts["The line"]
+    assert "`](#tinyproto." in parts["The line"]
     assert "../formulas.md" in parts["The line"]
     assert "?" in parts["The question"]
     assert not list(cells(parts["The question"]))

@@ -2,12 +2,16 @@
 
     sphinx-build -W -b html docs docs/_build/html
 
-The pages are Markdown (MyST). The API reference is made from the docstrings (numpydoc) of what each
-public module lists in `__all__`. Nothing is fetched from the network.
+The pages are Markdown (MyST). Those of the tour (`tour/`) are notebooks, run by MyST-NB at each
+build; `-D nb_execution_mode=off` leaves that out. The API reference is made from the docstrings
+(numpydoc) of what each public module lists in `__all__`. Nothing is fetched from the network.
 """
 
+import logging
+import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +21,32 @@ from sphinx.pycode import ModuleAnalyzer
 
 import tinyproto
 
+# The tour runs in processes of its own, with this package, in one thread, and with settings of
+# IPython that are the same for everybody. Not said: how Jupyter connects, and that kernels are
+# compiled.
+known = filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
+os.environ["PYTHONPATH"] = os.pathsep.join(known)
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # of two, one would often wait for the other
+logging.getLogger("traitlets").setLevel("WARNING")  # a line for each chapter
+ipython = tempfile.TemporaryDirectory(prefix="tinyproto-docs-")
+os.environ["IPYTHONDIR"] = ipython.name
+profile = Path(ipython.name, "profile_default")
+profile.mkdir()
+(profile / "ipython_kernel_config.py").write_text(
+    """c.IPKernelApp.log_level = "ERROR"
+c.IPKernelApp.exec_lines = [
+    "import logging; logging.getLogger('tinyproto').setLevel('ERROR'); del logging",
+]
+"""
+)
+
 project = "tinyproto"
 author = "The tinyproto developers"
 project_copyright = author
 version = release = tinyproto.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -41,6 +64,12 @@ highlight_language = "none"  # an indented block of a docstring is a formula, no
 smartquotes = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+nb_execution_mode = "force"  # at each build, and no result is kept
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120  # seconds for a cell
+nb_output_stderr = "error"  # what a cell writes there is no part of a page
+nb_merge_streams = True
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 
 autodoc_typehints = "none"  # the docstrings say the types, with shapes
 autodoc_member_order = "bysource"
@@ -52,7 +81,8 @@ napoleon_use_rtype = False
 # Attributes as a list, like parameters: a property may be documented too.
 napoleon_custom_sections = [("Attributes", "params_style")]
 # A package and a function in it may have one name (`tinyproto.attacks.pgd`).
-suppress_warnings = ["ref.python"]
+# And a chapter of the tour that is not run does not know its language.
+suppress_warnings = ["ref.python", "myst-nb.lexer"]
 
 HEADING = re.compile(r"^[A-Z][A-Za-z ]+$")
 FIELDS = {"Parameters", "Returns", "Yields", "Raises", "Warns", "Attributes"}

@@ -163,8 +163,8 @@ def test_three_lines_judge_a_model(name):
     text = fresh.sections((fresh.ROOT / example.page).read_text())
     promised = [t for h, t in text.items() if not example.headings or h in example.headings[1:]]
     (rest,) = ["".join(promised).split("Three lines judge it")[1]]
-    lines = fresh.FENCE.search(rest)[2].splitlines()
-    assert len([line for line in lines if line]) == 3
+    lines = list(filter(None, fresh.FENCE.search(rest)[2].splitlines()))
+    assert len(lines) == 3
     assert any("evaluate(" in line for line in lines)
     compile(fresh.program(example), example.page, "exec")
 

@@ -7,12 +7,14 @@ import numpy as np
 
 from .parameters import RUNNING, is_running, leaves
 
-__all__ = ["check_gradients"]
+__all__ = ["check_gradient_tree"]
 
 FLOAT32 = np.dtype(np.float32)
 
 
-def check_gradients(params: Mapping[str, Any], grads: Mapping[str, Any], path: str = "") -> None:
+def check_gradient_tree(
+    params: Mapping[str, Any], grads: Mapping[str, Any], path: str = ""
+) -> None:
     """Refuse a tree of gradients that does not fit the parameters.
 
     Parameters
@@ -34,15 +36,15 @@ def check_gradients(params: Mapping[str, Any], grads: Mapping[str, Any], path: s
     --------
     >>> import numpy as np
     >>> from tinyproto.layers import Linear
-    >>> from tinyproto.gradients import check_gradients
-    >>> check_gradients(Linear(3, 2).params, {"bias": np.zeros(3)})
+    >>> from tinyproto.gradients import check_gradient_tree
+    >>> check_gradient_tree(Linear(3, 2).params, {"bias": np.zeros(3)})
     Traceback (most recent call last):
     ValueError: grads: bias has shape (3,), expected (2,)
     """
     for name, slot in grads.items():
         leaf, kind = params.get(name), type(slot)
         if kind is dict is type(leaf):
-            check_gradients(leaf, slot, f"{path}/{name}" if path else name)
+            check_gradient_tree(leaf, slot, f"{path}/{name}" if path else name)
         elif not (
             (kind is type(leaf) is np.ndarray and not name.startswith(RUNNING))
             and (slot.shape == leaf.shape and slot.dtype == leaf.dtype == FLOAT32)
@@ -51,7 +53,7 @@ def check_gradients(params: Mapping[str, Any], grads: Mapping[str, Any], path: s
 
 
 def _check_slot(params: Mapping[str, Any], name: str, slot: Any, path: str) -> None:
-    """Raise ValueError if the slot does not fit, for `check_gradients`."""
+    """Raise ValueError if the slot does not fit, for `check_gradient_tree`."""
     full = f"{path}/{name}" if path else name
     if name not in params:
         for missing, _ in leaves({name: slot}, path):
@@ -63,7 +65,7 @@ def _check_slot(params: Mapping[str, Any], name: str, slot: Any, path: str) -> N
         wanted = "a tree" if expected is Mapping else "a list of arrays"
         raise ValueError(f"grads: {full} must be {wanted}, not of type {type(slot).__name__}")
     if expected is Mapping:
-        check_gradients(leaf, slot, full)
+        check_gradient_tree(leaf, slot, full)
         return
     if leaf.dtype not in (np.float32, np.float64):  # in float16 an epsilon or a step may be 0
         raise ValueError(f"params: {full} must hold float32 or float64, not {leaf.dtype}")

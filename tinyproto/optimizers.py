@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .backend.device import Array, array_module, to_device
-from .gradients import check_gradients
+from .gradients import check_gradient_tree
 from .parameters import Tree, assign, check_arrays, check_values, flatten, is_running
 from .validation import require
 
@@ -77,7 +77,7 @@ class Optimizer:
         """
         rate = float(learning_rate)  # a float64 scalar of NumPy's would widen a float32 leaf
         require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
-        check_gradients(params, grads)
+        check_gradient_tree(params, grads)
         own, slots = flatten(params), flatten(grads)
         for path in slots:
             for stored in (of[path] for of in self.state.values() if path in of):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.device import Array, array_module
-from ..gradients import check_gradients
+from ..gradients import check_gradient_tree
 from ..parameters import Tree
 
 TINY = float(np.finfo(np.float32).tiny)
@@ -83,7 +83,7 @@ def check_backward(layer: Any, dy: Any, shape: tuple[int, ...], grads: Tree | No
         check_floats(owner, "dy", dy)
         raise ValueError(f"{owner} expects dy of shape {shape}, not {dy.shape}")
     if grads:
-        check_gradients(layer.params, grads)
+        check_gradient_tree(layer.params, grads)
 
 
 def refuse_branch(owner: Any, name: str) -> None:

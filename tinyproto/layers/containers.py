@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ..backend import memory
 from ..backend.device import Array, array_module
-from ..gradients import check_gradients
+from ..gradients import check_gradient_tree
 from ..kernels.channels import add, relu_backward
 from ..parameters import Tree
 from .base import Backward, Layer
@@ -63,7 +63,7 @@ class Sequential(Layer):
 
         def backward_all(dy: Array, grads: Tree | None = None) -> Array:
             if grads:
-                check_gradients(self.params, grads)
+                check_gradient_tree(self.params, grads)
             for name, backward in reversed(passes):
                 dy = backward(dy, grads.get(name) if grads else None)
             return dy

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import layers, parameters
 from ..backend.device import Array
-from ..gradients import check_gradients
+from ..gradients import check_gradient_tree
 from ..layers import Backward, Layer, Sequential
 from ..layers.checks import check_branches
 from ..parameters import Tree
@@ -103,7 +103,7 @@ class Network(Layer):
 
         def backward(dy: Array, grads: Tree | None = None) -> Array:
             if grads:
-                check_gradients(self.params, grads)
+                check_gradient_tree(self.params, grads)
             grads = grads or {}
             return features(head(dy, grads.get("head")), grads.get("features"))
 

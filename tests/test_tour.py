@@ -14,7 +14,9 @@ SECTIONS = [
     "The equation", "The line", "The question", "The experiment", "What it shows", "The exercise",
 ]  # fmt: skip
 DIRECTIVE = re.compile(r"^```\{([\w-]+)\}([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-FRONT_MATTER = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n\n"
+FRONT_MATTER = (
+    "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n\n"
+)
 
 
 def sections(path):

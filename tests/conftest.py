@@ -69,6 +69,19 @@ def pytest_collection_modifyitems(config, items):
 CUDA_TABLE = pytest.StashKey[str]()
 
 
+def keep_cuda_table(config, table):
+    """Keep a table for the summary, also where this is one of several processes."""
+    config.stash[CUDA_TABLE] = table
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["cuda table"] = table
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    if table := getattr(node, "workeroutput", {}).get("cuda table"):
+        node.config.stash[CUDA_TABLE] = table
+
+
 def pytest_terminal_summary(terminalreporter):
     table = terminalreporter.config.stash.get(CUDA_TABLE, None)
     if table:

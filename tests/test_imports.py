@@ -25,8 +25,8 @@ ORDER = [
     "attacks",
     "training interop testing",
     "evaluation",
-    "report",
-    "command tour",
+    "report tour",
+    "command",
 ]
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 BASE_ONLY = {"state", "data", "optimizers", "schedules"}  # know no mathematics of models

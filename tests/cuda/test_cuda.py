@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import ROOT
-from tests.conftest import CUDA_TABLE
+from tests.conftest import keep_cuda_table
 from tests.cuda.simulate import LANES
 from tests.kernel_examples import EXAMPLES, all_kernels
 from tinyproto.backend import device
@@ -51,7 +51,7 @@ def built(request):
     rows = script("build", "--json")
     from tests.cuda.build import table
 
-    request.config.stash[CUDA_TABLE] = table(rows)
+    keep_cuda_table(request.config, table(rows))
     return rows
 
 

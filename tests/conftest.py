@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests import ONE_THREAD
 from tests.data_files import make_arrays, write  # noqa: F401
 
 settings.register_profile("tinyproto", deadline=None, max_examples=20, derandomize=True)
@@ -64,6 +65,15 @@ def pytest_collection_modifyitems(config, items):
         left_out = [item for item in items if item.get_closest_marker("gpu")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_in_each_of_several_processes():
+    """Of `pytest -n`: threads that share a core wait for one another at the end of every loop."""
+    if ONE_THREAD:
+        import numba
+
+        numba.set_num_threads(1)
 
 
 CUDA_TABLE = pytest.StashKey[str]()

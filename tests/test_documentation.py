@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ONE_THREAD, ROOT
 from tests.test_docstrings import PUBLIC
 from tinyproto import attacks
 from tinyproto.evaluation import evaluate
 
-ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [
     path
@@ -72,7 +72,7 @@ def environment(folder):
     kept = {k: v for k, v in os.environ.items() if k != "TINYPROTO_DATA"}
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     nowhere = {"XDG_CACHE_HOME": str(folder), "https_proxy": "http://127.0.0.1:9"}
-    return {**kept, **nowhere, "PYTHONPATH": paths}
+    return {**kept, **nowhere, **ONE_THREAD, "PYTHONPATH": paths}
 
 
 @pytest.mark.slow
@@ -203,7 +203,8 @@ def test_the_readme_has_the_command_that_runs_the_tests():
 
 
 PIP_BY_NAME = re.compile(
-    r"\b(?:pip\d?|pipx|uv|poetry|conda|mamba)\s+(?:install|add|run)\b[^\n]*?[ \t'\"=]tinyproto(?![\w/.])"
+    r"\b(?:pip\d?|pipx|uv|poetry|conda|mamba)\s+(?:install|add|run)\b[^\n]*?"
+    r"[ \t'\"=]tinyproto(?![\w/.])"
     r"|\btinyproto\[[a-z]|\btinyproto\s*[=~>]=\s*[\d.]"
 )
 """A command that installs, or a requirement that asks for, what PyPI has under the name."""

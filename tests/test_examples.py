@@ -7,15 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import ONE_THREAD, ROOT
 from tinyproto import prototypes
 from tinyproto.data import load
 
-ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "mnist_ed_wta.py"
 NUMBERS = {"metrics.json", "model.npz"}
 PICTURES = {"prototypes.png", "formation.gif", "detection.png"}
@@ -25,7 +24,7 @@ def environment(tmp_path, **more):
     """This checkout of the package, no data but its sample, and no internet."""
     inherited = {k: v for k, v in os.environ.items() if k != "TINYPROTO_DATA"}
     offline = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "https_proxy": "http://127.0.0.1:9"}
-    return {**inherited, **offline, "PYTHONPATH": str(ROOT), **more}
+    return {**inherited, **offline, "PYTHONPATH": str(ROOT), **ONE_THREAD, **more}
 
 
 def without_optional_packages(tmp_path):

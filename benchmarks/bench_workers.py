@@ -52,7 +52,7 @@ def digest(found: Report) -> str:
 
 def main() -> None:
     options = argument_parser(__doc__).parse_args()
-    count = 50 if options.quick else 400
+    count = 50 if options.quick else 1000
     attacks = ["fgsm", "pgd-20"] if options.quick else ["pgd-20", "apgd-ce", "apgd-dlr"]
     cpu.load_numba().set_num_threads(1)
     model, images, labels, _ = open_with_test_images(MODEL, np, count, folder=options.data)

@@ -82,7 +82,7 @@ def test_it_writes_what_it_says(whole):
     }  # fmt: skip
     assert metrics["data"] == {"name": "cifar10", "train": 800, "test": 200, "complete": False}
     assert set(metrics["robust_accuracy"]) == {"fgsm 8/255", "pgd-20 8/255"}
-    assert metrics["settings"]["consistency_weight"] == 6.0
+    assert metrics["settings"]["consistency_weight"] == 1.0
     assert [row["epoch"] for row in metrics["history"]] == [1, 2]
     network = networks.load(folder / "model.npz")
     lengths = np.linalg.norm(network.head.params["prototypes"], axis=1)

@@ -255,7 +255,7 @@ DEFAULTS = {
     "mart": {"attack": MADRY, "kl_weight": 5.0},
     "dpnp": OURS,
     "adv-dpnp": {
-        **OURS, "attack": MADRY, "adversarial_weight": 1.0, "consistency_weight": 6.0,
+        **OURS, "attack": MADRY, "adversarial_weight": 4.0, "consistency_weight": 1.0,
         "consistency": "kl", "clean_statistics": False, "prototype_gradients": "clean",
     },
 }  # fmt: skip

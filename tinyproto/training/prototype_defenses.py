@@ -120,8 +120,8 @@ def adv_dpnp(
     attack: PGDConfig = PGD_CONFIG,
     alignment_weight: float = 0.05,
     repulsion_weight: float = 0.05,
-    adversarial_weight: float = 1.0,
-    consistency_weight: float = 6.0,
+    adversarial_weight: float = 4.0,
+    consistency_weight: float = 1.0,
     consistency: Literal["kl", "features"] = "kl",
     clean_statistics: bool = False,
     prototype_gradients: Literal["clean", "both"] = "clean",
@@ -138,7 +138,8 @@ def adv_dpnp(
     attack : PGDConfig
         The attack, which maximizes CE(z′, y).
     alignment_weight, repulsion_weight, adversarial_weight, consistency_weight : float
-        λ₊, λ₋, λ_adv and λ_con.
+        λ₊, λ₋, λ_adv and λ_con. The paper names no values; the defaults are those of our own search
+        (docs/results.md).
     consistency : {"kl", "features"}
         KL(p ‖ p′) or ‖h − h′‖².
     clean_statistics : bool

@@ -33,6 +33,7 @@ from tinyproto.networks import Network
 from tinyproto.optimizers import SGD, Adam
 from tinyproto.parameters import flatten
 from tinyproto.prototypes.dpnp import PrototypeHead
+from tinyproto.schedules import one_cycle
 from tinyproto.training import DEFENSES, PGDConfig, fit
 
 
@@ -69,6 +70,7 @@ def results(method, where):
     history = fit(
         network, partial(DEFENSES[method], **options), x, y, epochs=1, batch_size=2,
         optimizer=Adam() if method == "mart" else SGD(), average=0.9,
+        schedule=partial(one_cycle, 0.01),  # at a larger rate so small a network diverges
         augment=partial(crop_and_flip, padding=1, cutout=1), validation=(x, y),
         validation_attack=attack, verbose=False,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyproto import networks, parameters
+from tinyproto import networks
 from tinyproto.attacks import Victim, pgd
 from tinyproto.backend.device import array_module, select_device, to_device, to_host
 from tinyproto.communicator import (
@@ -41,7 +41,7 @@ from tinyproto.networks import Network
 from tinyproto.optimizers import SGD
 from tinyproto.pretrained import find_model
 from tinyproto.schedules import one_cycle
-from tinyproto.state import array_checksum, load_arrays
+from tinyproto.state import load_arrays, parameters_checksum
 from tinyproto.training import (
     DEFENSES,
     NFGSMConfig,
@@ -211,8 +211,7 @@ def train(
         **described,
     }  # fmt: skip
     if options.start_from is not None:
-        leaves = [to_host(leaf).ravel() for _, leaf in parameters.leaves(network.params)]
-        settings["start_from"] = array_checksum(np.concatenate(leaves))
+        settings["start_from"] = parameters_checksum(network.params)
     return fit(
         network,
         defense,

@@ -19,8 +19,16 @@ import numpy as np
 
 from .backend.device import Array, to_host
 from .npz import KINDS, read_arrays
+from .parameters import Tree, leaves
 
-__all__ = ["METADATA", "array_checksum", "atomic_write", "load_arrays", "save_arrays"]
+__all__ = [
+    "METADATA",
+    "array_checksum",
+    "atomic_write",
+    "load_arrays",
+    "parameters_checksum",
+    "save_arrays",
+]
 
 METADATA = "metadata.json"
 """The entry of the file that holds the metadata."""
@@ -215,3 +223,27 @@ def array_checksum(array: Array) -> str:
         chunk = array[start : start + rows] if array.ndim else array
         digest.update(np.ascontiguousarray(chunk).view(np.uint8).data if chunk.size else b"")
     return digest.hexdigest()
+
+
+def parameters_checksum(params: Tree) -> str:
+    """A checksum of all parameters of a network, by which a file says whose figures it has.
+
+    Parameters
+    ----------
+    params : Tree
+        Parameters, on any device.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Examples
+    --------
+    >>> from tinyproto.layers import Linear, initialize
+    >>> from tinyproto.state import parameters_checksum
+    >>> one, other = (initialize(Linear(3, 2), seed).params for seed in (0, 1))
+    >>> parameters_checksum(one) == parameters_checksum(other)
+    False
+    """
+    return array_checksum(np.concatenate([to_host(leaf).ravel() for _, leaf in leaves(params)]))

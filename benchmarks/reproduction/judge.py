@@ -18,7 +18,7 @@ import numpy as np
 
 from tinyproto import networks, parameters
 from tinyproto.attacks import ATTACKS, Victim, apgd, apgd_targeted
-from tinyproto.backend.device import select_device, to_host
+from tinyproto.backend.device import select_device
 from tinyproto.data import Dataset
 from tinyproto.evaluation import corruption_report, evaluate
 from tinyproto.evaluation.geometry import geometry_report, pairwise_angles
@@ -26,7 +26,7 @@ from tinyproto.evaluation.geometry.measure import class_vectors
 from tinyproto.evaluation.report import Report
 from tinyproto.evaluation.result_folder import lock_for
 from tinyproto.networks import Network
-from tinyproto.state import array_checksum, atomic_write
+from tinyproto.state import atomic_write, parameters_checksum
 from tinyproto.training import accuracy
 
 from . import example
@@ -186,8 +186,7 @@ def read(folder: Path) -> dict[str, Figure]:
 
 def _read(path: Path, network: Network) -> dict[str, Any]:
     """What judged.json holds, or the beginning of a new one."""
-    leaves = [to_host(leaf).ravel() for _, leaf in parameters.leaves(network.params)]
-    model = array_checksum(np.concatenate(leaves))
+    model = parameters_checksum(network.params)
     if not path.exists():
         return {"model": model, "weights": parameters.count(network.params), "figures": {}}
     found: dict[str, Any] = json.loads(path.read_text())

@@ -36,6 +36,7 @@ from .subcommand import (
     Tables,
     add_fail_below,
     add_format,
+    advice_to_continue,
     check_fail_below,
     check_table_file,
     printing,
@@ -245,9 +246,7 @@ def run(options: argparse.Namespace) -> int:
 
 def advice(options: argparse.Namespace) -> str:
     """What to do after an interruption."""
-    if options.state is not None and options.state.exists():
-        return f"run the same command again to continue from {options.state}"
-    return "no progress was saved (use --state FILE)"
+    return advice_to_continue("--state", options.state)
 
 
 CERTIFY = Subcommand(

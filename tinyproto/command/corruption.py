@@ -27,6 +27,7 @@ from .subcommand import (
     Subcommand,
     add_fail_below,
     add_format,
+    advice_to_continue,
     check_fail_below,
     check_table_file,
     end,
@@ -173,9 +174,7 @@ def run(options: argparse.Namespace) -> int:
 
 def advice(options: argparse.Namespace) -> str:
     """What to do after an interruption."""
-    if options.out is not None and options.out.exists():
-        return f"run the same command again to continue from {options.out}"
-    return "no progress was saved (use --out FILE)"
+    return advice_to_continue("--out", options.out)
 
 
 CORRUPT = Subcommand(

@@ -34,6 +34,7 @@ from .subcommand import (
     Subcommand,
     add_fail_below,
     add_format,
+    advice_to_continue,
     check_fail_below,
     check_table_file,
     end,
@@ -203,11 +204,9 @@ def run(options: argparse.Namespace) -> int:
 
 def advice(options: argparse.Namespace) -> str:
     """What to do after an interruption."""
-    if options.state is not None:
-        written = [options.state, *options.state.parent.glob(f"{options.state.stem}-eps-*")]
-        if any(file.exists() for file in written):
-            return f"run the same command again to continue from {options.state}"
-    return "no progress was saved (use --state FILE)"
+    path: Path | None = options.state
+    of_radii = path.parent.glob(f"{path.stem}-eps-*") if path is not None else ()
+    return advice_to_continue("--state", path, *of_radii)
 
 
 EVALUATE = Subcommand(

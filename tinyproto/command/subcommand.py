@@ -139,6 +139,14 @@ def status_of(options: argparse.Namespace, accuracies: Mapping[str, float]) -> i
     return 1 if below else 0
 
 
+def advice_to_continue(option: str, path: Path | None, *others: Path) -> str:
+    """What to do after an interruption: progress is in the file of an option, or in others that
+    go with it, or nowhere."""
+    if path is not None and any(file.exists() for file in (path, *others)):
+        return f"run the same command again to continue from {path}"
+    return f"no progress was saved (use {option} FILE)"
+
+
 def check_table_file(path: Path | None, formats: Sequence[str] = tuple(SUFFIXES)) -> None:
     """Raises ValueError for a file of --out whose name does not say its format."""
     if path is not None and path.suffix not in formats:

@@ -44,6 +44,27 @@ def test_points_are_misclassified_and_no_farther_than_at_any_radius_of_the_bisec
 
 
 @each_norm
+@each
+def test_the_interval_is_halved_at_the_radius_whatever_the_distance_of_the_point(name, norm):
+    victim, x, y = problem(5, count=12)
+    low, high = np.zeros(12), np.full(12, 1.0)
+    shorter = []
+
+    def watched(*a, eps, **k):
+        np.testing.assert_array_equal(eps, (low + high) / 2)
+        found = ATTACKS[name](*a, eps=eps, **k)
+        wrong = Victim(victim.model)(found)[0].argmax(axis=1) != y
+        np.copyto(low, eps, where=~wrong)
+        np.copyto(high, eps, where=wrong)
+        shorter.append(wrong & (norms(found - x, norm) < 0.9 * eps))
+        return found
+
+    minimum_norm(watched, victim, x, y, norm=norm, farthest=1.0, halvings=9)
+    if norm == "l2":  # in L∞ one element goes all the way
+        assert np.any(shorter)
+
+
+@each_norm
 def test_the_distance_is_never_below_the_exact_one_and_close_to_it(norm):
     x = np.random.default_rng(0).random((60, 4))
     label = (x[:, 0] > x[:, 1]).astype(int)

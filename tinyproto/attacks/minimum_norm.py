@@ -1,10 +1,12 @@
 """The nearest misclassified points that an attack inside a ball finds: bisection over its radius.
 
 For each example the radius lies in an interval: at the upper end the attack is known to succeed, or
-is hoped to; at the lower end it has failed. The attack is run at the middle. Where it succeeds, the
-upper end falls to the distance of the point found, which may be far below the radius; where it
-fails, the lower end rises to the radius. An attack does not succeed at every radius above the least
-one at which it does, so that the result is an upper bound of what the attack can do.
+is hoped to; at the lower end it has failed. The attack is run at the middle, which becomes the
+upper end where it succeeds, else the lower one; of all points found the nearest is kept. It may be
+much nearer than the radius at which it was found: a step that the box cuts short reaches the
+boundary at a radius, and not at the distance that it ends at. An attack does not succeed at every
+radius above the least one at which it does, so that the result is an upper bound of what the attack
+can do.
 """
 
 import math
@@ -86,13 +88,15 @@ def minimum_norm(
     victim.warned.add("eps")  # large radii are tried on purpose
     x, y, index = x[remaining], y[remaining], index[remaining]
     low, high, found = xp.zeros(len(x)), high[remaining], x.copy()
+    best = high
     for _ in range(halvings):
         radius = (low + high) / 2
         options |= {"eps": radius, "norm": norm, "seed": seed, "index": index}
         attacked = attack(victim, x, y, **options)
         distance = norms(attacked.astype(xp.float64) - x, norm)
-        nearer = (victim(attacked)[0].argmax(axis=1) != y) & (distance <= high)
-        found[nearer] = attacked[nearer]
-        low, high = xp.where(nearer, low, radius), xp.where(nearer, distance, high)
+        wrong = victim(attacked)[0].argmax(axis=1) != y
+        low, high = xp.where(wrong, low, radius), xp.where(wrong, radius, high)
+        nearer = wrong & (distance <= best)
+        found[nearer], best = attacked[nearer], xp.where(nearer, distance, best)
     adversarial[remaining] = found
     return adversarial

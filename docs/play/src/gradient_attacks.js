@@ -50,13 +50,14 @@ export function project(moved, x, eps, kind) {
 export function minimumNorm(attack, x, kind, farthest, halvings = 16) {
   let low = 0;
   let high = farthest;
-  let point = null;
+  let nearest = { point: null, distance: Infinity };
   for (let i = 0; i < halvings; i++) {
     const eps = (low + high) / 2;
-    const found = attack(eps);
-    const distance = norm(subtract(found.point, x), kind);
-    if (found.succeeded && distance <= high) [point, high] = [found.point, distance];
+    const { point, succeeded } = attack(eps);
+    const distance = norm(subtract(point, x), kind);
+    if (succeeded && distance <= Math.min(nearest.distance, farthest)) nearest = { point, distance };
+    if (succeeded) high = eps;
     else low = eps;
   }
-  return { point, distance: point ? high : Infinity };
+  return nearest;
 }

@@ -1,6 +1,6 @@
 """Our attacks compared with those of torchattacks and of AutoAttack's authors, on the same weights.
 
-    python benchmarks/bench_autoattack.py [--norm l2|l1] [--examples N] [--quick] [--json FILE]
+    python benchmarks/bench_autoattack.py [--norm l2|l1] [--eps E] [--examples N] [--quick]
     python benchmarks/bench_autoattack.py --timing [--norm l2|l1] [--json FILE]
 
 An adversarially trained compact_cnn (--model) as our network and as a torch module, test images of
@@ -76,11 +76,11 @@ class Counted(torch.nn.Module):
 class Sides:
     """The same network twice, and attacks on it: (x, y, their indices) → attacked images."""
 
-    def __init__(self, path: Path, norm: str):
+    def __init__(self, path: Path, norm: str, eps: float):
         self.network = networks.fold(networks.load(path))
         self.victim = Victim(self.network)
         self.twin = Counted(peer.module(self.network)).eval().requires_grad_(False)
-        self.name, self.norm, self.eps = path.name, norm, EPS[norm]
+        self.name, self.norm, self.eps = path.name, norm, eps
 
     def right(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Which images our network classifies correctly."""
@@ -259,7 +259,7 @@ def stage_by_stage(
     """AutoAttack, each side on its own survivors."""
     left = {who: sides.right(x, y) for who in ("ours", "authors")}
     rows: list[dict[str, Any]] = []
-    about = [sides.name, sides.norm, len(x)]
+    about = [sides.name, sides.norm, sides.eps, len(x)]
     if kept is not None and kept.exists():
         found = json.loads(kept.read_text())
         if found["about"] != about:
@@ -318,6 +318,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--norm", choices=list(EPS), default="linf")
+    parser.add_argument("--eps", type=float, help="8/255; in L2 0.5, in L1 12")
     parser.add_argument("--examples", type=int, help="1000; in L2 and L1 500")
     parser.add_argument("--timing", action="store_true")
     chosen = parser.parse_args()
@@ -326,8 +327,8 @@ def main() -> None:
     data = load("cifar10", chosen.data)
     count = min(count, TIMED) if chosen.timing else count
     x, y = data.x_test[:count] / np.float32(255), data.y_test[:count].astype(np.int64)
-    sides = Sides(chosen.model, chosen.norm)
-    note = f"{chosen.model.name}, the first {count} test images, eps {EPS[chosen.norm]:.4g}"
+    sides = Sides(chosen.model, chosen.norm, chosen.eps or EPS[chosen.norm])
+    note = f"{chosen.model.name}, the first {count} test images, eps {sides.eps:.4g}"
     if chosen.timing:
         report(timing(sides, x, y), chosen.json, note)
         return

@@ -1,7 +1,7 @@
 """AutoAttack on networks from ONNX files, compared with its authors' code on PyTorch's modules.
 
     python benchmarks/bench_onnx_autoattack.py [--networks NAME …] [--examples N] [--quick]
-        [--threads N] [--json FILE]
+        [--threads N] [--training-images N] [--json FILE]
 
 A module of PyTorch is exported by torch.onnx.export. Ours attacks what `load_onnx` reads, folded;
 pyautoattack attacks the module, in channels_last, its BatchNorm folded into the convolutions, too.
@@ -12,10 +12,11 @@ model of its own side misclassifies it.
 The compact CNN is one that ships with the package. The ResNet-18 has the layers of torchvision's,
 the first ones for images of CIFAR's size; it is trained here once, for two epochs by N-FGSM, and
 kept at --resnet18. Blocks that are finished, and the training, are kept when the program is
-stopped. Needs `pip install -e ".[peers]"`.
+stopped; the rows of networks that are not chosen stay in FILE. Needs `pip install -e ".[peers]"`.
 """
 
 import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -170,6 +171,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="of each side (2)")
     parser.add_argument("--resnet18", type=Path, metavar="FILE", default=RESNET18,
                         help=f"the trained ResNet-18 ({RESNET18})")  # fmt: skip
+    parser.add_argument("--training-images", type=int, default=50_000, metavar="N",
+                        help="that the ResNet-18 is trained on (50,000)")  # fmt: skip
     chosen = parser.parse_args()
     count = chosen.examples or (20 if chosen.quick else 500)
     stages = STAGES[:2] if chosen.quick else STAGES
@@ -178,7 +181,8 @@ def main() -> None:
     rows, notes, models = [], [], {}
     with threads(chosen.threads):
         for name in chosen.networks:
-            models[name], described = model(name, chosen, (data.x_train, data.y_train))
+            few = slice(chosen.training_images)
+            models[name], described = model(name, chosen, (data.x_train[few], data.y_train[few]))
             notes.append(f"{name}: {described}")
         about = {
             "images": len(images[0]), "stages": stages, "block": BLOCK, "threads": chosen.threads,
@@ -190,6 +194,10 @@ def main() -> None:
     notes.append(
         f"{', '.join(stages)} at 8/255; {chosen.threads} threads; PyTorch {torch.__version__}"
     )
+    if chosen.json and chosen.json.exists():
+        written = json.loads(chosen.json.read_text())
+        kept = [row for row in written["rows"] if row["network"] not in chosen.networks]
+        rows, notes = [*kept, *rows], [written["note"], *notes] if kept else notes
     report(rows, chosen.json, "; ".join(notes))
     parts.remove()
 
@@ -201,7 +209,8 @@ def model(name: str, chosen: Any, images: Images) -> tuple[Network, str]:
         assert isinstance(shipped, Network)
         return shipped, SHIPPED
     if not chosen.quick:
-        return trained_resnet18(chosen.resnet18, images, 2, 0.1), "two epochs of N-FGSM"
+        described = f"two epochs of N-FGSM on {len(images[0]):,} images"
+        return trained_resnet18(chosen.resnet18, images, 2, 0.1), described
     with tempfile.TemporaryDirectory() as folder:
         few = images[0][:640], images[1][:640]
         return trained_resnet18(Path(folder) / "model.npz", few, 2, 0.01), "10 steps of N-FGSM"

@@ -41,12 +41,14 @@ the formula above,
 
 summed over tiles.
 
-**Accuracy.** Bᵀ takes differences of pixels, and Aᵀ multiplies by up to b³: where large terms
-cancel, their rounding errors stay, and they grow as the points move away from 1 in either
-direction. With the usual points 0, ±1, ±2, ∞, which make Bᵀ and Aᵀ integer, the error of an output
-is about four times that of a direct sum; 5/8 and 3/2, nearly reciprocal to each other, halve it for
-the same work. An infinity in x spoils every output of the tiles that contain it, and two equal
-windows may give outputs that differ in the last bits, where a direct sum gives equal ones.
+**Accuracy.** Bᵀ takes differences of pixels, Aᵀ multiplies by up to b³, and G divides by products
+of differences of the points: where large terms cancel, their rounding errors stay, and they grow as
+the points move away from 1 in either direction or towards each other. With the usual points
+0, ±1, ±2, ∞, which make Bᵀ and Aᵀ integer, the error of an output over 64 input channels is about
+four times that of a direct sum (ten times over one channel); 5/8 and 3/2, nearly reciprocal to each
+other, halve it for the same work. An infinity in x spoils every output of the tiles that contain
+it, and two equal windows may give outputs that differ in the last bits, where a direct sum gives
+equal ones.
 
 `transforms` holds the matrices; `filters` computes U; `tiles` computes V and, from M, y; `layout`
 says where V and M are in memory; `convolve` is the forward pass and dx, `weights` is dW.

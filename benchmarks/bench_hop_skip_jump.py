@@ -9,7 +9,8 @@ about one image at a time, from the same start: the next test image that has ano
 random numbers differ. The figures are of the nearest misclassified point among the first so many
 that an attack asked about; it is stopped there. Images whose answer is wrong are left out.
 foolbox asks about one point at a time, which makes the most of the time; images that are finished
-are kept in a file next to that of --json until all are. Needs `pip install -e ".[peers]"`.
+are kept in a file next to that of --json until all are, and the rows of networks that are not
+chosen stay in it. Needs `pip install -e ".[peers]"`.
 """
 
 import importlib.util
@@ -19,7 +20,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from common import argument_parser, report
+from common import argument_parser, report, rows_of_others
 from parts import Parts
 
 import tinyproto
@@ -183,7 +184,9 @@ def main() -> None:
                 exact, _ = exact_radius(model, x[at], y[at], norm=norm, lo=0.0, hi=1.0)
             table += rows(name, norm, budgets, found, exact)
             print(table[-1], flush=True)
-    report(table, chosen.json, f"foolbox {version('foolbox')}; the first test images, in order")
+    others, _ = rows_of_others(chosen.json, "network", chosen.networks)
+    note = f"foolbox {version('foolbox')}; the first test images, in order"
+    report([*others, *table], chosen.json, note)
     parts.remove()
 
 

@@ -16,7 +16,6 @@ stopped; the rows of networks that are not chosen stay in FILE. Needs `pip insta
 """
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch_peer as peer
 from bench_autoattack import Counted, plain
-from common import argument_parser, report
+from common import argument_parser, report, rows_of_others
 from onnx_rows import autoattack_row, check_scores
 from parts import Parts
 from torch_peer import torch
@@ -194,11 +193,8 @@ def main() -> None:
     notes.append(
         f"{', '.join(stages)} at 8/255; {chosen.threads} threads; PyTorch {torch.__version__}"
     )
-    if chosen.json and chosen.json.exists():
-        written = json.loads(chosen.json.read_text())
-        kept = [row for row in written["rows"] if row["network"] not in chosen.networks]
-        rows, notes = [*kept, *rows], [written["note"], *notes] if kept else notes
-    report(rows, chosen.json, "; ".join(notes))
+    others, note = rows_of_others(chosen.json, "network", chosen.networks)
+    report([*others, *rows], chosen.json, "; ".join(filter(None, [note, *notes])))
     parts.remove()
 
 
@@ -210,7 +206,8 @@ def model(name: str, chosen: Any, images: Images) -> tuple[Network, str]:
         return shipped, SHIPPED
     if not chosen.quick:
         described = f"two epochs of N-FGSM on {len(images[0]):,} images"
-        return trained_resnet18(chosen.resnet18, images, 2, 0.1), described
+        rate = 0.1 if len(images[0]) >= 20_000 else 0.02  # a short cycle diverges at the higher one
+        return trained_resnet18(chosen.resnet18, images, 2, rate), described
     with tempfile.TemporaryDirectory() as folder:
         few = images[0][:640], images[1][:640]
         return trained_resnet18(Path(folder) / "model.npz", few, 2, 0.01), "10 steps of N-FGSM"

@@ -62,6 +62,16 @@ def median_seconds(programs: Mapping[str, Callable[[], Any]], rounds: int) -> di
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def rows_of_others(path: Path | None, column: str, chosen: Sequence[str]) -> tuple[list[Row], str]:
+    """The rows of a file of results that are not about these, by a column, and its note; no rows
+    and "" where there are none."""
+    if path is None or not path.exists():
+        return [], ""
+    written = json.loads(path.read_text())
+    others = [row for row in written["rows"] if row[column] not in chosen]
+    return others, written["note"] if others else ""
+
+
 def report(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
     """Print the rows, with a table for each set of columns, and write them as JSON to the path."""
     tables: list[list[Row]] = []

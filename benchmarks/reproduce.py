@@ -98,10 +98,12 @@ def judge_rows(chosen: argparse.Namespace) -> list[str]:
     chosen_rows(chosen.group, chosen.full)
     if len(names) == 1:
         (name,) = names
-        figures = [*GROUPS[chosen.group].figures, *["autoattack_all"] * (name in chosen.full)]
+        group = GROUPS[chosen.group]
+        figures = [*group.figures, *["autoattack_all"] * (name in chosen.full)]
         judge.judge(
-            chosen.runs / name, figures, data=chosen.data, device=chosen.device, quick=chosen.quick
-        )
+            chosen.runs / name, figures, group.images, data=chosen.data, device=chosen.device,
+            quick=chosen.quick,
+        )  # fmt: skip
         return []
     commands = {}
     for name in names:

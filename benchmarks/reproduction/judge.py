@@ -151,9 +151,13 @@ FIGURES: dict[str, tuple[Callable[[Row, int], Figure], int, int]] = {
 """Function, number of images, and that of --quick."""
 
 
-def judge(folder: Path, names: list[str], *, data: str | None, device: str, quick: bool) -> None:
-    """Add the figures that are missing to the row's judged.json. Raises ValueError for a row that
-    is not trained, and for figures of another model."""
+def judge(
+    folder: Path, names: list[str], images: Mapping[str, int], *, data: str | None, device: str,
+    quick: bool,
+) -> None:  # fmt: skip
+    """Add the figures that are missing to the row's judged.json; `images` has the numbers of images
+    that are not those of `FIGURES`. Raises ValueError for a row that is not trained, and for
+    figures of another model."""
     if not (folder / "metrics.json").exists():
         raise ValueError(f"{folder} is not trained: it has no metrics.json")
     network = networks.load(folder / "model.npz", select_device(device))
@@ -165,7 +169,7 @@ def judge(folder: Path, names: list[str], *, data: str | None, device: str, quic
         found = _read(path, network)
         for name in names:
             function, whole, few = FIGURES[name]
-            count = few if quick else whole
+            count = few if quick else images.get(name, whole)
             if name in found["figures"] and found["figures"][name]["asked"] == count:
                 continue
             begun = time.perf_counter()

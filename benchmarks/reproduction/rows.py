@@ -1,7 +1,7 @@
 """The rows of each table: options of examples/cifar10_adv_dpnp.py, by name."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Options = list[str]
 
@@ -102,11 +102,14 @@ class Group:
         What each is judged by: names of `judge.FIGURES`.
     epochs : int, optional
         Passes over the training images; where there is none, the budget decides.
+    images : dict of str to int
+        The number of images of a figure, where it is not that of `judge.FIGURES`.
     """
 
     rows: dict[str, Options]
     figures: tuple[str, ...]
     epochs: int | None = None
+    images: dict[str, int] = field(default_factory=dict)
 
 
 def _search() -> Iterator[tuple[str, Options]]:
@@ -132,7 +135,12 @@ GROUPS = {
         TESTED,
     ),
     "search": Group(dict(_search()), ("unseen", "unseen_apgd", "unseen_geometry"), epochs=8),
-    "ablation": Group(dict(_ablations()), ("unseen", "clean", "autoattack", "geometry"), epochs=8),
+    "ablation": Group(
+        dict(_ablations()),
+        ("unseen", "clean", "autoattack", "geometry"),
+        epochs=8,
+        images={"autoattack": 500},
+    ),
 }
 DEFAULT_ROWS = {"long": ["adv-dpnp-n-fgsm-long", "n-fgsm-long"]}
 """The rows of a group where none are named; all of the others'."""

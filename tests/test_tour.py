@@ -30,7 +30,7 @@ def cells(text):
     for name, _, body in DIRECTIVE.findall(text):
         if name == "code-cell":
             options, code = re.fullmatch(
-                r"(---\n.*?^---\n|(?::[\w-]+:.*\n)*)(.*)", body, re.DOTALL | re.MULTILINE
+                r"(---\n.*?^---\n|(?::[\w-]+:[^\n]*\n)*)(.*)", body, re.DOTALL | re.MULTILINE
             ).groups()
             yield options, code
 

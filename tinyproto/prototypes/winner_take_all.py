@@ -215,7 +215,7 @@ class PlusMinusEDWTA(WinnerTakeAll):
     >>> network.score(x, y)
     1.0
 
-    Its scores are linear in x, up to a term that all neurons share:
+    Its scores are linear in x:
 
     >>> A, b = network.linear()
     >>> np.allclose(network.neuron_scores(x), x @ A.T + b, atol=1e-4)

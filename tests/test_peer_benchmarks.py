@@ -101,7 +101,7 @@ def test_a_row_of_blocks():
         "ours": [block([True, False], 1.0, 5), block([False], 2.0, 6)],
         "pyautoattack": [block([False, True], 4.0, 7), block([False], 2.0, 8)],
     }
-    row = onnx_rows.autoattack_row("net", 50.0, found)
+    row = onnx_rows.autoattack_row("net", "8/255", 50.0, found)
     assert row["ours, accuracy %"] == row["pyautoattack, accuracy %"] == pytest.approx(100 / 3)
     assert (row["images"], row["images that differ"]) == (3, 2)
     assert (row["ours / pyautoattack"], row["ours, passes"]) == (0.5, 11)

@@ -82,7 +82,7 @@ def test_a_chapter_has_the_form(path):
     assert "**One idea.**" in text.partition("## ")[0]
     assert re.search(r"^    \S", parts["The equation"], re.MULTILINE)
     assert "`](#tinyproto." in parts["The line"]
-    assert "../formulas.md" in parts["The line"]
+    assert "../map/" in parts["The line"]
     assert "?" in parts["The question"]
     assert not list(cells(parts["The question"]))
     for folded in ("The question", "The exercise"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyproto.backend.cpu import load_numba
-from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA
+from tinyproto.prototypes import PlusMinusEDWTA
 from tinyproto.prototypes.cross_entropy import CrossEntropySteps
 from tinyproto.testing.prototypes import KINDS, problems
 

@@ -19,12 +19,8 @@ class Place(NamedTuple):
     """The tests that cover the line; the first that fails is one of these."""
 
     def number(self) -> int:
-        """The line's number, from 1. ValueError unless just one line has this text."""
-        lines = (CHECKOUT / "tinyproto" / self.file).read_text().splitlines()
-        found = [i for i, line in enumerate(lines, 1) if line.strip() == self.line]
-        if len(found) != 1:
-            raise ValueError(f"tinyproto/{self.file}: {len(found)} lines are {self.line!r}, not 1")
-        return found[0]
+        """The line's number, from 1."""
+        return line_number(self.file, self.line)
 
     def broken(self, text: str) -> str:
         """The text of the file with the wrong line."""
@@ -32,6 +28,16 @@ class Place(NamedTuple):
         at = self.number() - 1
         lines[at] = lines[at].replace(self.line, self.wrong)
         return "\n".join(lines)
+
+
+def line_number(file: str, text: str) -> int:
+    """The number, from 1, of the line of a file of the package that has this text. ValueError
+    unless there is just one."""
+    lines = (CHECKOUT / "tinyproto" / file).read_text().splitlines()
+    found = [i for i, line in enumerate(lines, 1) if line.strip() == text]
+    if len(found) != 1:
+        raise ValueError(f"tinyproto/{file}: {len(found)} lines are {text!r}, not 1")
+    return found[0]
 
 
 LAYER_GRADIENTS = "tests/layers/test_layer_gradients.py::test_gradients"

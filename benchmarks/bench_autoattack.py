@@ -6,11 +6,11 @@
 An adversarially trained compact_cnn (--model) as our network and as a torch module, test images of
 CIFAR-10, two threads each. Attacks without random numbers (FGSM, PGD without a random start, FAB
 towards one class) and APGD from the same start are compared image by image. The others are compared
-in robust accuracy: alone, on the first 200 images, and as AutoAttack's stages, each side on the
-images that its own earlier stages did not fool. --timing gives both sides the same images at each
-stage and lets neither stop early, so that both make the same passes; BatchNorm is folded for both.
-Needs `pip install -e ".[peers]"`. Finished parts are kept in a file next to that of --json until
-all are done.
+in robust accuracy: alone, on the first 200 images (--alone N; 0 for none), and as AutoAttack's
+stages, each side on the images that its own earlier stages did not fool. --timing gives both sides
+the same images at each stage and lets neither stop early, so that both make the same passes;
+BatchNorm is folded for both. Needs `pip install -e ".[peers]"`. Finished parts are kept in a file
+next to that of --json until all are done.
 """
 
 import json
@@ -320,6 +320,9 @@ def main() -> None:
     parser.add_argument("--norm", choices=list(EPS), default="linf")
     parser.add_argument("--eps", type=float, help="8/255; in L2 0.5, in L1 12")
     parser.add_argument("--examples", type=int, help="1000; in L2 and L1 500")
+    parser.add_argument(
+        "--alone", type=int, default=ALONE, help=f"images of single attacks ({ALONE})"
+    )
     parser.add_argument("--timing", action="store_true")
     chosen = parser.parse_args()
     torch.set_num_threads(2)
@@ -334,8 +337,9 @@ def main() -> None:
         return
     kept = chosen.json.with_suffix(".part") if chosen.json else None
     rows = stage_by_stage(sides, x, y, kept)
-    few = x[:ALONE], y[:ALONE]
-    rows = [*without_start(sides, x, y), *same_start(sides, *few), *alone(sides, *few), *rows]
+    if chosen.alone:
+        few = x[: chosen.alone], y[: chosen.alone]
+        rows = [*without_start(sides, x, y), *same_start(sides, *few), *alone(sides, *few), *rows]
     report(rows, chosen.json, note)
     if kept is not None:
         kept.unlink(missing_ok=True)

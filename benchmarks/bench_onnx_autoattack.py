@@ -5,14 +5,15 @@
 
 A module of PyTorch is exported by torch.onnx.export. Ours attacks what `load_onnx` reads, folded;
 pyautoattack attacks the module, in channels_last, its BatchNorm folded into the convolutions, too.
-Both run the standard version in L∞ at 8/255 on the same test images of CIFAR-10, on as many
-threads, one after the other for each block of images. A point counts if it is in the ball and the
-model of its own side misclassifies it.
+Both run the standard version in L∞ at --eps (in 255ths; 8) on the same test images of CIFAR-10, on
+as many threads, one after the other for each block of images. A point counts if it is in the ball
+and the model of its own side misclassifies it.
 
 The compact CNN is one that ships with the package. The ResNet-18 has the layers of torchvision's,
-the first ones for images of CIFAR's size; it is trained here once, for two epochs by N-FGSM, and
-kept at --resnet18. Blocks that are finished, and the training, are kept when the program is
-stopped; the rows of networks that are not chosen stay in FILE. Needs `pip install -e ".[peers]"`.
+the first ones for images of CIFAR's size; it is trained here once, for two epochs by N-FGSM at the
+same eps, and kept at --resnet18. Blocks that are finished, and the training, are kept when the
+program is stopped; the rows of networks that are not chosen stay in FILE. Needs `pip install -e
+".[peers]"`.
 """
 
 import hashlib
@@ -48,7 +49,7 @@ from tinyproto.optimizers import SGD
 from tinyproto.schedules import one_cycle
 from tinyproto.training import DEFENSES, NFGSMConfig, fit
 
-EPS, BLOCK = 8 / 255, 125
+BLOCK = 125
 STAGES = ["apgd-ce", "apgd-t", "fab-t", "square"]
 NETWORKS = ("compact_cnn", "resnet18")
 SHIPPED = "cifar10-compact-adv-dpnp"
@@ -59,7 +60,8 @@ Images = tuple[np.ndarray, np.ndarray]
 class Pair:
     """The network that was read from the export of a module, and that module."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, eps: float):
+        self.eps = eps
         module = as_module(network)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
@@ -83,7 +85,7 @@ class Pair:
         victim, index = Victim(self.ours), np.arange(first, first + len(x))
         begun = time.perf_counter()
         found = evaluate(
-            victim, x, y, stages, eps=EPS, sequential=True, index=index, batch_size=len(x),
+            victim, x, y, stages, eps=self.eps, sequential=True, index=index, batch_size=len(x),
             verbose=False,
         )  # fmt: skip
         seconds = time.perf_counter() - begun
@@ -93,7 +95,7 @@ class Pair:
         """The same by pyautoattack; its seed is its own for each block."""
         from pyautoattack import AutoAttack
 
-        attack = AutoAttack(self.theirs, norm="Linf", eps=EPS, seed=first)
+        attack = AutoAttack(self.theirs, norm="Linf", eps=self.eps, seed=first)
         attack.attacks_to_run = stages
         before, begun = self.theirs.passes, time.perf_counter()
         found, _ = attack.run_standard_evaluation(plain(x), torch.from_numpy(y), batch_size=len(x))
@@ -104,7 +106,7 @@ class Pair:
     def right_in_ball(self, attacked: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Which images the module classifies correctly, attacked or not; a point outside the ball,
         beyond the rounding of float32, counts for nothing."""
-        inside = norms(attacked.astype(np.float64) - x, "linf") <= EPS * (1 + 1e-5)
+        inside = norms(attacked.astype(np.float64) - x, "linf") <= self.eps * (1 + 1e-5)
         right = self.scores(x).argmax(axis=1) == y
         right &= ~inside | (self.scores(attacked).argmax(axis=1) == y)
         return right
@@ -132,7 +134,7 @@ def compare(pair: Pair, name: str, images: Images, stages: list[str], parts: Par
                 f"{name}, from image {first}, {side}: {left}, {result['seconds']:.0f} s", flush=True
             )
     clean = 100 * float((pair.scores(x).argmax(axis=1) == y).mean())
-    return autoattack_row(name, clean, found)
+    return autoattack_row(name, f"{255 * pair.eps:g}/255", clean, found)
 
 
 @contextmanager
@@ -147,14 +149,14 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def trained_resnet18(path: Path, images: Images, epochs: int, rate: float) -> Network:
+def trained_resnet18(path: Path, images: Images, eps: float, rate: float) -> Network:
     """The network in the file, trained first if there is none; a training that was stopped goes
     on."""
     if path.exists():
         return networks.load(path)
     network = networks.resnet18(feature_width=None)
     fit(
-        network, partial(DEFENSES["pgd"], attack=NFGSMConfig(EPS)), *images, epochs=epochs,
+        network, partial(DEFENSES["pgd"], attack=NFGSMConfig(eps)), *images, epochs=2,
         optimizer=SGD(momentum=0.9, weight_decay=5e-4), schedule=partial(one_cycle, rate),
         augment=crop_and_flip, checkpoint=path.with_suffix(".checkpoint.npz"),
         checkpoint_every=50, resume=True,
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="of each side (2)")
     parser.add_argument("--resnet18", type=Path, metavar="FILE", default=RESNET18,
                         help=f"the trained ResNet-18 ({RESNET18})")  # fmt: skip
+    parser.add_argument("--eps", type=float, default=8, metavar="N", help="in 255ths (8)")
     parser.add_argument("--training-images", type=int, default=50_000, metavar="N",
                         help="that the ResNet-18 is trained on (50,000)")  # fmt: skip
     chosen = parser.parse_args()
@@ -185,14 +188,14 @@ def main() -> None:
             notes.append(f"{name}: {described}")
         about = {
             "images": len(images[0]), "stages": stages, "block": BLOCK, "threads": chosen.threads,
+            "eps": chosen.eps,
             **{name: digest(network) for name, network in models.items()},
         }  # fmt: skip
         parts = Parts(chosen.json.with_suffix(".part") if chosen.json else None, about)
         for name, network in models.items():
-            rows.append(compare(Pair(network), name, images, stages, parts))
-    notes.append(
-        f"{', '.join(stages)} at 8/255; {chosen.threads} threads; PyTorch {torch.__version__}"
-    )
+            rows.append(compare(Pair(network, chosen.eps / 255), name, images, stages, parts))
+    version = torch.__version__.partition("+")[0]
+    notes.append(f"{', '.join(stages)}; {chosen.threads} threads; PyTorch {version}")
     others, note = rows_of_others(chosen.json, "network", chosen.networks)
     report([*others, *rows], chosen.json, "; ".join(filter(None, [note, *notes])))
     parts.remove()
@@ -206,11 +209,12 @@ def model(name: str, chosen: Any, images: Images) -> tuple[Network, str]:
         return shipped, SHIPPED
     if not chosen.quick:
         described = f"two epochs of N-FGSM on {len(images[0]):,} images"
-        rate = 0.1 if len(images[0]) >= 20_000 else 0.02  # a short cycle diverges at the higher one
-        return trained_resnet18(chosen.resnet18, images, 2, rate), described
+        rate = 0.1 if len(images[0]) >= 20_000 else 0.04  # a short cycle diverges at the higher one
+        return trained_resnet18(chosen.resnet18, images, chosen.eps / 255, rate), described
     with tempfile.TemporaryDirectory() as folder:
         few = images[0][:640], images[1][:640]
-        return trained_resnet18(Path(folder) / "model.npz", few, 2, 0.01), "10 steps of N-FGSM"
+        trained = trained_resnet18(Path(folder) / "model.npz", few, chosen.eps / 255, 0.01)
+        return trained, "10 steps of N-FGSM"
 
 
 def digest(network: Network) -> str:

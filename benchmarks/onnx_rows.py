@@ -15,7 +15,7 @@ def check_scores(name: str, z: np.ndarray, expected: np.ndarray) -> None:
 
 
 def autoattack_row(
-    name: str, clean: float, found: dict[str, list[dict[str, Any]]]
+    name: str, eps: str, clean: float, found: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
     """The blocks of both sides, "ours" and "pyautoattack", together; `clean` is the accuracy of the
     module without an attack, in percent."""
@@ -27,6 +27,7 @@ def autoattack_row(
     )
     return {
         "network": name,
+        "eps": eps,
         "images": len(ours),
         "clean accuracy %": clean,
         "ours, accuracy %": 100 * float(ours.mean()),

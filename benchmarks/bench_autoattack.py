@@ -339,7 +339,8 @@ def main() -> None:
     rows = stage_by_stage(sides, x, y, kept)
     if chosen.alone:
         few = x[: chosen.alone], y[: chosen.alone]
-        rows = [*without_start(sides, x, y), *same_start(sides, *few), *alone(sides, *few), *rows]
+        rows = [*same_start(sides, *few), *alone(sides, *few), *rows]
+    rows = [*without_start(sides, x, y), *rows]
     report(rows, chosen.json, note)
     if kept is not None:
         kept.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """AutoAttack on networks from ONNX files, compared with its authors' code on PyTorch's modules.
 
     python benchmarks/bench_onnx_autoattack.py [--networks NAME …] [--examples N] [--quick]
-        [--threads N] [--training-images N] [--json FILE]
+        [--threads N] [--eps N] [--training-images N] [--json FILE]
 
 A module of PyTorch is exported by torch.onnx.export. Ours attacks what `load_onnx` reads, folded;
 pyautoattack attacks the module, in channels_last, its BatchNorm folded into the convolutions, too.
@@ -11,7 +11,7 @@ and the model of its own side misclassifies it.
 
 The compact CNN is one that ships with the package. The ResNet-18 has the layers of torchvision's,
 the first ones for images of CIFAR's size; it is trained here once, for two epochs by N-FGSM at the
-same eps, and kept at --resnet18. Blocks that are finished, and the training, are kept when the
+same eps, and kept in --resnet18. Blocks that are finished, and the training, are kept when the
 program is stopped; the rows of networks that are not chosen stay in FILE. Needs `pip install -e
 ".[peers]"`.
 """
@@ -53,7 +53,7 @@ BLOCK = 125
 STAGES = ["apgd-ce", "apgd-t", "fab-t", "square"]
 NETWORKS = ("compact_cnn", "resnet18")
 SHIPPED = "cifar10-compact-adv-dpnp"
-RESNET18 = Path("runs/onnx_resnet18/model.npz")
+RESNET18 = Path("runs/onnx_resnet18")
 Images = tuple[np.ndarray, np.ndarray]
 
 
@@ -170,8 +170,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--examples", type=int, metavar="N", help="test images (500)")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="of each side (2)")
-    parser.add_argument("--resnet18", type=Path, metavar="FILE", default=RESNET18,
-                        help=f"the trained ResNet-18 ({RESNET18})")  # fmt: skip
+    parser.add_argument("--resnet18", type=Path, metavar="DIR", default=RESNET18,
+                        help=f"folder of trained ResNet-18s ({RESNET18})")  # fmt: skip
     parser.add_argument("--eps", type=float, default=8, metavar="N", help="in 255ths (8)")
     parser.add_argument("--training-images", type=int, default=50_000, metavar="N",
                         help="that the ResNet-18 is trained on (50,000)")  # fmt: skip
@@ -210,7 +210,8 @@ def model(name: str, chosen: Any, images: Images) -> tuple[Network, str]:
     if not chosen.quick:
         described = f"two epochs of N-FGSM on {len(images[0]):,} images"
         rate = 0.1 if len(images[0]) >= 20_000 else 0.04  # a short cycle diverges at the higher one
-        return trained_resnet18(chosen.resnet18, images, chosen.eps / 255, rate), described
+        path = chosen.resnet18 / f"{len(images[0])}-images-eps-{chosen.eps:g}.npz"
+        return trained_resnet18(path, images, chosen.eps / 255, rate), described
     with tempfile.TemporaryDirectory() as folder:
         few = images[0][:640], images[1][:640]
         trained = trained_resnet18(Path(folder) / "model.npz", few, chosen.eps / 255, 0.01)

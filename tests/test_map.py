@@ -3,9 +3,11 @@
 import ast
 import importlib
 import re
-import sys
 
+import equation
 import pytest
+import write
+from equations import THEMES
 
 from tests import ROOT
 from tests.test_tour import lines_of, sections, selected, shown
@@ -15,16 +17,7 @@ MAP = ROOT / "docs" / "map"
 WITHOUT_PICTURE = {"adam", "n-fgsm"}
 
 
-def imported(name):
-    sys.path.insert(0, str(MAP))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(MAP))
-
-
-write, equation = imported("write"), imported("equation")
-EQUATIONS = [e for _, equations in imported("equations").THEMES.values() for e in equations]
+EQUATIONS = [e for _, equations in THEMES.values() for e in equations]
 each = pytest.mark.parametrize("found", EQUATIONS, ids=lambda found: found.title)
 
 

@@ -2,9 +2,11 @@
 documentation is built."""
 
 import ast
+import json
 import re
 
 import pytest
+from sliders import sliders
 
 from tests import ROOT
 
@@ -118,3 +120,25 @@ def test_a_marker_that_is_gone_or_ambiguous_is_found():
     for options in ({"pyobject": "g"}, {"start-at": "c ="}, {"start-at": "a"}, {"end-at": "c ="}):
         with pytest.raises(ValueError, match=r"unpack|not in list"):
             selected(source, options)
+
+
+def test_sliders_have_the_rows_of_their_settings_and_begin_where_they_should():
+    def row(name, **settings):
+        return {"row": name, "settings": {"first_weight": 1.0, "second_weight": 6.0, **settings}}
+
+    rows = [
+        row("base"),
+        row("first-weight-2", first_weight=2.0),
+        row("first-weight-2+second-weight-3", first_weight=2.0, second_weight=3.0),
+        row("radius-5"),
+        row("first-weight-4+radius-5", first_weight=4.0),
+    ]
+    settings = {"first_weight": ("λ₁", 2.0), "second_weight": ("λ₂", 6.0)}
+    page = sliders(rows, settings, {"clean": lambda row: 10 * row["settings"]["first_weight"]})
+    data = json.loads(re.search(r"= (\{.*\});", page)[1])
+    assert data["values"] == [["1", "2"], ["3", "6"]]
+    assert data["rows"] == {"1 6": [10.0], "2 6": [20.0], "2 3": [20.0]}
+    assert re.findall(r"<label>(\S+) <input [^>]*value=\"(\d)\"", page) == [
+        ("λ₁", "1"),
+        ("λ₂", "1"),
+    ]

@@ -47,8 +47,7 @@ $bars
 
 def sliders(
     rows: Sequence[Row],
-    start: Mapping[str, float],
-    names: Mapping[str, str],
+    settings: Mapping[str, tuple[str, float]],
     figures: Mapping[str, Callable[[Row], float]],
 ) -> str:
     """HTML with a slider for each of some settings, and a bar for each figure.
@@ -59,29 +58,27 @@ def sliders(
         Each has its "row", the settings in which it differs from the base, such as
         "adversarial-weight-2+consistency-weight-1", and its "settings". Those are shown that differ
         in settings of the sliders alone.
-    start : dict of str to float
-        The settings, and the values that the sliders begin at.
-    names : dict of str to str
-        What the settings are called.
+    settings : dict of str to (str, float)
+        What each setting is called, and the value that its slider begins at.
     figures : dict of str to callable
         Percentages of a row, by name.
     """
-    changed = {name.replace("_", "-") for name in start}
+    changed = {name.replace("_", "-") for name in settings}
     shown = [
         row for row in rows
         if row["row"] == "base" or {c.rpartition("-")[0] for c in row["row"].split("+")} <= changed
     ]  # fmt: skip
-    values = [sorted({row["settings"][name] for row in shown}) for name in start]
+    values = [sorted({row["settings"][name] for row in shown}) for name in settings]
     measured = {
-        " ".join(f"{row['settings'][name]:g}" for name in start): [
+        " ".join(f"{row['settings'][name]:g}" for name in settings): [
             of(row) for of in figures.values()
         ]
         for row in shown
     }
     labels = [
-        f'<label>{names[name]} <input type="range" min="0" max="{len(of) - 1}" '
-        f'value="{of.index(start[name])}"> <output></output></label>'
-        for name, of in zip(start, values, strict=True)
+        f'<label>{called} <input type="range" min="0" max="{len(of) - 1}" '
+        f'value="{of.index(start)}"> <output></output></label>'
+        for (called, start), of in zip(settings.values(), values, strict=True)
     ]
     bars = [f'<div class="bar"><span>{name}</span><i></i><b></b></div>' for name in figures]
     written = [[f"{value:g}" for value in of] for of in values]

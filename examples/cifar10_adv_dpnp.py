@@ -48,6 +48,7 @@ from tinyproto.training import (
     NotFinite,
     PGDConfig,
     Stopped,
+    batch_and_learning_rate,
     bind_defense,
     fit,
     hold_out,
@@ -89,7 +90,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--start-from", metavar="MODEL",
         help="weights to start with: a saved network, or one that ships (new ones)")  # fmt: skip
     add("--batch", type=int, metavar="N", help="images in a step (128; 32 if fewer than 5,000)")
-    add("--learning-rate", type=float, default=0.1, metavar="X", help="peak of one cycle (0.1)")
+    add("--learning-rate", type=float, metavar="X",
+        help="peak of one cycle (0.1; less for a small batch or few images)")  # fmt: skip
     add("--weight-decay", type=float, default=5e-4, metavar="X",
         help="coefficient of the weight decay (0.0005)")  # fmt: skip
     add("--attack-steps", type=int, default=5, metavar="N", help="PGD steps in training (5)")
@@ -357,15 +359,16 @@ def help_to_train(options: argparse.Namespace, communicator: Communicator) -> No
     """Train with this rank's part of each batch."""
     data = load(options.dataset, options.data)
     network, _ = starting(options, data)
-    choose_batch(options, data)
+    choose_steps(options, data)
     train(options, network, data, communicator)
 
 
-def choose_batch(options: argparse.Namespace, data: Dataset) -> int:
-    """Give --batch its default; returns the number of training images."""
+def choose_steps(options: argparse.Namespace, data: Dataset) -> int:
+    """Give --batch and --learning-rate their defaults; returns the number of training images."""
     trained_on = len(split(options, data)[0])
-    if options.batch is None:
-        options.batch = 128 if trained_on >= 5000 else 32
+    options.batch, options.learning_rate = batch_and_learning_rate(
+        trained_on, options.batch, options.learning_rate
+    )
     return trained_on
 
 
@@ -373,7 +376,7 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
     """Train, evaluate, draw, and write the results."""
     data = load(options.dataset, options.data)
     network, before = starting(options, data)
-    trained_on = choose_batch(options, data)
+    trained_on = choose_steps(options, data)
     print(
         f"{data.name}: {len(data.x_train)} training and {len(data.x_test)} test images from "
         f"{data.source}"

@@ -116,11 +116,12 @@ def test_a_finished_row_of_other_options_is_refused(tmp_path):
     options = plan(names=["trades"])["trades"]
     assert example.metrics(tmp_path, options) is None
     asked = example.parsed(options)
-    settings = {**vars(asked), **example.module().coefficients(asked)}
-    for changed in ({}, {"checkpoint_every": 7, "batch": 9}, {"epochs": 3}, {"beta": 1.0}):
-        written = {"settings": {**settings, **changed}}
+    chosen = {"batch": 32, "learning_rate": 0.0125, **example.module().coefficients(asked)}
+    settings, other = {**vars(asked), **chosen}, ("epochs", "beta", "batch", "learning_rate")
+    for changed in ({}, {"checkpoint_every": 7}, *({name: 1.5} for name in other)):
+        written = {"settings": {**settings, **changed}, "trained_on": 64}
         (tmp_path / "metrics.json").write_text(json.dumps(written, default=str))
-        if set(changed) & {"epochs", "beta"}:
+        if set(changed) & set(other):
             with pytest.raises(ValueError, match=f"a run with {next(iter(changed))}=.*another --r"):
                 example.metrics(tmp_path, options)
         else:

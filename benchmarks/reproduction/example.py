@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tinyproto.training import batch_and_learning_rate
+
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "cifar10_adv_dpnp.py"
 FREE = {
-    "out", "data", "device", "resume", "overwrite", "format", "checkpoint_every", "batch",
-    "start_from",
+    "out", "data", "device", "resume", "overwrite", "format", "checkpoint_every", "start_from",
 }  # fmt: skip
 """Options in which two runs of one row may differ."""
 
@@ -43,7 +44,9 @@ def metrics(folder: Path, options: Sequence[str]) -> dict[str, Any] | None:
         return None
     written: dict[str, Any] = json.loads(path.read_text())
     asked = parsed(options)
-    expected = {**vars(asked), **module().coefficients(asked)}
+    batch, rate = batch_and_learning_rate(written["trained_on"], asked.batch, asked.learning_rate)
+    defaults = {"batch": batch, "learning_rate": rate, **module().coefficients(asked)}
+    expected = {**vars(asked), **defaults}
     for name, value in written["settings"].items():
         if name in expected and name not in FREE and expected[name] != value:
             raise ValueError(

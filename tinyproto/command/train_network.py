@@ -20,6 +20,7 @@ from ..training import (
     DEFENSES,
     NFGSMConfig,
     PGDConfig,
+    batch_and_learning_rate,
     bind_defense,
     fit,
     hold_out,
@@ -34,7 +35,6 @@ INNER_ATTACKS = ("pgd", "n-fgsm")
 EPS, STEP_SIZE, VALIDATION_STEPS = 8 / 255, 2 / 255, 5
 CHECKPOINT = "checkpoint.npz"
 FILES = ("metrics.json", "model.npz", CHECKPOINT)
-MANY = 5000  # images from which on a batch has 128
 
 
 def network_settings(method: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def train_network(
     network: str,
     epochs: int,
     batch: int | None,
-    learning_rate: float,
+    learning_rate: float | None,
     limit: int | None,
     examples: int,
     seed: int,
@@ -76,7 +76,8 @@ def train_network(
     chosen = network_settings(method) | dict(settings)
     for name in ("features", "checkpoint_every", *({"attack_steps"} & chosen.keys())):
         check_count(name, chosen[name])
-    check_setting("learning_rate", learning_rate, 1.0)
+    if learning_rate is not None:
+        check_setting("learning_rate", learning_rate, 1.0)
     if resume and overwrite:
         raise ValueError("--resume continues a run and --overwrite replaces it: choose one")
     select_device(device)
@@ -85,7 +86,7 @@ def train_network(
         images = load(dataset, data)
         count = len(images.x_train)
         learned, held = hold_out(count, limit=limit, validate=examples, seed=seed)
-        size = batch or (128 if len(learned) >= MANY else 32)
+        size, rate = batch_and_learning_rate(len(learned), batch, learning_rate)
         if verbose:
             print(f"{dataset}: {len(learned)} training and {len(images.x_test)} test images from "
                   f"{images.source}")  # fmt: skip
@@ -94,7 +95,7 @@ def train_network(
             remove_results(out, FILES)
         history = _fit(
             model, method, images, (learned, held), chosen, epochs=epochs, batch_size=size,
-            learning_rate=learning_rate, seed=seed, out=out, resume=resume, verbose=verbose,
+            learning_rate=rate, seed=seed, out=out, resume=resume, verbose=verbose,
         )  # fmt: skip
         networks.save(model, out / "model.npz", dataset=dataset, method=method, epochs=epochs)
         attacked = min(examples, len(images.x_test))
@@ -107,7 +108,7 @@ def train_network(
             seconds=seconds, images_per_second=epochs * len(learned) / max(seconds, 1e-9),
             seed=seed, device=device,
             settings={"method": method, "network": network, "dataset": dataset, "epochs": epochs,
-                      "batch": size, "learning_rate": learning_rate, "limit": limit,
+                      "batch": size, "learning_rate": rate, "limit": limit,
                       "examples": examples, **chosen},
             trained_on=len(learned), attacked=attacked, history=history,
         )  # fmt: skip

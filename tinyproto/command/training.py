@@ -64,8 +64,8 @@ def train(
     prototypes : int, optional
         Neurons of each class, by default those of the preset.
     epochs, batch, learning_rate : optional
-        By default 10, 128 (32 for fewer than 5,000 images) and 0.1, the peak of one cycle; for
-        prototypes those of the preset.
+        By default 10, 128 (32 for fewer than 5,000 images) and 0.1, the peak of one cycle (less
+        for a smaller batch or fewer images); for prototypes those of the preset.
     limit : int, optional
         Number of training images; all if not given.
     examples : int
@@ -126,8 +126,7 @@ def train(
     if method in DEFENSES:
         return train_network(
             method, network=network or "compact", epochs=epochs or 10, batch=batch,
-            learning_rate=0.1 if learning_rate is None else learning_rate, resume=resume,
-            settings=chosen, **where,
+            learning_rate=learning_rate, resume=resume, settings=chosen, **where,
         )  # fmt: skip
     options = {"prototypes_per_class": prototypes, "epochs": epochs, "batch_size": batch,
                "learning_rate": learning_rate}  # fmt: skip
@@ -168,9 +167,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, metavar="N",
         help="passes over the images (default: 10, or the preset's)")  # fmt: skip
     add("--batch", type=int, metavar="N",
-        help="images in a step (default: 128, or the preset's)")  # fmt: skip
+        help="images in a step (default: 128, 32 for few images, or the preset's)")  # fmt: skip
     add("--learning-rate", type=float, metavar="X",
-        help="peak of one cycle (default: 0.1, or the preset's)")  # fmt: skip
+        help="peak of one cycle (default: 0.1, less for a small batch or few images, or the "
+        "preset's)")  # fmt: skip
     add("--set", nargs="+", default=[], action="extend", metavar="NAME=VALUE",
         help="other settings of the method; `--set list` lists them")  # fmt: skip
     add("--limit", type=int, metavar="N", help="train on N images (default: all)")

@@ -4,7 +4,7 @@ from .batch import Batch, PGDConfig
 from .checkpoint import NotFinite, Stopped, TrainingState
 from .defenses import DEFENSES, Defense, adv_dpnp, dpnp, mart, pgd, standard, trades
 from .loop import fit
-from .recipe import bind_defense, hold_out, image_statistics
+from .recipe import batch_and_learning_rate, bind_defense, hold_out, image_statistics
 from .single_step import NFGSMConfig
 from .validation import accuracy
 
@@ -19,6 +19,7 @@ __all__ = [
     "TrainingState",
     "accuracy",
     "adv_dpnp",
+    "batch_and_learning_rate",
     "bind_defense",
     "dpnp",
     "fit",

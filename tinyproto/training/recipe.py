@@ -1,5 +1,5 @@
 """What programs that train a network on a data set share: statistics of the images, the images that
-are held out, and a defence with its coefficients."""
+are held out, the batch and the learning rate, and a defence with its coefficients."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,6 +16,8 @@ from .single_step import NFGSMConfig
 
 SAMPLED = 5000  # images, of whose number of pixels the statistics are taken
 HELD_OUT = 1000  # images at most
+BATCH, SMALL_BATCH, MANY = 128, 32, 5000  # the smaller one for fewer than `MANY` images
+LEARNING_RATE = 0.1  # the peak of one cycle, for a batch of `BATCH`
 
 
 def image_statistics(images: np.ndarray) -> dict[str, list[float]]:
@@ -87,6 +89,47 @@ def hold_out(
     limit = check_count("limit", count if limit is None else limit, 1, count)
     held = min(HELD_OUT, count // 10)
     return np.sort(order[held:][:limit]), np.sort(order[:held][:validate])
+
+
+def batch_and_learning_rate(
+    count: int, batch: int | None = None, learning_rate: float | None = None
+) -> tuple[int, float]:
+    """The batch and the learning rate of a network of convolutions, where they are not given.
+
+    The gradient of a batch is a mean over its images: with fewer of them it is noisier, and there
+    are more steps in an epoch. So a batch below 128 takes a rate in proportion to it (the linear
+    scaling rule of Goyal and others, arXiv 1706.02677, section 2.1), and half of that where there
+    are so few images that the steps in which the rate rises are few, too.
+
+    Parameters
+    ----------
+    count : int
+        The number of training images.
+    batch : int, optional
+        Images in a step; by default 128, or 32 for fewer than 5,000 images.
+    learning_rate : float, optional
+        The peak of one cycle; by default 0.1, or 0.1 · batch / 128 for a batch below 128; half of
+        it for fewer than 5,000 images.
+
+    Returns
+    -------
+    batch : int
+    learning_rate : float
+
+    Examples
+    --------
+    >>> from tinyproto.training import batch_and_learning_rate
+    >>> batch_and_learning_rate(50_000)
+    (128, 0.1)
+    >>> batch_and_learning_rate(1000)
+    (32, 0.0125)
+    """
+    few = count < MANY
+    if batch is None:
+        batch = SMALL_BATCH if few else BATCH
+    if learning_rate is None:
+        learning_rate = LEARNING_RATE * min(1.0, batch / BATCH) * (0.5 if few else 1.0)
+    return batch, learning_rate
 
 
 def bind_defense(

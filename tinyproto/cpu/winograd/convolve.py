@@ -9,16 +9,17 @@ import numpy as np
 
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
-from ..gemm import NR, gemm
+from ..gemm import MR, NR, gemm
 from ..geometry import Geometry, check_array
-from ..simd import NO_MASK, address, compiled, padded
+from ..simd import NO_MASK, WIDTH, address, compiled, padded
 from .layout import scratch_layout
 from .tiles import transform_input, transform_output
 
-CACHE_BYTES = 768 * 1024
-"""What V and M of a group may take: the part of a second-level cache that U leaves."""
+CACHE_BYTES = (768 if WIDTH == 16 else 320) * 1024
+"""What V and M of a group may take: the part of a second-level cache that U leaves. Processors with
+AVX-512 have one of 1 MB or more, many others one of 512 KB."""
 
-MIN_TILES = 32
+MIN_TILES = 4 * MR
 """Tiles in a group at least, even where they take more: each group reads all of U."""
 
 

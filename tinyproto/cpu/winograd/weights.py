@@ -9,7 +9,7 @@ import numpy as np
 
 from ...backend.cpu import cpu_kernel, worker_count
 from ...backend.memory import empty
-from ..gemm import NR, gemm_accumulate
+from ..gemm import MR, NR, gemm_accumulate
 from ..geometry import Geometry, check_array
 from ..simd import (
     BYTES,
@@ -35,7 +35,7 @@ one: each has 36 · in · out sums of its own."""
 BLOCK = 128
 """Channels of x in an item of work where there are fewer than four chunks."""
 
-MIN_TILES = 64
+MIN_TILES = 8 * MR
 """Tiles in a group at least: each group reads and writes all of dU."""
 
 SUMS, HALF = 36, 18

@@ -17,6 +17,7 @@ from typing import Any
 
 import model_pages
 from paper_ed_wta import tables as paper_tables
+from reproduction import claims
 from reproduction import tables as reproduction_tables
 
 from tinyproto.pretrained import zoo
@@ -376,6 +377,7 @@ def main() -> None:
         },
         "docs/results.md": bodies,
         "docs/concepts/certificate.md": {"comparison": comparison(found)},
+        "docs/concepts/adv_dpnp.md": {"claims": markdown(claims.table(found))},
         "docs/models.md": {"models": model_pages.body(zoo())},
         "README.md": {"summary": summary(found)},
     }

@@ -142,6 +142,10 @@ def coefficients(options: argparse.Namespace) -> dict[str, Any]:
         if isinstance(value, float) and not 0 <= value < math.inf:
             option = name.replace("_", "-")
             raise ValueError(f"--{option} must be 0 or more, and finite, not {value}")
+        at_most = DEFENSES[options.method].at_most.get(name)
+        if at_most is not None and value is not None and value > at_most:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must be in [0, {at_most:g}], not {value}")
         if value is not None:
             found[name] = value
     return found

@@ -248,6 +248,7 @@ def test_a_run_starts_from_the_weights_of_another(run_here, example, tmp_path, m
             "--adversarial-weight must be 0 or more, and finite, not nan",
         ),
         (["--method", "trades", "--beta", "-5"], "--beta must be 0 or more, and finite, not -5.0"),
+        (["--method", "standard", "--smoothing", "1.5"], "--smoothing must be in [0, 1], not 1.5"),
         (["--attack-steps", "0"], "--attack-steps must be above 0, and finite, not 0"),
         (["--evaluate", "-5"], "--evaluate must be above 0, and finite, not -5"),
         (

@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 import reproduce
 import update_results
-from reproduction import budget, claims, example, judge, picture, processes, tables, train
+from reproduction import (
+    budget,
+    claims,
+    example,
+    judge,
+    paired,
+    picture,
+    processes,
+    tables,
+    train,
+)
 from reproduction.rows import ABLATIONS, BASE, COMPARE, GROUPS, LONG, NOT_ATTACKED, chosen_rows
 
 from tests.test_examples import environment
@@ -220,23 +230,34 @@ def test_stopped_and_started_again_it_comes_to_the_same_table(tmp_path, monkeypa
         reproduce.judge_rows(reproduce.parse(judging)[0])
 
 
-def figures(clean=0.6, robust=0.3):
+def counted(images, seed, **right):
+    """A figure of judged.json: how many images are right, and which, chosen at random."""
+    random = np.random.default_rng(seed)
+    outcomes = {}
+    for name, count in right.items():
+        chosen = np.zeros(images, dtype=bool)
+        chosen[random.permutation(images)[:count]] = True
+        outcomes[name.replace("_", "-")] = paired.pack(chosen)
+    counts = {name.replace("_", "-"): count for name, count in right.items()}
+    return {"images": images, **counts, paired.OUTCOMES: outcomes}
+
+
+def figures(clean=0.6, robust=0.3, seed=0):
     """Of a row that is judged, as `judge` writes them."""
-    images = {"images": 1000}
     space = {
         "least angle": 90.0, "mean angle": 96.0, "greatest angle": 120.0,
         "compactness / separation": 0.5, "compactness / separation, attacked": 0.75,
     }  # fmt: skip
     return {
-        "clean": {"images": 10_000, "clean": round(10_000 * clean)},
-        "attacks": {**images, "fgsm": 450, "pgd-20": 400, "cw-linf": 380},
-        "autoattack": {**images, "autoattack": round(1000 * robust)},
-        "corruption": {**images, "corrupted %": 55.5},
-        "geometry": {**images, **space},
-        "unseen_geometry": {**images, **space},
-        "unseen": {"images": 4000, "clean": round(4000 * clean), "pgd-20": 1800},
-        "unseen_apgd": {"images": 500, "apgd": 160},
-    }  # fmt: skip
+        "clean": counted(10_000, seed, clean=round(10_000 * clean)),
+        "attacks": counted(1000, seed, fgsm=450, pgd_20=400, cw_linf=380),
+        "autoattack": counted(1000, seed, autoattack=round(1000 * robust)),
+        "corruption": {"images": 1000, "corrupted %": 55.5},
+        "geometry": {"images": 1000, **space},
+        "unseen_geometry": {"images": 1000, **space},
+        "unseen": counted(4000, seed, clean=round(4000 * clean), pgd_20=1800),
+        "unseen_apgd": counted(500, seed, apgd=160),
+    }
 
 
 def row(name, number=0, **changes):
@@ -261,6 +282,8 @@ def test_the_table_of_the_comparison_has_every_defence_with_its_interval():
     low, high = (100 * value for value in clopper_pearson(305, 1000))
     assert accuracies[1]["defence"] == "PGD training"
     assert accuracies[1]["AutoAttack %"] == f"30.5 ({low:.1f} – {high:.1f})"
+    assert accuracies[1]["less that of PGD training"] == ""
+    assert accuracies[2]["less that of PGD training"].startswith("+0.5 (")
     assert [r["clean %"] for r in accuracies[:2]] == ["60.0", "61.0"]
     crafting = {r["defence"]: r["attack in training"] for r in costs}
     assert {crafting[tables.NAMES[name]] for name in NOT_ATTACKED} == {"none"}
@@ -269,7 +292,7 @@ def test_the_table_of_the_comparison_has_every_defence_with_its_interval():
     assert full[0]["AutoAttack %"].startswith("34.6 (33.6 – ")
     text = update_results.reproduction("reproduce")(content("compare", rows))
     assert text.count("| TRADES, N-FGSM |") == 2
-    assert text.endswith("95 % intervals (Clopper-Pearson).")
+    assert text.endswith("Agresti-Min), not over training runs.")
 
 
 def test_the_ablation_is_the_mean_over_seeds_with_the_extremes():
@@ -377,23 +400,61 @@ def test_wrong_options(capsys):
 
 
 def verdicts(compared, ablated):
-    found = claims.table({"rows": compared}, {"rows": ablated})
+    found = claims.table({"reproduce": {"rows": compared}, "ablation": {"rows": ablated}})
     return {row["claim"].split()[0]: row["does it hold here"] for row in found}, found
 
 
 def judged(name, clean, robust, **changes):
-    return row(name, figures=figures(clean, robust), **changes)
+    seed = sum(map(ord, name))
+    return row(name, figures=figures(clean, robust, seed), **changes)
 
 
-def test_a_claim_holds_where_the_intervals_do_not_overlap():
+def test_a_claim_holds_where_the_interval_of_the_difference_says_so():
     rivals = [judged(name, 0.60, 0.30) for name in ("pgd", "trades", "mart", "dpnp")]
     for clean, expected in ((0.70, "yes"), (0.605, claims.WITHIN), (0.50, "no")):
-        found, _ = verdicts([judged("adv-dpnp", clean, 0.30), *rivals], [])
+        found, table = verdicts([judged("adv-dpnp", clean, 0.30), *rivals], [])
         assert found["Clean"] == expected
-    for robust, expected in ((0.31, "yes"), (0.29, "yes"), (0.20, "no")):
+        assert f"PGD training 60.0 %, difference {100 * (clean - 0.6):+.1f} (" in (
+            table[0]["our figures"]
+        )
+    for robust, expected in ((0.40, "yes"), (0.31, claims.WITHIN), (0.20, "no")):
         found, table = verdicts([judged("adv-dpnp", 0.6, robust), *rivals], [])
-        assert found["and"] == expected
-        assert f"Adv-DPNP {100 * robust:.1f} %, PGD training 30.0 %" in table[2]["our figures"]
+        assert (found["and"], found["Features"]) == (expected, expected)
+        assert table[2]["our figures"].startswith(f"AutoAttack: Adv-DPNP {100 * robust:.1f} %; ")
+    assert {found["The"], found["Classes"]} == {"not shown", "yes" + claims.UNTESTED}
+
+
+def test_the_difference_on_the_same_images_is_known_better():
+    """Both right for 794 images, the first alone for 150, the second alone for 86, of 1,600."""
+    first, second = np.zeros(1600, dtype=bool), np.zeros(1600, dtype=bool)
+    first[:794 + 150], second[:794], second[1000:1086] = True, True, True
+    one, other = (
+        {"images": 1600, paired.OUTCOMES: {"x": paired.pack(right)}} for right in (first, second)
+    )
+    np.testing.assert_array_equal(paired.unpack(one[paired.OUTCOMES]["x"], 1600), first)
+    found = paired.difference(one, other, "x")
+    centre, deviation = 64 / 1602, np.sqrt(237 - 64**2 / 1602) / 1602
+    np.testing.assert_allclose(found.value, 4.0)
+    np.testing.assert_allclose(found.low, 100 * (centre - 1.959964 * deviation))
+    np.testing.assert_allclose(found.high, 100 * (centre + 1.959964 * deviation))
+    low, high = (clopper_pearson(int(right.sum()), 1600) for right in (second, first))
+    assert found.high - found.low < 100 * (high[1] - low[0])
+    with pytest.raises(ValueError, match="1,600 and 8 images cannot be paired"):
+        paired.difference(one, {"images": 8, paired.OUTCOMES: {"x": "ff"}}, "x")
+
+
+def test_intervals_of_differences_cover_the_truth():
+    """95 % of them, within three deviations of 2,000 draws of two answers to 300 images."""
+    random, covered = np.random.default_rng(0), 0
+    for _ in range(2000):
+        cell = random.choice(4, size=300, p=[0.3, 0.12, 0.08, 0.5])
+        figures = [
+            {"images": 300, paired.OUTCOMES: {"x": paired.pack(right)}}
+            for right in (cell < 2, (cell == 0) | (cell == 2))
+        ]
+        found = paired.difference(*figures, "x")
+        covered += found.low <= 4.0 <= found.high
+    assert abs(covered / 2000 - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 2000)
 
 
 @pytest.mark.parametrize(
@@ -415,9 +476,13 @@ def test_a_part_helps_where_all_seeds_are_worse_without_it(clean, robust, expect
 
     rows = [*seeds("full", 0.6, 0.3), *seeds("no-alignment", clean, robust)]
     assert verdicts([], rows)[0]["Alignment"] == expected
+    found, table = verdicts([], rows[:-1])
+    assert found["Alignment"] == claims.OPEN
+    assert table[8]["our figures"] == "2 of 3 seeds"
 
 
 def test_a_claim_without_runs_is_not_shown():
     found, table = verdicts([judged("adv-dpnp", 0.6, 0.3)], [])
     assert set(found.values()) == {claims.OPEN}
     assert table[0]["our figures"] == "no run of pgd"
+    assert {row["does it hold here"] for row in claims.table({})} == {claims.OPEN}

@@ -1,8 +1,8 @@
 """Judging a trained row: one figure after the other, each written to judged.json when it is known.
 
-Attacks are in L∞ at 8/255. A figure says on how many images it was measured and how many of them
-are classified correctly; the images are the first of the test set, or training images that the row
-has not seen.
+Attacks are in L∞ at 8/255. A figure says on how many images it was measured, how many of them
+are classified correctly, and which (see `paired`); the images are the first of the test set, or
+training images that the row has not seen.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import numpy as np
 
 from tinyproto import networks, parameters
 from tinyproto.attacks import ATTACKS, Victim, apgd, apgd_targeted
-from tinyproto.backend.device import select_device
+from tinyproto.backend.device import select_device, to_host
 from tinyproto.data import Dataset
 from tinyproto.evaluation import corruption_report, evaluate
 from tinyproto.evaluation.geometry import geometry_report, pairwise_angles
@@ -27,14 +27,14 @@ from tinyproto.evaluation.report import Report
 from tinyproto.evaluation.result_folder import lock_for
 from tinyproto.networks import Network
 from tinyproto.state import atomic_write, parameters_checksum
-from tinyproto.training import accuracy
 
 from . import example
+from .paired import OUTCOMES, pack
 
 Images = tuple[np.ndarray, np.ndarray]
 Figure = dict[str, Any]
 
-EPS, SEED = 8 / 255, 0
+EPS, SEED, BATCH = 8 / 255, 0, 250
 JUDGED = "judged.json"
 PLAIN_ATTACKS = {
     "fgsm": ATTACKS["fgsm"],
@@ -68,7 +68,10 @@ class Row:
 def clean(row: Row, count: int) -> Figure:
     """On images without an attack."""
     x, y = row.test(count)
-    return {"images": len(x), "clean": _right(row, x, y)}
+    victim, xp = Victim(networks.fold(row.network)), select_device(row.device)
+    parts = (xp.asarray(x[i : i + BATCH]) / xp.float32(255) for i in range(0, len(x), BATCH))
+    answers = np.concatenate([to_host(victim(part)[0].argmax(axis=1)) for part in parts])
+    return {"images": len(x), **_counted({"clean": answers == y})}
 
 
 def attacks(row: Row, count: int) -> Figure:
@@ -81,7 +84,7 @@ def autoattack(row: Row, count: int) -> Figure:
     """Under AutoAttack's standard version."""
     report = _attacked(row, row.test(count), "autoattack", "autoattack")
     warned = {"warnings": report.warnings}
-    return {"autoattack": int(report.robust.sum()), **warned, **_cost(report)}
+    return {**_counted({"autoattack": report.robust}), **warned, **_cost(report)}
 
 
 def corruption(row: Row, count: int) -> Figure:
@@ -127,14 +130,14 @@ def unseen(row: Row, count: int) -> Figure:
     """On unseen training images, and under PGD-20."""
     x, y = row.unseen(count)
     report = _attacked(row, (x, y), {"pgd-20": ATTACKS["pgd-20"]}, "unseen")
-    return {"clean": int(report.correct.sum()), **_each(report), **_cost(report)}
+    return {**_each(report, clean=report.correct), **_cost(report)}
 
 
 def unseen_apgd(row: Row, count: int) -> Figure:
     """On unseen training images under the two first attacks of AutoAttack."""
     images = row.unseen(count)
     report = _attacked(row, images, TWO_OF_AUTOATTACK, "unseen_apgd", sequential=True)
-    return {"apgd": int(report.robust.sum()), **_cost(report)}
+    return {**_counted({"apgd": report.robust}), **_cost(report)}
 
 
 FIGURES: dict[str, tuple[Callable[[Row, int], Figure], int, int]] = {
@@ -170,8 +173,8 @@ def judge(
         for name in names:
             function, whole, few = FIGURES[name]
             count = few if quick else images.get(name, whole)
-            if name in found["figures"] and found["figures"][name]["asked"] == count:
-                continue
+            if name in found["figures"] and found["figures"][name]["asked"] >= count:
+                continue  # --quick leaves alone what is known better
             begun = time.perf_counter()
             figure = function(row, count)
             seconds = round(time.perf_counter() - begun, 1)
@@ -199,10 +202,6 @@ def _read(path: Path, network: Network) -> dict[str, Any]:
     return found
 
 
-def _right(row: Row, x: np.ndarray, y: np.ndarray) -> int:
-    return round(accuracy(networks.fold(row.network), x, y) * len(x))
-
-
 def _attacked(row: Row, images: Images, attacks: Any, name: str, **options: Any) -> Report:
     """An evaluation whose state is in the row's folder. It grows with the number of images."""
     xp = select_device(row.device)
@@ -213,9 +212,15 @@ def _attacked(row: Row, images: Images, attacks: Any, name: str, **options: Any)
     )  # fmt: skip
 
 
-def _each(report: Report) -> dict[str, int]:
-    """How many images each attack has left."""
-    return {name: int(result.robust.sum()) for name, result in report.results.items()}
+def _each(report: Report, **others: np.ndarray) -> Figure:
+    """How many images each attack has left, and which."""
+    return _counted({**others, **{name: r.robust for name, r in report.results.items()}})
+
+
+def _counted(right: Mapping[str, np.ndarray]) -> Figure:
+    """How many images are classified correctly, by what was done to them, and which they are."""
+    counts = {name: int(images.sum()) for name, images in right.items()}
+    return {**counts, OUTCOMES: {name: pack(images) for name, images in right.items()}}
 
 
 def _cost(report: Report) -> dict[str, Any]:

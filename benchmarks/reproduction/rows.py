@@ -44,9 +44,7 @@ BASE: Settings = {
     "weight-decay": 5e-4, "learning-rate": 0.1,
 }  # fmt: skip
 """Where the search starts, whatever the example's defaults are by now."""
-ONE_BY_ONE: dict[
-    str, tuple[float | str, ...]
-] = {  # the example's default is the base, and is left out
+ONE_BY_ONE: dict[str, tuple[float | str, ...]] = {  # the value of the base is left out
     "radius": (1, 2, 5, 8),
     "alignment-weight": (0, 0.01, 0.2),
     "repulsion-weight": (0, 0.01, 0.5),
@@ -74,7 +72,7 @@ PAIRS: tuple[Settings, ...] = (
     {"prototype-start": "random", "repulsion-weight": 0.5},
 )
 
-LINEAR = ["--head", "linear", "--alignment-weight", "0", "--repulsion-weight", "0"]
+NO_TERMS = ["--alignment-weight", "0", "--repulsion-weight", "0"]
 ABLATIONS: dict[str, Options] = {
     "full": [],
     "no-alignment": ["--alignment-weight", "0"],
@@ -82,11 +80,19 @@ ABLATIONS: dict[str, Options] = {
     "no-consistency": ["--consistency-weight", "0"],
     "no-adversarial-branch": ["--adversarial-weight", "0"],
     "both-branches": ["--prototype-gradients", "both"],
-    "linear-head": LINEAR,
+    "no-prototype-terms": NO_TERMS,
+    "linear-head": ["--head", "linear", *NO_TERMS],
     "features": ["--consistency", "features"],
     "random-start": ["--prototype-start", "random"],
 }
-SEEDS = (0, 1, 2)
+DECISIVE = (
+    "full", "no-alignment", "no-repulsion", "no-consistency", "both-branches", "no-prototype-terms",
+    "linear-head",
+)  # fmt: skip
+"""The rows that a claim depends on: they have all seeds, the others the first."""
+SEEDS = (1, 2, 3)
+"""Seeds of the ablation. That of the search, 0, would leave unseen the very images by which the
+settings of the whole method were chosen."""
 SEED = "-seed-"
 
 
@@ -124,7 +130,8 @@ def _search() -> Iterator[tuple[str, Options]]:
 def _ablations() -> Iterator[tuple[str, Options]]:
     for seed in SEEDS:  # the first seed of all rows before the second of any
         for name, options in ABLATIONS.items():
-            yield f"{name}{SEED}{seed}", [*CRAFTED, *options, "--seed", str(seed)]
+            if name in DECISIVE or seed == SEEDS[0]:
+                yield f"{name}{SEED}{seed}", [*CRAFTED, *options, "--seed", str(seed)]
 
 
 TESTED = ("clean", "attacks", "autoattack", "corruption", "geometry")

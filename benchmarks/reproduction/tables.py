@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyproto.prototypes import clopper_pearson
 
-from . import judge
+from . import judge, paired
 from .rows import DEFAULT_ROWS, GROUPS, LONG, NOT_ATTACKED, PARTS, SEED
 
 Found = dict[str, Any]
@@ -29,12 +29,14 @@ ABLATED = {
     "no-consistency": "without consistency (λ_con = 0)",
     "no-adversarial-branch": "without the adversarial branch (λ_adv = 0)",
     "both-branches": "prototypes moved by both branches",
-    "linear-head": "a linear head in place of prototypes",
+    "no-prototype-terms": "without alignment and repulsion (λ₊ = λ₋ = 0)",
+    "linear-head": "the same, and a linear head in place of prototypes",
     "features": "consistency of features in place of KL",
     "random-start": "prototypes from a random start",
 }  # fmt: skip
 ATTACKS = {"fgsm": "FGSM %", "pgd-20": "PGD-20 %", "cw-linf": "C&W L∞ %"}
 ANGLES = ("least angle", "mean angle", "greatest angle")
+YARDSTICK = "pgd"
 COMPACT = ("compactness / separation", "compactness / separation, attacked")
 
 
@@ -126,7 +128,8 @@ def _note(group: str, rows: Sequence[Found]) -> str:
     return (
         f"{trained}, in training, too; {tested}, as all other "
         "attacks (C&W: 30 steps); corrupted: 19 corruptions at five severities of "
-        f"{counts['corruption']:,} images; in brackets: 95 % intervals (Clopper-Pearson)"
+        f"{counts['corruption']:,} images; in brackets: 95 % intervals over the images "
+        "(Clopper-Pearson; of differences on the same images: Agresti-Min), not over training runs"
     )
 
 
@@ -145,6 +148,7 @@ def compare(content: Found) -> list[Table]:
             "clean %": percent(row["figures"]["clean"], "clean"),
             **{head: percent(row["figures"]["attacks"], key) for key, head in ATTACKS.items()},
             "AutoAttack %": with_interval(row["figures"]["autoattack"], "autoattack"),
+            f"less that of {NAMES[YARDSTICK]}": _beside(rows, row),
             "corrupted %": f"{row['figures']['corruption']['corrupted %']:.1f}",
         }
         for row in rows
@@ -214,6 +218,16 @@ TABLES: dict[str, Callable[[Found], list[Table]]] = {
     "search": search,
     "ablation": ablation,
 }
+
+
+def _beside(rows: Sequence[Found], row: Found) -> str:
+    """AutoAttack accuracy less that of PGD training on the same images; empty where there is no
+    such row, and beside itself."""
+    found = [other for other in rows if other["row"] == YARDSTICK != row["row"]]
+    if not found:
+        return ""
+    one, other = (r["figures"]["autoattack"] for r in (row, *found))
+    return str(paired.difference(one, other, "autoattack"))
 
 
 def percent(figure: Found, key: str) -> str:

@@ -106,6 +106,7 @@ def test_the_settings_of_every_method_are_listed(method, capsys):
         (["trades", "--set", "beta"], "--set needs NAME=VALUE, not 'beta'"),
         (["trades", "--set", "beta=x"], "beta must be a number, 0 or more, not 'x'"),
         (["trades", "--set", "beta=-1"], "beta must be a number, 0 or more, not -1"),
+        (["standard", "--set", "smoothing=1.5"], "smoothing must be in [0, 1], not 1.5"),
         (["trades", "--set", "attack_steps=0"], "attack_steps must be 1 or more, not 0"),
         (["adv-dpnp", "--set", "consistency=magic"], "consistency must be "),
         (["trades", "--prototypes", "3"], "trades has no --prototypes"),

@@ -18,9 +18,11 @@ def read_settings(texts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def check_setting(name: str, value: Any, default: Any, choices: Sequence[Any] = ()) -> Any:
+def check_setting(
+    name: str, value: Any, default: Any, choices: Sequence[Any] = (), at_most: float = math.inf
+) -> Any:
     """The value as the setting has it. Raises ValueError for one of another type than the default,
-    and for a number that is negative or not finite."""
+    and for a number that is negative, above `at_most` or not finite."""
     if choices:
         if value not in choices:
             raise ValueError(f"{name} must be {' or '.join(map(str, choices))}, not {value!r}")
@@ -35,6 +37,8 @@ def check_setting(name: str, value: Any, default: Any, choices: Sequence[Any] = 
         if not is_number or not 0 <= value < math.inf or kind(value) != value:
             what = "a whole number" if kind is int else "a number"
             raise ValueError(f"{name} must be {what}, 0 or more, not {value!r}")
+        if value > at_most:
+            raise ValueError(f"{name} must be in [0, {at_most:g}], not {value!r}")
         return kind(value)
     if default is None and value is not None and not isinstance(value, int | float):
         raise ValueError(f"{name} must be a number or None, not {value!r}")

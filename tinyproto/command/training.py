@@ -6,6 +6,7 @@ continues, to the same bits.
 """
 
 import argparse
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,10 +144,12 @@ def _checked(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their types. Raises ValueError for unknown names and impossible values."""
     defaults, checked = settings_of(method), {}
     choices = network_choices(method) if method in DEFENSES else {}
+    at_most = DEFENSES[method].at_most if method in DEFENSES else {}
     for name, value in settings.items():
         if name not in defaults:
             raise ValueError(f"{method} has no setting {name!r}; it has {', '.join(defaults)}")
-        checked[name] = check_setting(name, value, defaults[name], choices.get(name, ()))
+        limits = choices.get(name, ()), at_most.get(name, math.inf)
+        checked[name] = check_setting(name, value, defaults[name], *limits)
     return checked
 
 

@@ -40,7 +40,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class NotFinite(FloatingPointError):
-    """The loss or a weight is infinite or NaN; the last checkpoint is unchanged."""
+    """The loss or a weight is infinite or NaN; no checkpoint is changed."""
 
 
 @dataclass
@@ -123,7 +123,7 @@ def check_finite(run: Run) -> None:
     """Raise NotFinite for a weight that is infinite or NaN."""
     for name, leaf in flatten(run.network.params).items():
         if not bool(array_module(leaf).isfinite(leaf).all()):
-            raise NotFinite(f"{name} is not finite; the last checkpoint is unchanged")
+            raise NotFinite(f"{name} is not finite; no checkpoint is changed")
 
 
 def load_checkpoint(run: Run, path: str | Path, settings: Mapping[str, Any]) -> None:
@@ -260,7 +260,7 @@ def _compare_settings(
 @dataclass
 class Checkpointer:
     """Writes a run to `path`, if there is one, from rank 0: every so many steps, after each epoch,
-    and before the run stops."""
+    and before the run stops. Raises NotFinite then, with a path or without."""
 
     run: Run
     path: str | Path | None
@@ -270,9 +270,7 @@ class Checkpointer:
     communicator: Communicator = ONE_PROCESS
 
     def save(self) -> None:
-        if not self.path:
-            return
-        if self.communicator.rank == 0:
+        if self.path and self.communicator.rank == 0:
             save_checkpoint(self.run, self.path, self.settings)
         else:
             check_finite(self.run)  # all ranks have the same weights, and raise the same error

@@ -40,6 +40,8 @@ class Defense:
         Whether the network needs a head of prototypes.
     coefficients : mapping of str to str
         What each coefficient, a keyword of `step`, means.
+    at_most : mapping of str to float
+        The largest value of each number among them that has one; the smallest is 0.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Defense:
     adversarial: bool = False
     prototypes: bool = False
     coefficients: Mapping[str, str] = field(default_factory=dict)
+    at_most: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(
         self, network: Network, batch: Batch, grads: Tree, **options: Any
@@ -286,7 +289,9 @@ DPNP_COEFFICIENTS = {
 }
 
 DEFENSES: dict[str, Defense] = {
-    "standard": Defense(standard, coefficients={"smoothing": "label smoothing"}),
+    "standard": Defense(
+        standard, coefficients={"smoothing": "label smoothing"}, at_most={"smoothing": 1.0}
+    ),
     "pgd": Defense(pgd, adversarial=True),
     "trades": Defense(
         trades, adversarial=True, coefficients={"beta": "β, the weight of the KL term"}

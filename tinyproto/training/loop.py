@@ -166,6 +166,8 @@ def fit(
     if validation is not None:
         names = "the validation images", "the validation labels"
         validation = check_examples(network, *validation, names)
+        if not len(validation[0]):
+            raise ValueError("there are no validation images: leave validation out")
     steps = -(-len(x) // batch_size)
     check_ranks(communicator, x, y, epochs=epochs, batch_size=batch_size, seed=seed)
     learning_rate = schedule(steps * epochs)
@@ -239,7 +241,7 @@ def _train_step(
     if not np.isfinite(total):
         raise NotFinite(
             f"the loss is not finite ({total}) in epoch {batch.epoch + 1}; "
-            "a lower learning rate may help. The last checkpoint is unchanged"
+            "a lower learning rate may help. No checkpoint is changed"
         )
     sum_gradients(grads, len(batch.y) / count, communicator)
     run.optimizer.step(network.params, grads, learning_rate)

@@ -17,6 +17,9 @@ from common import argument_parser, report
 
 from tinyproto.evaluation.command import run_command
 
+OPTIONS = {"adv-dpnp": ["--adversarial-weight", "1", "--consistency-weight", "6"]}
+"""Coefficients before the search of benchmarks/reproduce.py, with which the rows were made."""
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 
 
@@ -58,7 +61,9 @@ def main() -> None:
     rows = []
     for method in chosen.methods:
         out = chosen.runs / f"{method}-{limit}-{epochs}-{chosen.attack_steps}-{count}"
-        found = run(method, out, limit, epochs, chosen.attack_steps, more)
+        found = run(
+            method, out, limit, epochs, chosen.attack_steps, [*more, *OPTIONS.get(method, [])]
+        )
         robust = found["robust_accuracy"]
         rows.append(
             {
@@ -74,8 +79,8 @@ def main() -> None:
     report(
         rows,
         chosen.json,
-        f"compact_cnn, {limit:,} training images, {epochs} epochs, seed 0; attacks on "
-        f"{count:,} test images; PGD-{chosen.attack_steps} in training, both at 8/255",
+        f"compact_cnn, {found['trained_on']:,} training images, {epochs} epochs, seed 0; attacks "
+        f"on {count:,} test images; PGD-{chosen.attack_steps} in training, both at 8/255",
     )
 
 

@@ -41,7 +41,7 @@ def section(card: Card) -> str:
 def _figure(figure: Figure) -> list[str]:
     name = f"{figure.measure}, {figure.ball}" if figure.ball else figure.measure
     interval = ""
-    if figure.unit == "%" and figure.images:
+    if figure.unit == "%" and figure.images and not figure.measure.startswith("mean "):
         right = round(figure.value * figure.images / 100)
         low, high = clopper_pearson(right, figure.images)
         interval = f"{100 * low:.1f} – {100 * high:.1f} %"

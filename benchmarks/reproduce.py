@@ -96,6 +96,8 @@ def judge_rows(chosen: argparse.Namespace) -> list[str]:
     process, several by a process each."""
     names = list(chosen_rows(chosen.group, chosen.rows))
     chosen_rows(chosen.group, chosen.full)
+    if others := [name for name in chosen.full if name not in names]:
+        raise ValueError(f"--full {' '.join(others)}: not among the rows that are judged")
     if len(names) == 1:
         (name,) = names
         group = GROUPS[chosen.group]

@@ -14,6 +14,7 @@ from judged.json, which `benchmarks/reproduce.py judge` writes into a run.
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from model_descriptions import MODELS, Description
+from reproduction import judge
 
 import tinyproto.pretrained.card as cards
 from tinyproto import networks, parameters, state
@@ -57,7 +59,7 @@ MEASURES = {  # in judged.json: on the card, with the unit
     "mean angle": ("mean angle between two classes", "°"),
     "greatest angle": ("greatest angle between two classes", "°"),
 }
-NOT_TRAINING = {"device", "evaluate", "checkpoint_every"}  # settings that change no weight
+NOT_TRAINING = {"device", "ranks", "checkpoint_every"}  # settings that change no weight
 DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}
 
 
@@ -114,7 +116,8 @@ def rounded(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def store(run: Path, target: Path, data: Dataset, xp: ModuleType = np) -> tuple[str, Outcome]:
-    """Write the weights in the precision that they need; returns what that is, and the outcome."""
+    """Write the weights to `target` in the precision that they need; returns what that is, and the
+    outcome."""
     arrays, metadata = state.load_arrays(run / "model.npz")
     before = classify(open_model(run / "model.npz", xp)[0], data, ATTACKED)
     with tempfile.TemporaryDirectory() as folder:
@@ -181,8 +184,7 @@ def other_figures(run: Path, metrics: Mapping[str, Any]) -> list[Figure]:
         for name, value in metrics["robust_accuracy"].items()
         if name.startswith("fgsm ")
     ]
-    if (path := run / "judged.json").exists():
-        figures += judged(json.loads(path.read_text())["figures"])
+    figures += judged(judge.read(run))
     return list({(figure.measure, figure.ball): figure for figure in figures}.values())
 
 
@@ -193,7 +195,8 @@ def name_of(metrics: Mapping[str, Any]) -> str:
         name = "mnist-ed-wta" + {"authors": ""}.get(settings["preset"], f"-{settings['preset']}")
     else:
         single = settings["method"] == "pgd" and settings.get("inner_attack") == "n-fgsm"
-        name = f"cifar10-compact-{'n-fgsm' if single else settings['method']}"
+        name = f"{settings['dataset']}-{settings['network']}-"
+        name += "n-fgsm" if single else settings["method"]
     if name not in MODELS:
         raise ValueError(f"no model ships as {name}; there are {', '.join(MODELS)}")
     return name
@@ -258,25 +261,37 @@ def ship(run: Path, data_folder: str | None, device_name: str | None) -> Card:
     data = load(metrics["data"]["name"], data_folder)
     if not data.complete:
         raise ValueError(f"all test images of {data.name} are needed: choose their folder, --data")
-    target = cards.FOLDER / f"{name}.npz"
-    storage, outcome = store(run, target, data)
-    model, dataset, _ = open_model(target, np)
-    about = MODELS[name]
-    unfolded = model if isinstance(model, WinnerTakeAll) else networks.load(target)
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / f"{name}.npz"
+        storage, outcome = store(run, small, data)
+        card = _card(run, small, storage, outcome, data, device_name)
+        target = cards.FOLDER / small.name  # the weights and their card together, when all is known
+        with state.atomic_write(target) as temporary:
+            shutil.copyfile(small, temporary)
+    with state.atomic_write(target.with_suffix(".json")) as temporary:
+        text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return card
+
+
+def _card(
+    run: Path, stored: Path, storage: str, outcome: Outcome, data: Dataset, device: str | None
+) -> Card:
+    """The card of the weights that will ship."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    name = name_of(metrics)
+    model, dataset, _ = open_model(stored, np)
+    unfolded = model if isinstance(model, WinnerTakeAll) else networks.load(stored)
     figures = measured(model, outcome, data)
     known = {(figure.measure, figure.ball) for figure in figures}
     others = [f for f in other_figures(run, metrics) if (f.measure, f.ball) not in known]
     if others and storage.startswith("float16"):
         names = ", ".join(dict.fromkeys(figure.measure for figure in others))
         storage += f"; measured before it: {names}"
-    card = card_of(
-        name, metrics, about, unfolded, storage=storage, figures=(*figures, *others),
-        device=device_name or DEVICES[metrics["device"]], sample=sample_record(model, dataset),
+    return card_of(
+        name, metrics, MODELS[name], unfolded, storage=storage, figures=(*figures, *others),
+        device=device or DEVICES[metrics["device"]], sample=sample_record(model, dataset),
     )  # fmt: skip
-    with state.atomic_write(target.with_suffix(".json")) as temporary:
-        text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return card
 
 
 def main() -> None:

@@ -26,8 +26,10 @@ from reproduction import (
 from reproduction.rows import ABLATIONS, BASE, COMPARE, GROUPS, LONG, NOT_ATTACKED, chosen_rows
 
 from tests.test_examples import environment
+from tinyproto import networks
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.prototypes import clopper_pearson
+from tinyproto.state import parameters_checksum
 
 SHORT = ["--data", str(SAMPLES), "--limit", "64", "--evaluate", "10", "--batch", "32"]
 SHORT += ["--checkpoint-every", "1"]
@@ -78,6 +80,13 @@ def test_epochs_follow_from_the_budget(tmp_path):
     assert {n: example.parsed(o).epochs for n, o in found.items()} == expected
     with pytest.raises(ValueError, match="measure the seconds an epoch with `reproduce.py budget`"):
         plan(epochs=None)
+    with pytest.raises(ValueError, match="the budget has no row mart: measure it"):
+        plan(names=["mart"], epochs=None, budget_file=tmp_path / "budget.json")
+    with pytest.raises(ValueError, match="--seed is what the rows of ablation differ by"):
+        plan("ablation", more=["--seed", "5"])
+    chosen, _ = reproduce.parse(["judge", "compare", "--rows", "mart", "--full", "pgd"])
+    with pytest.raises(ValueError, match="--full pgd: not among the rows that are judged"):
+        reproduce.judge_rows(chosen)
 
 
 def test_a_long_row_goes_on_from_that_of_the_comparison_in_parts(tmp_path):
@@ -226,8 +235,10 @@ def test_stopped_and_started_again_it_comes_to_the_same_table(tmp_path, monkeypa
     assert "left out: radius-1, " in capsys.readouterr().err
     path = tmp_path / "cut" / "base" / judge.JUDGED
     path.write_text(path.read_text().replace('"model": "', '"model": "0'))
-    with pytest.raises(ValueError, match="has the figures of another model: remove it"):
-        reproduce.judge_rows(reproduce.parse(judging)[0])
+    for use in (lambda: reproduce.judge_rows(reproduce.parse(judging)[0]),
+                lambda: tables.collect("search", tmp_path / "cut")):  # fmt: skip
+        with pytest.raises(ValueError, match=r"another model: .* remove judged.json, unseen.npz"):
+            use()
 
 
 def counted(images, seed, **right):
@@ -329,7 +340,10 @@ def write_run(folder, figures, **metrics):
         "device": "cpu", "seed": 0, "trained_on": 45_000, **metrics,
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(found))
-    judged = {"figures": figures, "weights": 296_352}
+    network = networks.compact_cnn(2, feature_width=2)
+    networks.save(network, folder / "model.npz")
+    model = parameters_checksum(network.params)
+    judged = {"model": model, "figures": figures, "weights": 296_352}
     (folder / judge.JUDGED).write_text(json.dumps(judged))
 
 
@@ -414,8 +428,9 @@ def test_a_claim_holds_where_the_interval_of_the_difference_says_so():
     for clean, expected in ((0.70, "yes"), (0.605, claims.WITHIN), (0.50, "no")):
         found, table = verdicts([judged("adv-dpnp", clean, 0.30), *rivals], [])
         assert found["Clean"] == expected
-        assert f"PGD training 60.0 %, difference {100 * (clean - 0.6):+.1f} (" in (
-            table[0]["our figures"]
+        assert (
+            f"PGD training 60.0 %, difference {100 * (clean - 0.6):+.1f} ("
+            in (table[0]["our figures"])
         )
     for robust, expected in ((0.40, "yes"), (0.31, claims.WITHIN), (0.20, "no")):
         found, table = verdicts([judged("adv-dpnp", 0.6, robust), *rivals], [])
@@ -427,7 +442,7 @@ def test_a_claim_holds_where_the_interval_of_the_difference_says_so():
 def test_the_difference_on_the_same_images_is_known_better():
     """Both right for 794 images, the first alone for 150, the second alone for 86, of 1,600."""
     first, second = np.zeros(1600, dtype=bool), np.zeros(1600, dtype=bool)
-    first[:794 + 150], second[:794], second[1000:1086] = True, True, True
+    first[: 794 + 150], second[:794], second[1000:1086] = True, True, True
     one, other = (
         {"images": 1600, paired.OUTCOMES: {"x": paired.pack(right)}} for right in (first, second)
     )

@@ -81,6 +81,9 @@ def read(path: Path) -> dict[str, float]:
 
 def epochs_in_budget(row: str, seconds: Mapping[str, float]) -> int:
     """How many epochs fit into the budget of a row, or of another that it is trained as long as, or
-    of one part of a long row."""
+    of one part of a long row. Raises ValueError where that has not been measured."""
     name = row.removesuffix(LONG)
-    return max(1, round(SECONDS / seconds[AS_LONG_AS.get(name, name)]))
+    name = AS_LONG_AS.get(name, name)
+    if name not in seconds:
+        raise ValueError(f"the budget has no row {name}: measure it with `reproduce.py budget`")
+    return max(1, round(SECONDS / seconds[name]))

@@ -154,6 +154,10 @@ FIGURES: dict[str, tuple[Callable[[Row, int], Figure], int, int]] = {
 """Function, number of images, and that of --quick."""
 
 
+LEFT = (JUDGED, *(f"{name}.npz" for name in FIGURES), "corruption_*.json", "*geometry_*.json")
+"""What judging leaves in the folder of a row."""
+
+
 def judge(
     folder: Path, names: list[str], images: Mapping[str, int], *, data: str | None, device: str,
     quick: bool,
@@ -185,9 +189,13 @@ def judge(
 
 
 def read(folder: Path) -> dict[str, Figure]:
-    """The figures of a row by name; none where it has not been judged."""
+    """The figures of a row by name; none where it has not been judged. Raises ValueError for those
+    of another model than that of the folder."""
     path = folder / JUDGED
-    figures: dict[str, Figure] = json.loads(path.read_text())["figures"] if path.exists() else {}
+    if not path.exists():
+        return {}
+    found = _read(path, networks.load(folder / "model.npz"))
+    figures: dict[str, Figure] = found["figures"]
     return figures
 
 
@@ -198,7 +206,11 @@ def _read(path: Path, network: Network) -> dict[str, Any]:
         return {"model": model, "weights": parameters.count(network.params), "figures": {}}
     found: dict[str, Any] = json.loads(path.read_text())
     if found["model"] != model:
-        raise ValueError(f"{path} has the figures of another model: remove it to judge this one")
+        files = sorted(file.name for pattern in LEFT for file in path.parent.glob(pattern))
+        raise ValueError(
+            f"{path.parent} has the figures of another model: to judge this one, remove "
+            f"{', '.join(files)}"
+        )
     return found
 
 

@@ -27,6 +27,9 @@ def plan(
     that has not been measured.
     """
     rows = chosen_rows(group, names)
+    for option in {word for own in rows.values() for word in own if word.startswith("--")}:
+        if option in more:
+            raise ValueError(f"{option} is what the rows of {group} differ by: leave it out")
     if epochs is None:
         epochs = 1 if quick else GROUPS[group].epochs
     seconds = budget.read(budget_file) if epochs is None else {}

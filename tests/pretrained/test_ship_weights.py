@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import model_pages
 import numpy as np
 import pytest
 import ship_weights
@@ -31,6 +32,7 @@ JUDGED = {
     "unseen": {"images": 10, "clean": 3, "pgd-20": 2},
 }
 """As `reproduce.py judge` writes it."""
+COMPACT = {"dataset": "cifar10", "network": "compact"}
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def run(tmp_path, monkeypatch):
     save(PlusMinusEDWTA(2, epochs=2).fit(x, data.y_train[:500]), folder / "model.npz",
          dataset="mnist")  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(METRICS))
-    (folder / "judged.json").write_text(json.dumps({"figures": JUDGED}))
+    monkeypatch.setattr(ship_weights.judge, "read", lambda folder: JUDGED)
     return folder
 
 
@@ -96,6 +98,16 @@ def test_float32_stays_where_rounding_changes_the_accuracy(run, monkeypatch):
     np.testing.assert_array_equal(model.positive_prototypes_, before.positive_prototypes_)
 
 
+def test_nothing_is_written_before_all_is_known(run, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ship_weights, "sample_record", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ship_weights.ship(run, None, None)
+    assert not card.FOLDER.exists()
+
+
 def test_a_sample_is_not_enough(run, monkeypatch):
     monkeypatch.setattr(ship_weights, "load", lambda name, folder: load("mnist", SAMPLES))
     with pytest.raises(ValueError, match="all test images of mnist are needed"):
@@ -117,12 +129,19 @@ def test_judged_figures():
     assert ship_weights.judged({}) == []
 
 
+def test_a_mean_has_no_binomial_interval():
+    figures = [figure for figure in ship_weights.judged(JUDGED) if figure.unit == "%"]
+    intervals = {figure.measure: model_pages._figure(figure)[2] for figure in figures}
+    assert intervals.pop("mean accuracy under 19 corruptions") == ""
+    assert all(" – " in text for text in intervals.values())
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"method": "trades", "inner_attack": "pgd"}, "cifar10-compact-trades"),
-        ({"method": "pgd", "inner_attack": "n-fgsm"}, "cifar10-compact-n-fgsm"),
-        ({"method": "adv-dpnp", "inner_attack": "n-fgsm"}, "cifar10-compact-adv-dpnp"),
+        ({**COMPACT, "method": "trades", "inner_attack": "pgd"}, "cifar10-compact-trades"),
+        ({**COMPACT, "method": "pgd", "inner_attack": "n-fgsm"}, "cifar10-compact-n-fgsm"),
+        ({**COMPACT, "method": "adv-dpnp", "inner_attack": "n-fgsm"}, "cifar10-compact-adv-dpnp"),
         ({"preset": "robust"}, "mnist-ed-wta-robust"),
     ],
 )
@@ -130,14 +149,22 @@ def test_the_name_follows_from_the_settings(settings, name):
     assert ship_weights.name_of({"settings": settings}) == name
 
 
-def test_a_run_that_does_not_ship():
-    with pytest.raises(ValueError, match="no model ships as mnist-ed-wta-accurate; there are "):
-        ship_weights.name_of({"settings": {"preset": "accurate"}})
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"preset": "accurate"}, "mnist-ed-wta-accurate"),
+        ({**COMPACT, "method": "pgd", "network": "resnet18"}, "cifar10-resnet18-pgd"),
+        ({**COMPACT, "method": "pgd", "dataset": "cifar100"}, "cifar100-compact-pgd"),
+    ],
+)
+def test_a_run_that_does_not_ship(settings, name):
+    with pytest.raises(ValueError, match=f"no model ships as {name}; there are "):
+        ship_weights.name_of({"settings": settings})
 
 
 def test_the_command_repeats_the_training():
     settings = {"method": "pgd", "limit": None, "learning_rate": 0.1, "clean_statistics": True,
-                "x": False, "evaluate": 1000, "device": "cuda"}  # fmt: skip
+                "x": False, "ranks": 2, "device": "cuda"}  # fmt: skip
     assert ship_weights.command_of(settings) == (
         "python examples/cifar10_adv_dpnp.py --method pgd --learning-rate 0.1 --clean-statistics"
     )

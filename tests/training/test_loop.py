@@ -230,7 +230,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_weights_that_are_not_finite_are_not_written(tmp_path):
+@pytest.mark.parametrize("name", ["c.npz", None])
+def test_weights_that_are_not_finite_are_neither_written_nor_returned(tmp_path, name):
     def explodes(network, batch, grads):
         loss, z = standard(network, batch, grads)
         grads["features"]["4"]["bias"][...] = np.inf
@@ -239,10 +240,16 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path):
     x, y = images()
     with pytest.raises(NotFinite, match="features/4/bias is not finite"):
         fit(
-            tiny(), explodes, x, y, epochs=1, batch_size=60, checkpoint=tmp_path / "c.npz",
-            checkpoint_every=1, verbose=False,
+            tiny(), explodes, x, y, epochs=1, batch_size=60, checkpoint_every=1, verbose=False,
+            checkpoint=name and tmp_path / name,
         )  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+def test_there_are_validation_images_or_no_validation():
+    x, y = images()
+    with pytest.raises(ValueError, match="there are no validation images: leave validation out"):
+        fit(tiny(), standard, x, y, epochs=1, validation=(x[:0], y[:0]), verbose=False)
 
 
 def test_the_best_epoch_is_chosen_on_held_out_images():

@@ -16,6 +16,7 @@ from typing import Any
 from common import argument_parser, report
 
 from tinyproto.evaluation.command import run_command
+from tinyproto.training import DEFENSES
 
 OPTIONS = {"adv-dpnp": ["--adversarial-weight", "1", "--consistency-weight", "6"]}
 """Coefficients before the search of benchmarks/reproduce.py, with which the rows were made."""
@@ -32,8 +33,8 @@ def run(
         finished = subprocess.run(
             [
                 sys.executable, str(EXAMPLE), "--method", method, "--limit", str(limit),
-                "--epochs", str(epochs), "--attack-steps", str(steps), "--out", str(out),
-                "--resume", *more,
+                "--epochs", str(epochs), "--out", str(out), "--resume", *more,
+                *(["--attack-steps", str(steps)] if DEFENSES[method].adversarial else []),
             ],
         )  # fmt: skip
         if finished.returncode:

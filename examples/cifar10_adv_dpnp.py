@@ -65,6 +65,9 @@ EPS, STEP_SIZE = 8 / 255, 2 / 255
 SHOWN, PLOTTED = 8, 1000  # test images in attacks.png and latent.png
 CHECKPOINT, PICTURES = "checkpoint.npz", ("curves", "attacks", "latent")
 FILES = ["metrics.json", "model.npz", CHECKPOINT, *(f"{p}.{f}" for p in PICTURES for f in FORMATS)]
+SOMETIMES = {  # options that not every method uses, with their defaults
+    "inner_attack": "pgd", "attack_steps": 5, "radius": 3.0, "prototype_start": "simplex",
+}  # fmt: skip
 MEASURES = {  # what the table calls the measures of the features
     "compactness": "mean distance of a feature to the mean of its class",
     "mean_separation": "mean distance between the means of two classes",
@@ -94,12 +97,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="peak of one cycle (0.1; less for a small batch or few images)")  # fmt: skip
     add("--weight-decay", type=float, default=5e-4, metavar="X",
         help="coefficient of the weight decay (0.0005)")  # fmt: skip
-    add("--attack-steps", type=int, default=5, metavar="N", help="PGD steps in training (5)")
-    add("--inner-attack", choices=["pgd", "n-fgsm"], default="pgd",
+    add("--attack-steps", type=int, metavar="N", help="PGD steps in training (5)")
+    add("--inner-attack", choices=["pgd", "n-fgsm"],
         help="attack of training images; n-fgsm is one step from a noisy start (pgd)")  # fmt: skip
     add("--features", type=int, default=64, metavar="N", help="width of the feature layer (64)")
-    add("--radius", type=float, default=3.0, metavar="X", help="length of a prototype (3)")
-    add("--prototype-start", choices=["simplex", "random"], default="simplex",
+    add("--radius", type=float, metavar="X", help="length of a prototype (3)")
+    add("--prototype-start", choices=["simplex", "random"],
         help="initial prototypes: as far apart as possible, or random (simplex)")  # fmt: skip
     add("--head", choices=["prototypes", "linear"],
         help="the last layer (what the method needs; dpnp and adv-dpnp learn a linear one, too, "
@@ -111,6 +114,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--mpi", action="store_true", help="train in all ranks that mpirun has started, as one")
     add_run_options(parser, out="runs/cifar10_adv_dpnp")
     add_coefficients(parser.add_argument_group("coefficients of one or more methods"))
+    parser.set_defaults(**SOMETIMES)
     return parser.parse_args(arguments)
 
 
@@ -335,6 +339,9 @@ def check(options: argparse.Namespace) -> None:
     if options.resume and options.overwrite:
         raise ValueError("--resume continues a run and --overwrite replaces it: choose one")
     found = coefficients(options)
+    for name, reason in unused(options).items():
+        if getattr(options, name) != SOMETIMES[name]:
+            raise ValueError(f"--{name.replace('_', '-')} has no effect with {reason}")
     if head_of(options) == "prototypes" and not DEFENSES[options.method].prototypes:
         raise ValueError(f"--head prototypes is no option of --method {options.method}")
     needed = [name for name in ("alignment_weight", "repulsion_weight") if found.get(name)]
@@ -342,6 +349,19 @@ def check(options: argparse.Namespace) -> None:
         option = needed[0].replace("_", "-")
         raise ValueError(f"--head linear has no prototypes: it needs --{option} 0")
     select_device(options.device)
+
+
+def unused(options: argparse.Namespace) -> dict[str, str]:
+    """The options of `SOMETIMES` that have no effect, each with the option that is the reason."""
+    names: dict[str, str] = {}
+    if not DEFENSES[options.method].adversarial:
+        names |= dict.fromkeys(("inner_attack", "attack_steps"), f"--method {options.method}")
+    elif options.inner_attack == "n-fgsm":
+        names["attack_steps"] = "--inner-attack n-fgsm"
+    if head_of(options) == "linear":
+        reason = "--head linear" if options.head else f"--method {options.method}"
+        names |= dict.fromkeys(("radius", "prototype_start"), reason)
+    return names
 
 
 def run(options: argparse.Namespace) -> None:

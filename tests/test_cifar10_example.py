@@ -20,7 +20,7 @@ from tinyproto.training import DEFENSES
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cifar10_adv_dpnp.py"
 NUMBERS = {"metrics.json", "model.npz", "checkpoint.npz"}
 PICTURES = {"curves.png", "attacks.png", "latent.png"}
-SHORT = ["--limit", "48", "--epochs", "2", "--batch", "16", "--attack-steps", "1"]
+SHORT = ["--limit", "48", "--epochs", "2", "--batch", "16"]
 SHORT += ["--evaluate", "16", "--checkpoint-every", "1"]
 
 
@@ -249,6 +249,25 @@ def test_a_run_starts_from_the_weights_of_another(run_here, example, tmp_path, m
             "--adversarial-weight must be 0 or more, and finite, not nan",
         ),
         (["--method", "trades", "--beta", "-5"], "--beta must be 0 or more, and finite, not -5.0"),
+        (["--method", "standard", "--attack-steps", "3"], "--attack-steps has no effect with --m"),
+        (["--inner-attack", "n-fgsm", "--attack-steps", "3"], "--attack-steps has no effect with"),
+        (["--method", "dpnp", "--inner-attack", "n-fgsm"], "--inner-attack has no effect with --m"),
+        (["--method", "pgd", "--radius", "2"], "--radius has no effect with --method pgd"),
+        (
+            [
+                "--method",
+                "dpnp",
+                "--head",
+                "linear",
+                "--alignment-weight",
+                "0",
+                "--repulsion-weight",
+                "0",
+                "--prototype-start",
+                "random",
+            ],
+            "--prototype-start has no effect with --head linear",
+        ),
         (["--method", "standard", "--smoothing", "1.5"], "--smoothing must be in [0, 1], not 1.5"),
         (["--attack-steps", "0"], "--attack-steps must be above 0, and finite, not 0"),
         (["--evaluate", "-5"], "--evaluate must be above 0, and finite, not -5"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from . import budget, example, processes, tables
 from .rows import GROUPS, UNSEEN, Options, chosen_rows, runs_of
 
-QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32", "--attack-steps", "1"]
+QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32"]
 LOG = "log.txt"
 
 

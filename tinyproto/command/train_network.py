@@ -76,6 +76,8 @@ def train_network(
     chosen = network_settings(method) | dict(settings)
     for name in ("features", "checkpoint_every", *({"attack_steps"} & chosen.keys())):
         check_count(name, chosen[name])
+    if chosen.get("inner_attack") == "n-fgsm" and "attack_steps" in settings:
+        raise ValueError("attack_steps has no effect with inner_attack=n-fgsm")
     if learning_rate is not None:
         check_setting("learning_rate", learning_rate, 1.0)
     if resume and overwrite:

@@ -374,9 +374,11 @@ def test_rows_that_were_trained_on_several_machines_become_one_table(tmp_path, m
 
 
 def test_the_search_has_a_row_for_each_choice():
-    rows = [row("base"), row("radius-8+alignment-weight-0", 1)]
+    names = "base", "radius-8+alignment-weight-0", "consistency-features", "consistency-weight-1"
+    rows = [row(name, number) for number, name in enumerate(names)]
     (table,) = tables.search(content("search", rows))
-    assert [r["changed"] for r in table] == ["base", "radius-8, alignment-weight-0"]
+    changed = ["base", "radius 8, λ₊ 0", "consistency of features", "λ_con 1"]
+    assert [r["changed"] for r in table] == changed
     assert (table[1]["clean %"], table[0]["PGD-20 %"], table[0]["APGD %"]) == (
         "61.0",
         "45.0",

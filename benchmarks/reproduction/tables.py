@@ -36,6 +36,13 @@ ABLATED = {
 }  # fmt: skip
 ATTACKS = {"fgsm": "FGSM %", "pgd-20": "PGD-20 %", "cw-linf": "C&W L∞ %"}
 ANGLES = ("least angle", "mean angle", "greatest angle")
+SYMBOLS = {
+    "alignment-weight": "λ₊", "repulsion-weight": "λ₋", "adversarial-weight": "λ_adv",
+    "consistency-weight": "λ_con", "consistency": "consistency of", "prototype-start": "start",
+    "weight-decay": "weight decay", "learning-rate": "learning rate", "radius": "radius",
+    "features": "features",
+}  # fmt: skip
+"""Options of the search, a longer one before the one that it begins with."""
 YARDSTICK = "pgd"
 COMPACT = ("compactness / separation", "compactness / separation, attacked")
 
@@ -183,7 +190,7 @@ def search(content: Found) -> list[Table]:
         found = row["figures"]
         space = found["unseen_geometry"]
         table.append({
-            "changed": row["row"].replace("+", ", "),
+            "changed": ", ".join(_changed(part) for part in row["row"].split("+")),
             "clean %": percent(found["unseen"], "clean"),
             "PGD-20 %": percent(found["unseen"], "pgd-20"),
             "APGD %": percent(found["unseen_apgd"], "apgd"),
@@ -191,6 +198,14 @@ def search(content: Found) -> list[Table]:
             COMPACT[0]: f"{space[COMPACT[0]]:.2f}",
         })  # fmt: skip
     return [table]
+
+
+def _changed(part: str) -> str:
+    """A part of the name of a row of the search, OPTION-VALUE, with the option's symbol."""
+    for option, symbol in SYMBOLS.items():
+        if part.startswith(f"{option}-"):
+            return f"{symbol} {part.removeprefix(f'{option}-')}"
+    return part.replace("-", " ")
 
 
 def ablation(content: Found) -> list[Table]:

@@ -118,6 +118,12 @@ def test_what_is_refused():
         minimum_norm(pgd, victim, x, y, halvings=0)
     with pytest.raises(ValueError, match=r"takes no eps, .* upper bound is farthest=0.01$"):
         minimum_norm(pgd, victim, x, y, eps=0.01)
+    for twice in ({"eps": 0.1}, {"norm": "l2"}, {"seed": 3}, {"index": np.arange(8)}):
+        (name,) = twice
+        with pytest.raises(
+            ValueError, match=rf"must be one without {name}, not partial\(…, {name}="
+        ):
+            minimum_norm(partial(pgd, **twice), victim, x, y)
     with pytest.raises(ValueError, match="farthest must be 0 or more, not -1"):
         minimum_norm(pgd, victim, x, y, farthest=-1)
     with pytest.raises(ValueError, match="farthest must be finite where lo or hi is not"):

@@ -237,6 +237,8 @@ def test_what_is_refused():
     for kind in ("i8", "u1", "f2", "?"):
         with pytest.raises(ValueError, match=r"x must hold .*use x.astype\(np.float32\)"):
             per_feature(pgd, wide, (40 * x).astype(kind), y, eps=np.full(6, 0.5))
+    with pytest.raises(ValueError, match=r"must be one without eps, not partial\(…, eps=0.1\)"):
+        per_feature(partial(pgd, eps=0.1), victim, x, y, eps=np.ones(6))
     with pytest.raises(ValueError, match="the victim must be a Victim"):
         per_feature(pgd, victim.model, x, y, eps=np.ones(6))
     for wrong in (np.full(6, -1.0), np.full(6, np.inf), np.full(6, np.nan)):

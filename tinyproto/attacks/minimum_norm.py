@@ -16,7 +16,7 @@ from ..backend.device import Array, array_module
 from ..validation import check_count
 from .inputs import initially_correct, resolve_radius, validate_inputs
 from .region import NORMS, Radius, norms
-from .signatures import takes
+from .signatures import refuse_settled, takes
 from .victim import Victim
 
 
@@ -86,6 +86,7 @@ def minimum_norm(
             "minimum_norm takes no eps, since it looks for the least one; the option for an upper "
             f"bound is farthest={options['eps']!r}"
         )
+    refuse_settled(attack, "eps", "norm", "seed", "index")
     x, y, index, _, norm = validate_inputs(victim, x, y, index, 0.0, norm, NORMS, seed=seed)
     high = resolve_radius("farthest", farthest, x, norm, victim)
     xp = array_module(x)

@@ -16,6 +16,7 @@ from ..backend.device import Array, array_module, to_device, to_host
 from .checks import is_array
 from .inputs import validate_inputs
 from .region import linf_bounds
+from .signatures import refuse_settled
 from .victim import Backward, Victim
 
 
@@ -108,6 +109,7 @@ def per_feature(
     array([[ 40., 405.]])
     """
     x, y, *_ = validate_inputs(victim, x, y, options.get("index"), 0.0, "linf")
+    refuse_settled(attack, "eps")
     shape = eps.shape if is_array(eps) else None
     if shape != x.shape[1:]:
         raise ValueError(

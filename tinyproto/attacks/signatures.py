@@ -1,6 +1,7 @@
 """Which arguments an attack has: one that draws no random numbers has neither seed nor index."""
 
 import inspect
+import reprlib
 from typing import Any
 
 
@@ -28,3 +29,20 @@ def takes(attack: Any, name: str) -> bool:
     """
     parameters = inspect.signature(attack).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def refuse_settled(attack: Any, *names: str) -> None:
+    """Refuse a `functools.partial` with one of the arguments that its caller gives the attack.
+
+    Raises
+    ------
+    ValueError
+        With the argument, which would be ignored.
+    """
+    settled = getattr(attack, "keywords", {})
+    for name in names:
+        if name in settled:
+            raise ValueError(
+                f"the attack must be one without {name}, not partial(…, "
+                f"{name}={reprlib.repr(settled[name])}), which would be ignored"
+            )

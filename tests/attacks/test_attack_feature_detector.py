@@ -200,6 +200,8 @@ def test_wrong_arguments_get_one_line():
         ({"eps": 0.1, "targets": 0}, "targets must be 1 or more"),
         ({"eps": 0.1, "restarts": -1}, "restarts must be 0 or more"),
         ({"eps": 0.1, "weights": (-1.0,)}, "each of the weights must be"),
+        ({"eps": 0.1, "weights": ()}, "weights must be a tuple of one number or more, not"),
+        ({"eps": 0.1, "weights": 1.0}, "weights must be a tuple of one number or more, not 1.0"),
         ({"eps": 0.1, "lo": 0.5}, "x must lie in"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tinyproto.attacks import Victim, average, hop_skip_jump, pgd
-from tinyproto.testing.victims import hidden, problem
+from tinyproto.attacks import FlatGradientWarning, Victim, average, hop_skip_jump, pgd, scaled
+from tinyproto.attacks.targeted import towards
+from tinyproto.evaluation import evaluate
+from tinyproto.testing.victims import constant, hidden, problem
 
 
 def test_scores_and_gradients_are_means():
@@ -22,6 +24,31 @@ def test_scores_and_gradients_are_means():
     gradients = [m(x)[1](dz) for m in models]
     np.testing.assert_allclose(backward(dz), np.mean(gradients, axis=0), rtol=1e-12)
     assert (victim.forward_passes, victim.backward_passes) == (12, 12)
+
+
+def test_every_victim_of_a_victim_counts_the_passes_of_the_model():
+    clean, x, y = problem(5)
+    for wrap in (lambda v: v, lambda v: scaled(v, np.ones(6)), lambda v: towards(v, 1)):
+        victim = Victim(clean.model)
+        mean = wrap(average(average(victim, 2), 3))
+        z, backward = mean(x)
+        backward(z)
+        assert mean.forward_passes == victim.forward_passes == 6 * len(x)
+        assert mean.backward_passes == victim.backward_passes == 6 * len(x)
+    reports = [
+        evaluate(v, x, y, ["fgsm"], eps=0.1, verbose=False).results["fgsm"]
+        for v in (clean, average(clean, 4))
+    ]
+    assert reports[1].forward_passes == 4 * reports[0].forward_passes
+    assert reports[1].backward_passes == 4 * reports[0].backward_passes > 0
+
+
+def test_flat_gradients_are_counted_as_often_as_passes():
+    flat = average(Victim(constant()), 2)
+    z, backward = flat(np.full((8, 6), 0.5))
+    with pytest.warns(FlatGradientWarning, match="exactly 0 in 16 of 16"):
+        backward(np.ones_like(z))
+    assert flat.flat_gradients == flat.backward_passes == 16
 
 
 def test_it_helps_attacks_that_do_not_average_themselves():

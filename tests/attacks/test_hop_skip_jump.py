@@ -141,6 +141,14 @@ def test_what_is_refused():
         attack(victim, x, y, probes=0)
     with pytest.raises(ValueError, match=r"start must have the shape \(8, 6\), not \(7, 6\)"):
         attack(victim, x, y, start=x[1:])
+    for start, message in (
+        ((255 * x).astype(np.uint8), r"start must hold floating-point numbers, not uint8 .* / 255"),
+        (255 * x, r"start must lie in \[0.0, 1.0\], not .*; divide by 255$"),
+        (np.where(x > 0, np.nan, x), "start holds NaN"),
+        (x.tolist(), r"start must be an array, not list; use np.asarray\(start\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            attack(victim, x, y, start=start)
     with pytest.raises(ValueError, match="classes must be 2 or more, not 1"):
         from_labels(lambda x: x[:, 0], 1)
     wrong = Victim(from_labels(lambda x: np.full(len(x), 7), 5))

@@ -87,6 +87,13 @@ def test_an_example_does_not_depend_on_its_batch(name):
         np.testing.assert_array_equal(attack(x[part], y[part], index=index[part]), together[part])
 
 
+def test_an_attack_that_draws_no_random_numbers_gets_no_seed():
+    victim, x, y = problem(3, count=6)
+    found = minimum_norm(fgsm, victim, x, y, seed=2)
+    np.testing.assert_array_equal(found, minimum_norm(ATTACKS["fgsm"], victim, x, y, seed=2))
+    assert (found != x).any()
+
+
 def test_no_point_is_looked_for_beyond_the_farthest():
     victim, x, y = problem(5, count=12)
     far = norms(minimum_norm(pgd, victim, x, y) - x, "linf")
@@ -109,6 +116,14 @@ def test_what_is_refused():
     victim, x, y = problem(1)
     with pytest.raises(ValueError, match="halvings must be 1 or more, not 0"):
         minimum_norm(pgd, victim, x, y, halvings=0)
+    with pytest.raises(ValueError, match=r"takes no eps, .* upper bound is farthest=0.01$"):
+        minimum_norm(pgd, victim, x, y, eps=0.01)
+    for twice in ({"eps": 0.1}, {"norm": "l2"}, {"seed": 3}, {"index": np.arange(8)}):
+        (name,) = twice
+        with pytest.raises(
+            ValueError, match=rf"must be one without {name}, not partial\(…, {name}="
+        ):
+            minimum_norm(partial(pgd, **twice), victim, x, y)
     with pytest.raises(ValueError, match="farthest must be 0 or more, not -1"):
         minimum_norm(pgd, victim, x, y, farthest=-1)
     with pytest.raises(ValueError, match="farthest must be finite where lo or hi is not"):

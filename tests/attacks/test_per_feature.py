@@ -233,6 +233,14 @@ def test_what_is_refused():
         per_feature(pgd, victim, x, y, eps=np.ones(8))
     with pytest.raises(ValueError, match=r"of shape \(6,\), not 0.1; a radius for each example"):
         per_feature(pgd, victim, x, y, eps=0.1)
+    wide = Victim(victim.model, hi=255.0)
+    for kind in ("i8", "u1", "f2", "?"):
+        with pytest.raises(ValueError, match=r"x must hold .*use x.astype\(np.float32\)"):
+            per_feature(pgd, wide, (40 * x).astype(kind), y, eps=np.full(6, 0.5))
+    with pytest.raises(ValueError, match=r"must be one without eps, not partial\(…, eps=0.1\)"):
+        per_feature(partial(pgd, eps=0.1), victim, x, y, eps=np.ones(6))
+    with pytest.raises(ValueError, match="the victim must be a Victim"):
+        per_feature(pgd, victim.model, x, y, eps=np.ones(6))
     for wrong in (np.full(6, -1.0), np.full(6, np.inf), np.full(6, np.nan)):
         with pytest.raises(ValueError, match="array of finite numbers, 0 or more"):
             per_feature(pgd, victim, x, y, eps=wrong)
@@ -240,6 +248,11 @@ def test_what_is_refused():
         pgd(victim, x, y, eps=np.ones(6))
     with pytest.raises(ValueError, match=r"hi must be .* of shape \(6,\), not \(5,\)"):
         pgd(Victim(victim.model, hi=np.ones(5)), x, y, eps=0.1)
+    for box in ({"lo": np.zeros(5)}, {"keep": np.zeros((6, 2), bool)}):
+        with pytest.raises(ValueError, match=r"lo, hi and keep must broadcast .* not lo .*hi .6,."):
+            Victim(victim.model, **{"lo": np.zeros(6), "hi": np.ones(6)} | box)
+    with pytest.raises(ValueError, match=r"keep must be an array .* of shape \(6,\), not \(5,\)"):
+        pgd(Victim(victim.model, keep=np.zeros(5, bool)), x, y, eps=0.1)
     with pytest.raises(ValueError, match="x must lie in .* of each feature, and does not"):
         pgd(Victim(victim.model, hi=np.full(6, 0.01)), x, y, eps=0.1)
     with pytest.raises(ValueError, match="keep must be an array of bool like one example, not i"):

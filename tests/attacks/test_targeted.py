@@ -12,6 +12,8 @@ from tinyproto.attacks import (
     autoattack,
     carlini_wagner,
     fab,
+    fgsm,
+    hop_skip_jump,
     minimum_norm,
     pgd,
     square,
@@ -36,8 +38,8 @@ NEAREST = {
     "fab": fab,
     "fab-t": partial(fab, targets=9, bisections=5),
     "pgd, minimum norm": partial(minimum_norm, pgd, halvings=6),
-    "cw": lambda *a, index, **k: carlini_wagner(
-        *a, steps=80, binary_search_steps=3, learning_rate=0.05, initial_const=1.0
+    "cw": partial(
+        carlini_wagner, steps=80, binary_search_steps=3, learning_rate=0.05, initial_const=1.0
     ),
 }
 
@@ -104,6 +106,34 @@ def test_an_example_does_not_depend_on_its_batch_and_arrays_are_of_examples():
             pgd, victim, x[part], target[part], eps=eps[part], index=index[part], seed=3
         )
         np.testing.assert_array_equal(alone, together[part])
+
+
+def test_an_attack_has_positions_only_where_it_takes_them():
+    victim, x, y = problem(3, count=9)
+    target = targets_of(victim, y)
+    found = targeted(fgsm, victim, x, target, eps=0.1)
+    for t in range(5):
+        of = target == t
+        alone = fgsm(towards(victim, t), x[of], 0 * y[of], eps=0.1)
+        np.testing.assert_array_equal(found[of], alone)
+    assert (found != x).any(axis=1).all()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'index'"):
+        targeted(fgsm, victim, x, target, eps=0.1, index=np.arange(9))
+
+
+def test_starting_points_are_those_of_the_examples():
+    victim, x, _ = problem(3, count=9)
+    start = np.random.default_rng(4).random(x.shape)
+    target, index = victim(start)[0].argmax(axis=1), np.arange(9)
+    other = victim(x)[0].argmax(axis=1) != target
+    assert len(set(target[other].tolist())) > 1
+    jump = partial(targeted, partial(hop_skip_jump, steps=1, probes=5, starts=1), victim)
+    found = jump(x, target, start=start, index=index)
+    np.testing.assert_array_equal(victim(found)[0].argmax(axis=1), target)
+    for i in range(9):
+        one = slice(i, i + 1)
+        alone = jump(x[one], target[one], start=start[one], index=index[one])
+        np.testing.assert_array_equal(alone, found[one])
 
 
 def test_what_is_the_target_already_stays_and_what_is_wrong_is_refused():

@@ -17,7 +17,7 @@ from tinyproto import networks, state
 from tinyproto.attacks import ATTACKS, Victim, apgd, carlini_wagner, fab, norms_of, pgd, square
 from tinyproto.attacks.autoattack import attacks_to_run, autoattack, fab_in_ball
 from tinyproto.data import load
-from tinyproto.evaluation import evaluate, robustness
+from tinyproto.evaluation import evaluate, robustness, transfer
 from tinyproto.testing.victims import hidden, problem
 
 MODEL = ROOT / "benchmarks" / "models" / "cifar10_pgd.npz"
@@ -222,6 +222,29 @@ def test_rounding_in_float32_is_allowed_and_leaving_the_box_is_not():
     assert 0 < result.robust.sum() < 40
     with pytest.raises(ValueError, match=r"an attack left the box \[0.0, 1.0\]"):
         evaluate(victim, x, y, {"far": lambda v, x, y, **_: x + 1}, eps=eps, verbose=False)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_each_feature_is_rounded_in_its_own_units(norm):
+    """A box of [0, 1] and [0, 10⁶], with a feature that is kept: a millionth of each width."""
+    W = np.array([[1.0, -1.0], [0.0, 0.0], [0.0, 0.0]])
+    box = {"hi": np.array([1.0, 1e6, 1.0]), "keep": np.array([False, False, True])}
+    victim = Victim(lambda x: ((x - 0.5) @ W, lambda dz: dz @ W.T), **box)
+    x, y, eps = np.array([[0.51, 0.5, 0.0]]), np.array([0]), 0.02
+
+    def robust(*move):
+        by_hand = {"by hand": lambda v, x, y, **_: x + np.array([move])}
+        return evaluate(victim, x, y, by_hand, eps=eps, norm=norm, verbose=False).robust[0]
+
+    assert not robust(-eps - 0.9e-6, 0, 0)  # as rounding may have it
+    assert robust(-eps - 2e-6, 0, 0)
+    assert robust(-0.4, 0, 0)
+    for beyond in ((0.5, 0, 0), (-0.52, 0, 0), (0, -1.6, 0), (0, 0, 1e-9)):
+        with pytest.raises(ValueError, match="an attack left the box"):
+            robust(*beyond)
+    assert not robust(-0.011, -0.4, 0)
+    report = transfer({"a": victim}, {"b": victim}, lambda *a, **_: x - [0.4, 0, 0], x, y, eps=eps)
+    assert report.accuracy[0, 0] == 1
 
 
 def test_rounding_to_8_bits_stays_in_the_ball_if_possible():

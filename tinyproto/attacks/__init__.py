@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..backend.device import Array
+from ..validation import resolve_norm
 from .apgd import apgd, apgd_targeted
 from .autoattack import Attack, autoattack
 from .average import average
@@ -68,11 +69,16 @@ def _fab(victim: Victim, x: Array, y: Array, *, eps: float, **options: Any) -> A
     return fab(victim, x, y, **options)
 
 
-def _cw(victim: Victim, x: Array, y: Array, **_: Any) -> Array:
-    return carlini_wagner(victim, x, y)
+def _cw(
+    victim: Victim, x: Array, y: Array, *, eps: float, norm: str, seed: int, index: Array,
+    **options: Any,
+) -> Array:  # fmt: skip
+    resolve_norm(norm, ("l2",))
+    return carlini_wagner(victim, x, y, **options)
 
 
 def _cw_linf(victim: Victim, x: Array, y: Array, *, norm: str, **options: Any) -> Array:
+    resolve_norm(norm, ("linf",))
     return carlini_wagner_linf(victim, x, y, **options)
 
 

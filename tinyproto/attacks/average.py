@@ -70,5 +70,5 @@ def average(victim: Victim, samples: int) -> Victim:
         return total / samples, backward
 
     result = Victim(model, lo=victim.lo, hi=victim.hi, keep=victim.keep)
-    result.warned = victim.warned
+    result.warned, result.passes = victim.warned, samples * victim.passes
     return result

@@ -74,8 +74,9 @@ def outside_box(lo: float, hi: float) -> float:
     return 4 * float(np.finfo(np.float32).eps) * max(finite, default=0.0)
 
 
-def check_box(x: Array, victim: Victim) -> None:
-    """Refuse examples that are not in the victim's box, or of another shape than its bounds.
+def check_box(what: str, x: Array, victim: Victim) -> None:
+    """Refuse examples, which the message calls `what`, that are not in the victim's box, or of
+    another shape than its bounds and the features that are kept.
 
     Raises
     ------
@@ -84,28 +85,29 @@ def check_box(x: Array, victim: Victim) -> None:
     """
     xp, lo, hi = array_module(x), victim.lo, victim.hi
     found = f"{x.dtype} of shape {x.shape}"
-    for name, bound in (("lo", lo), ("hi", hi)):
+    for name, bound in (("keep", victim.keep), ("lo", lo), ("hi", hi)):
         if not _fits(np.shape(bound), x.shape[1:]):
+            number = "" if name == "keep" else "a number or "
             raise ValueError(
-                f"{name} must be a number or an array like one example, of shape {x.shape[1:]}, "
+                f"{name} must be {number}an array like one example, of shape {x.shape[1:]}, "
                 f"not {np.shape(bound)}"
             )
     if not len(x):
         return
     least, greatest = float(x.min()), float(x.max())
     if math.isnan(least):
-        raise ValueError(f"x holds NaN ({found})")
+        raise ValueError(f"{what} holds NaN ({found})")
     if varies(lo, hi):
         empty = lo > hi  # of features that are kept
         lo, hi = np.where(empty, -math.inf, lo), np.where(empty, math.inf, hi)
         slack = np.vectorize(outside_box, otypes=[np.float64])(lo, hi)
         low, high = to_device(lo - slack, xp), to_device(hi + slack, xp)
         if not bool(((low <= x) & (x <= high)).all()):
-            raise ValueError(f"x must lie in [lo, hi] of each feature, and does not ({found})")
+            raise ValueError(f"{what} must lie in [lo, hi] of each feature, and does not ({found})")
     elif max(lo - least, greatest - hi) > outside_box(lo, hi):
         levels = "; divide by 255" if (lo, hi) == (0, 1) and least >= 0 and greatest <= 255 else ""
         raise ValueError(
-            f"x must lie in [{lo}, {hi}], not [{least}, {greatest}] ({found})"
+            f"{what} must lie in [{lo}, {hi}], not [{least}, {greatest}] ({found})"
             f"{levels if greatest > 2 else ''}"
         )
 

@@ -88,11 +88,9 @@ def carlini_wagner(
     x, y, *_ = validate_inputs(
         victim, x, y, None, 0.0, "l2", steps=steps, binary_search_steps=binary_search_steps
     )
-    for name, value in (
-        ("learning_rate", learning_rate), ("initial_const", initial_const),
-        ("confidence", confidence),
-    ):  # fmt: skip
-        check_number(name, value)
+    check_number("learning_rate", learning_rate, zero=False)
+    check_number("initial_const", initial_const, zero=False)
+    check_number("confidence", confidence)
     require_finite_box(victim, "the tanh of Carlini and Wagner")
     xp = array_module(x)
     adversarial, remaining, _ = initially_correct(victim, x, y)

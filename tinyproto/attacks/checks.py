@@ -78,6 +78,22 @@ def check_keep(keep: Any) -> np.ndarray | None:
     return to_host(keep)
 
 
+def check_shapes(**arrays: Any) -> None:
+    """Refuse arrays, by name, that do not broadcast with one another.
+
+    Raises
+    ------
+    ValueError
+        With the shapes.
+    """
+    shapes = {name: array.shape for name, array in arrays.items() if is_array(array)}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"lo, hi and keep must broadcast with one example, not {found}") from None
+
+
 def check_output(output: Any, count: int) -> tuple[Array, Any]:
     """The scores (N, C), and the function for gradients, that a model returned for N examples.
 

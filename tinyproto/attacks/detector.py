@@ -43,8 +43,7 @@ from ..layers.linear import rowwise
 from ..prototypes import Detector, exact_radius
 from ..prototypes.detection.scores import neuron_scores, winners
 from ..prototypes.validation import encode_targets
-from ..validation import check_number
-from .evasion import evades, ignoring_attack
+from .evasion import check_weights, evades, ignoring_attack
 from .inputs import Inputs, validate_inputs
 from .region import Radius, Region, normalize_l2
 from .victim import Victim
@@ -153,8 +152,7 @@ def attack_detector(
     inputs = validate_inputs(
         victim, x, label, index, eps, norm, seed=seed, steps=steps, restarts=restarts
     )
-    for weight in weights:
-        check_number("each of the weights", weight, zero=False)
+    check_weights(weights, zero=False)
     search = _Search(detector, victim, steps, inputs.norm)
     found = inputs.x.copy()
     for first in range(0, len(x), IMAGES):

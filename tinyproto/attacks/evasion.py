@@ -1,6 +1,7 @@
 """What the attacks on detectors share: what evades, and the attacker who ignores the detector."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from ..backend.device import Array, to_host
 from ..prototypes import Detector, FeatureDetector
 from ..prototypes.validation import encode_targets
-from ..validation import check_labels
+from ..validation import check_labels, check_number
 from .pgd import pgd
 from .region import Radius
 from .victim import Victim
@@ -56,6 +57,20 @@ def evades(detector: Detector | FeatureDetector, x: Array, y: Array) -> np.ndarr
     x = x.reshape(len(x), math.prod(x.shape[1:]))
     label = encode_targets(y, len(x), network.classes_)[1]
     return (network.predict(x) != network.classes_[label]) & detector.accepts(x)
+
+
+def check_weights(weights: Sequence[float], *, zero: bool = True) -> None:
+    """Refuse weights λ that are not one number or more, above 0, or 0 or more if `zero`.
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if not isinstance(weights, Sequence | np.ndarray) or not len(weights):
+        raise ValueError(f"weights must be a tuple of one number or more, not {weights!r}")
+    for weight in weights:
+        check_number("each of the weights", weight, zero=zero)
 
 
 def ignoring_attack(

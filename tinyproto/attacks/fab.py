@@ -153,7 +153,7 @@ def _single_run(
     for name, bound in (("lo", victim.lo), ("hi", victim.hi)):
         flat = varies(bound)
         box[name] = np.broadcast_to(bound, x.shape[1:]).ravel() if flat else bound
-    for _ in range(steps):
+    for _ in range(steps):  # as in the authors' code, a misclassified start is no candidate
         difference, gradient = _linearize(victim, point, y, target, norm)
         current = flatten(point).astype(xp.float64)
         plane = gradient, (gradient * current).sum(axis=1) - difference

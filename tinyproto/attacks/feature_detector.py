@@ -33,8 +33,8 @@ from collections.abc import Iterator
 from ..backend.device import Array, array_module
 from ..layers import Backward
 from ..prototypes import FeatureDetector, head_vectors
-from ..validation import check_count, check_number
-from .evasion import ignoring_attack
+from ..validation import check_count
+from .evasion import check_weights, ignoring_attack
 from .inputs import Inputs, validate_inputs, validate_labels
 from .region import Radius, Region, normalize_l2
 from .victim import Victim
@@ -135,8 +135,7 @@ def attack_feature_detector(
         victim, x, y, index, eps, norm, seed=seed, steps=steps, targets=targets
     )
     check_count("restarts", restarts, 0)
-    for weight in weights:
-        check_number("each of the weights", weight)
+    check_weights(weights)
     found = inputs.x.copy()
     for first in range(0, len(found), IMAGES):
         part = slice(first, first + IMAGES)

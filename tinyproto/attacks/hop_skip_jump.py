@@ -31,7 +31,8 @@ from ..backend.device import Array, array_module, to_device
 from ..random import normal, uniform
 from ..validation import check_count, check_labels, check_shape
 from .box import clip_to_box, require_finite_box, widened
-from .inputs import initially_correct, validate_inputs
+from .checks import require_array
+from .inputs import check_examples, initially_correct, validate_inputs
 from .region import expand_like, flatten, normalize_l2, norms
 from .victim import Victim
 
@@ -81,8 +82,8 @@ def hop_skip_jump(
         How many random points of the box are tried, until one is misclassified. They are drawn one
         after the other, each uniformly.
     start : array (N, …), optional
-        Points to start from instead, such as images of another class; where one is not
-        misclassified, random points are tried.
+        Points to start from instead, such as images of another class, in the box as x is; where one
+        is not misclassified, random points are tried.
     seed : int
         The seed of the random numbers.
     index : array (N,), optional
@@ -123,7 +124,9 @@ def hop_skip_jump(
     )  # fmt: skip
     require_finite_box(victim, "HopSkipJump")
     if start is not None:
+        require_array("start", start)
         check_shape("start", start, x.shape)
+        start = check_examples("start", to_device(start, array_module(x)), victim)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     search = _Search(victim, x[remaining], y[remaining], norm, seed, index[remaining])
     first = None if start is None else start[remaining]

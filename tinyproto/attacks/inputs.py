@@ -114,25 +114,27 @@ def validate_inputs(
     check_count("seed", seed, 0, HIGHEST_SEED)
     require_array("x", x)
     require_array("y", y)
-    x = _check_examples(x, victim)
+    x = check_examples("x", x, victim)
     y = check_labels(to_device(y, array_module(x)), len(x))
     index = check_index(index, len(x), like=x)
     radii = resolve_radius("eps", eps, x, name, victim, no_radius)
     return Inputs(x, y, index, radii, name)
 
 
-def _check_examples(x: Array, victim: Victim) -> Array:
+def check_examples(name: str, x: Array, victim: Victim) -> Array:
     """x in this machine's byte order, if it is in the box and float32 or float64."""
     xp = array_module(x)
     found = f"{x.dtype} of shape {x.shape}"
     if x.ndim == 0 or (len(x) and not x.size):
-        raise ValueError(f"x must hold examples (N, …), not {found}")
+        raise ValueError(f"{name} must hold examples (N, …), not {found}")
     x = xp.asarray(x).astype(x.dtype.newbyteorder("="), copy=False)
     if x.dtype not in (np.float32, np.float64):
         wanted = "float32 or float64" if x.dtype.kind == "f" else "floating-point numbers"
         levels = " / 255" if x.dtype.kind in "iu" and victim.width == 1 else ""
-        raise ValueError(f"x must hold {wanted}, not {found}; use x.astype(np.float32){levels}")
-    check_box(x, victim)
+        raise ValueError(
+            f"{name} must hold {wanted}, not {found}; use {name}.astype(np.float32){levels}"
+        )
+    check_box(name, x, victim)
     return x
 
 

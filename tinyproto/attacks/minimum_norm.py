@@ -16,6 +16,7 @@ from ..backend.device import Array, array_module
 from ..validation import check_count
 from .inputs import initially_correct, resolve_radius, validate_inputs
 from .region import NORMS, Radius, norms
+from .signatures import refuse_settled, takes
 from .victim import Victim
 
 
@@ -37,7 +38,8 @@ def minimum_norm(
     Parameters
     ----------
     attack : callable
-        One that stays in a ball: attack(victim, x, y, eps=, norm=, seed=, index=, …).
+        One that stays in a ball: attack(victim, x, y, eps=, norm=, seed=, index=, …), or without
+        seed and index if it draws no random numbers.
     victim : Victim
         The model under attack.
     x : array (N, …)
@@ -65,7 +67,7 @@ def minimum_norm(
     Raises
     ------
     ValueError
-        As the attack does, and for an unbounded box without `farthest`.
+        As the attack does, for eps, and for an unbounded box without `farthest`.
 
     Examples
     --------
@@ -79,6 +81,12 @@ def minimum_norm(
     array([0.05, 0.4 ])
     """
     check_count("halvings", halvings)
+    if "eps" in options:
+        raise ValueError(
+            "minimum_norm takes no eps, since it looks for the least one; the option for an upper "
+            f"bound is farthest={options['eps']!r}"
+        )
+    refuse_settled(attack, "eps", "norm", "seed", "index")
     x, y, index, _, norm = validate_inputs(victim, x, y, index, 0.0, norm, NORMS, seed=seed)
     high = resolve_radius("farthest", farthest, x, norm, victim)
     xp = array_module(x)
@@ -87,12 +95,13 @@ def minimum_norm(
         return adversarial
     victim.warned.add("eps")  # large radii are tried on purpose
     x, y, index = x[remaining], y[remaining], index[remaining]
+    drawn = {"seed": seed, "index": index}
+    options |= {name: value for name, value in drawn.items() if takes(attack, name)}
     low, high, found = xp.zeros(len(x)), high[remaining], x.copy()
     best = high
     for _ in range(halvings):
         radius = (low + high) / 2
-        options |= {"eps": radius, "norm": norm, "seed": seed, "index": index}
-        attacked = attack(victim, x, y, **options)
+        attacked = attack(victim, x, y, eps=radius, norm=norm, **options)
         distance = norms(attacked.astype(xp.float64) - x, norm)
         wrong = victim(attacked)[0].argmax(axis=1) != y
         low, high = xp.where(wrong, low, radius), xp.where(wrong, radius, high)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..backend.device import Array, array_module, to_device, to_host
-from .box import check_box
-from .checks import is_array, require_array
+from .checks import is_array
+from .inputs import validate_inputs
 from .region import linf_bounds
+from .signatures import refuse_settled
 from .victim import Backward, Victim
 
 
@@ -62,7 +63,7 @@ def scaled(victim: Victim, scale: Array) -> Victim:
 
     keep = kept if victim.keep is None else kept | victim.keep
     result = Victim(model, lo=victim.lo / unit, hi=victim.hi / unit, keep=keep)
-    result.warned = victim.warned
+    result.warned, result.passes = victim.warned, victim.passes
     return result
 
 
@@ -107,15 +108,14 @@ def per_feature(
     >>> per_feature(pgd, victim, x, y, eps=np.array([0.0, 40.0]), random_start=False).round(1)
     array([[ 40., 405.]])
     """
-    require_array("x", x)
+    x, y, *_ = validate_inputs(victim, x, y, options.get("index"), 0.0, "linf")
+    refuse_settled(attack, "eps")
     shape = eps.shape if is_array(eps) else None
     if shape != x.shape[1:]:
         raise ValueError(
             f"eps must be an array like one example, of shape {x.shape[1:]}, not "
             f"{shape or repr(eps)}; a radius for each example is an argument of the attack itself"
         )
-    if x.dtype.kind == "f":
-        check_box(x, victim)
     xp = array_module(x)
     unit = to_device(_units(eps)[0], xp).astype(x.dtype)
     within = scaled(victim, eps)

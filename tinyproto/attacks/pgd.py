@@ -106,7 +106,7 @@ def pgd(
     steps : int
         The number of steps.
     step_size : float or array (N,), optional
-        The length of a step in the units of x; 2.5 eps / steps by default.
+        The length of a step in the units of x, above 0 where eps is; 2.5 eps / steps by default.
     norm : {"linf", "l2"}
         The norm of the ball. "L2", 2 and `np.inf` are understood too.
     restarts : int
@@ -161,7 +161,7 @@ def pgd(
     region = Region(x, eps, norm, victim)
     step_sizes = 2.5 * eps / steps
     if step_size is not None:
-        step_sizes = resolve_radius("step_size", step_size, x, norm, victim)
+        step_sizes = _resolve_step_size(step_size, x, norm, victim, eps)
     adversarial, remaining, _ = initially_correct(victim, x, y)
     for restart in range(restarts):
         if len(remaining) == 0 or not region.eps.any():
@@ -175,6 +175,15 @@ def pgd(
         )
         remaining = remaining[~fooled]
     return adversarial
+
+
+def _resolve_step_size(value: Radius, x: Array, norm: str, victim: Victim, eps: Array) -> Array:
+    """The length of a step for each example, float64 (N,). Raises ValueError where it is 0 and the
+    example could move."""
+    step_sizes = resolve_radius("step_size", value, x, norm, victim)
+    if bool(((step_sizes == 0) & (eps > 0)).any()):
+        raise ValueError("step_size must be above 0 where eps is, not 0")
+    return step_sizes
 
 
 def _single_run(
@@ -283,7 +292,7 @@ def pgd_inner(
     loss = resolve_loss(loss)
     x, y, index, eps, norm = validate_inputs(victim, x, y, index, eps, norm, seed=seed, steps=steps)
     check_count("epoch", epoch, 0, HIGHEST_SEED)
-    xp, step_sizes = array_module(x), resolve_radius("step_size", step_size, x, norm, victim)
+    xp, step_sizes = array_module(x), _resolve_step_size(step_size, x, norm, victim, eps)
     region = Region(x, eps, norm, victim)
     if initial_noise is None:
         points = region.random_point(index, seed=seed, epoch=epoch)

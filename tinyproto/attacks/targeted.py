@@ -18,6 +18,7 @@ from ..backend.device import Array, array_module, to_device, to_host
 from ..losses.margins import largest_other
 from ..validation import check_index, check_labels
 from .checks import is_array, require_array
+from .signatures import takes
 from .victim import Backward, Victim
 
 
@@ -27,7 +28,7 @@ def targeted(attack: Any, victim: Victim, x: Array, target: Array, **options: An
     Parameters
     ----------
     attack : callable
-        Any attack(victim, x, y, …): `pgd`, `apgd`, `fab`, `square`, `carlini_wagner`,
+        Any attack(victim, x, y, …): `fgsm`, `pgd`, `apgd`, `fab`, `square`, `carlini_wagner`,
         `hop_skip_jump`, or `functools.partial` of one with its settings.
     victim : Victim
         The model under attack.
@@ -36,8 +37,8 @@ def targeted(attack: Any, victim: Victim, x: Array, target: Array, **options: An
     target : array (N,)
         The class that each example shall be taken for: a column of the scores z.
     **options
-        Further arguments of the attack: eps, norm, seed, index, ….  An array of shape (N,) has one
-        value for each example.
+        Further arguments of the attack: eps, norm, seed, index, start, …. An array of shape (N,),
+        or of that of x, has one value, or one point, for each example.
 
     Returns
     -------
@@ -72,12 +73,13 @@ def targeted(attack: Any, victim: Victim, x: Array, target: Array, **options: An
     require_array("target", target)
     xp, count = array_module(x), len(x)
     target = check_labels(to_device(target, xp), count, name="target")
-    options["index"] = check_index(options.get("index"), count, like=x)
+    if takes(attack, "index"):
+        options["index"] = check_index(options.get("index"), count, like=x)
     result = x.copy()
     for t in sorted(set(to_host(target).tolist())):
         group = xp.flatnonzero(target == t)
         chosen = {
-            name: value[group] if is_array(value) and value.shape == (count,) else value
+            name: value[group] if is_array(value) and value.shape in ((count,), x.shape) else value
             for name, value in options.items()
         }
         zeros = xp.zeros(len(group), dtype=xp.int64)
@@ -102,5 +104,5 @@ def towards(victim: Victim, target: int) -> Victim:
         return xp.stack([z[each, other], z[each, label]], axis=1), backward_two
 
     result = Victim(model, lo=victim.lo, hi=victim.hi, keep=victim.keep)
-    result.warned = victim.warned
+    result.warned, result.passes = victim.warned, victim.passes
     return result

@@ -11,7 +11,14 @@ import numpy as np
 
 from ..backend.device import Array, array_module, to_device
 from ..validation import check_shape
-from .checks import check_bound, check_keep, check_model, check_numbers, check_output
+from .checks import (
+    check_bound,
+    check_keep,
+    check_model,
+    check_numbers,
+    check_output,
+    check_shapes,
+)
 
 SATURATION = 80.0
 """For scores that differ by more, e^(−difference) is subnormal in float32, or 0."""
@@ -55,6 +62,8 @@ class Victim:
     ----------
     width : float
         The largest hi − lo.
+    passes : int
+        How many passes of the model one call costs an example: 1, or more where it is averaged.
     forward_passes, backward_passes : int
         How many examples have gone through the model.
     flat_gradients : int
@@ -64,9 +73,9 @@ class Victim:
     Raises
     ------
     ValueError
-        If lo is not below hi, for each feature. Calling a victim raises ValueError for scores and
-        gradients of the wrong shape, and for NaN or infinite ones, which an attack would mistake
-        for a success.
+        If lo is not below hi, for each feature, or if lo, hi and keep do not broadcast. Calling a
+        victim raises ValueError for scores and gradients of the wrong shape, and for NaN or
+        infinite ones, which an attack would mistake for a success.
     TypeError
         For a model of another library, which is no such function: the message says what to write,
         such as `tinyproto.interop.from_torch(model)`.
@@ -104,6 +113,7 @@ class Victim:
         self.lo: Any = check_bound("lo", lo)
         self.hi: Any = check_bound("hi", hi)
         self.keep = check_keep(keep)
+        check_shapes(lo=self.lo, hi=self.hi, keep=self.keep)
         if self.keep is not None:  # an empty interval: `attacks.box` says why
             self.lo = np.where(self.keep, math.inf, self.lo)
             self.hi = np.where(self.keep, -math.inf, self.hi)
@@ -113,6 +123,7 @@ class Victim:
             raise ValueError(f"lo must be below hi{which or ' for each feature'}")
         self.width = float(np.max(self.hi - self.lo, initial=0.0))
         self.model = model
+        self.passes = 1
         self.forward_passes = 0
         self.backward_passes = 0
         self.flat_gradients = 0
@@ -130,7 +141,7 @@ class Victim:
 
     def __call__(self, x: Array) -> tuple[Array, Backward]:
         """The scores z (N, C) of x (N, …), and the function that returns gradients at x."""
-        self.forward_passes += len(x)
+        self.forward_passes += self.passes * len(x)
         z, backward = check_output(self.model(x.copy() if self._copies else x), len(x))
         z = z.copy()
         if len(z) and "scores" not in self.warned:
@@ -142,8 +153,8 @@ class Victim:
             check_shape("dz, the gradient of the loss at the scores,", dz, z.shape)
             dx = backward(dz.copy())
             check_numbers("gradients", dx, x.shape)
-            self.backward_passes += len(dz)
-            self.flat_gradients += _count_flat_gradients(z, dz, dx)
+            self.backward_passes += self.passes * len(dz)
+            self.flat_gradients += self.passes * _count_flat_gradients(z, dz, dx)
             self._warn_if_flat()
             return dx if self.keep is None else dx * to_device(~self.keep, array_module(dx))
 

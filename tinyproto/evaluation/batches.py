@@ -14,11 +14,10 @@ from ..attacks.region import norms
 from ..attacks.victim import Warned, varies
 from ..backend.device import Array, array_module, to_host
 from ..workers import ExecutorLike, Workers
-from .checks import check_attacked
+from .checks import check_attacked, in_ball
 from .report import COST_FIELDS, Result
 from .suites import Attack
 
-ROUNDING = 1e-6  # relative to hi − lo: how far outside ball and box float32 may round an attack
 COUNTERS = COST_FIELDS[1:]
 
 
@@ -114,11 +113,11 @@ def attack_batch(evaluation: Evaluation, name: str, batch: Batch) -> Found:
     attacked = attack(victim, images.copy(), labels, **options)  # one that writes to x does no harm
     seconds = time.perf_counter() - begun
     counts = {c: getattr(victim, c) - n for c, n in zip(COUNTERS, before, strict=True)}
-    slack = ROUNDING * victim.width
-    check_attacked(attacked, images, victim, slack)
+    check_attacked(attacked, images, victim)
     distance = to_host(norms(attacked.astype(xp.float64) - images, norm))
-    distance[correct(victim, attacked, labels, len(at))] = np.inf
-    robust = distance > eps + slack
+    robust = correct(victim, attacked, labels, len(at))
+    distance[robust] = np.inf
+    robust |= ~to_host(in_ball(attacked, images, victim, eps, norm))
     rounded = _round_to_8_bits(victim, attacked, images, eps if norm == "linf" else None)
     robust_8bit = robust | correct(victim, rounded, labels, len(at))
     kept = to_host(attacked)[~robust] if evaluation.keep_adversarial else None

@@ -3,13 +3,18 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from ..attacks import Victim
 from ..attacks.box import box_size, require_finite_box, widened
 from ..attacks.checks import is_array
 from ..attacks.inputs import Inputs, validate_inputs
-from ..attacks.region import NORMS
+from ..attacks.region import NORMS, norms
 from ..attacks.victim import varies
-from ..backend.device import Array
+from ..backend.device import Array, array_module, to_device
+
+ROUNDING = 1e-6  # relative to hi − lo: how far outside ball and box float32 may round an attack
+TINY = float(np.finfo(np.float64).tiny)  # where that is 0: divided by, 0 stays 0
 
 
 def validate_evaluation(
@@ -32,8 +37,8 @@ def validate_evaluation(
     return inputs._replace(eps=radius)
 
 
-def check_attacked(attacked: Any, x: Array, victim: Victim, slack: float) -> None:
-    """Refuse what an attack must not return; it may leave the box by `slack`, or where x does.
+def check_attacked(attacked: Any, x: Array, victim: Victim) -> None:
+    """Refuse what an attack must not return; it may leave the box by rounding, or where x does.
 
     Raises
     ------
@@ -43,8 +48,27 @@ def check_attacked(attacked: Any, x: Array, victim: Victim, slack: float) -> Non
     if not is_array(attacked) or attacked.shape != x.shape:
         raise ValueError(f"an attack must return points of shape {x.shape}")
     lo, hi = widened(x, victim.lo, victim.hi)
+    slack = _slack(x, victim)
     if not bool(((attacked >= lo - slack) & (attacked <= hi + slack)).all()):
         box = "" if varies(victim.lo, victim.hi) else f" [{victim.lo}, {victim.hi}]"
         least = float(attacked.min())
         what = "returned NaN" if math.isnan(least) else f"left the box{box}"
         raise ValueError(f"an attack {what}")
+
+
+def in_ball(attacked: Array, x: Array, victim: Victim, eps: float, norm: str) -> Array:
+    """Whether each point lies in the ball, whose half-axis in each feature is eps and the slack of
+    that feature (N,)."""
+    delta = attacked.astype(np.float64) - x
+    inside: Array = norms(delta / (eps + _slack(x, victim)), norm) <= 1
+    return inside
+
+
+def _slack(x: Array, victim: Victim) -> Any:
+    """How far outside ball and box rounding may take a point: a number, or one of each feature. A
+    feature that is kept has no width; it is rounded as a number of its size is."""
+    if not varies(victim.lo, victim.hi):
+        return ROUNDING * victim.width
+    xp = array_module(x)
+    lo, hi = (to_device(np.asarray(bound), xp) for bound in (victim.lo, victim.hi))
+    return ROUNDING * xp.where(lo < hi, hi - lo, xp.abs(x)) + TINY

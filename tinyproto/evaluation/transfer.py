@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..attacks import Victim
-from ..attacks.region import expand_like, norms
+from ..attacks.region import expand_like
 from ..backend.device import Array, array_module, to_host
-from .batches import ROUNDING
-from .checks import check_attacked, validate_evaluation
+from .checks import check_attacked, in_ball, validate_evaluation
 from .report import NORMS, align_columns, format_value
 from .suites import Attack, choose
 
@@ -173,7 +172,6 @@ def transfer(
 
 def _within(attacked: Array, x: Array, victim: Victim, eps: Any, norm: str) -> Array:
     """The attacked points; x itself where they are farther away than eps."""
-    xp, slack = array_module(x), ROUNDING * victim.width
-    check_attacked(attacked, x, victim, slack)
-    near = norms(attacked.astype(xp.float64) - x, norm) <= eps + slack
-    return xp.where(expand_like(near, x), attacked, x)
+    check_attacked(attacked, x, victim)
+    near = in_ball(attacked, x, victim, eps, norm)
+    return array_module(x).where(expand_like(near, x), attacked, x)

@@ -47,6 +47,10 @@ TESTS = {
     "attacks/l1.py": ["tests/attacks/test_l1.py"],
     "attacks/minimum_norm.py": ["tests/attacks/test_minimum_norm.py"],
     "attacks/per_feature.py": ["tests/attacks/test_per_feature.py"],
+    "attacks/signatures.py": [
+        "tests/attacks/test_targeted.py",
+        "tests/attacks/test_minimum_norm.py",
+    ],
     "attacks/targeted.py": ["tests/attacks/test_targeted.py"],
     "attacks/autoattack.py": ATTACKS,
     "attacks/carlini_wagner.py": ATTACKS,

@@ -1,7 +1,10 @@
 """What an evaluation refuses: arguments that cannot be right, and points that no attack returns."""
 
+import hashlib
 import math
 from typing import Any
+
+import numpy as np
 
 from ..attacks import Victim
 from ..attacks.box import box_size, require_finite_box, widened
@@ -9,7 +12,7 @@ from ..attacks.checks import is_array
 from ..attacks.inputs import Inputs, validate_inputs
 from ..attacks.region import NORMS
 from ..attacks.victim import varies
-from ..backend.device import Array
+from ..backend.device import Array, to_host
 
 
 def validate_evaluation(
@@ -27,9 +30,17 @@ def validate_evaluation(
         raise ValueError(f"eps must be one number for all examples, not an array {eps.shape}")
     inputs = validate_inputs(victim, x, y, index, eps, norm, NORMS, **counts)
     require_finite_box(victim, "an evaluation, which rounds images to 256 levels,")
-    victim.warned.add("eps")  # the attacks shall not ask again
     radius = min(float(eps), box_size(inputs.x.shape, inputs.norm, victim))
     return inputs._replace(eps=radius)
+
+
+def examples_checksum(x: Array, y: Array, index: Array) -> str:
+    """A checksum of examples, labels and indices, of any kind of integers: a state file belongs
+    to these only."""
+    digest = hashlib.sha256()
+    for array, dtype in ((x, x.dtype.newbyteorder("=")), (y, np.int64), (index, np.int64)):
+        digest.update(np.ascontiguousarray(to_host(array), dtype).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def check_attacked(attacked: Any, x: Array, victim: Victim, slack: float) -> None:

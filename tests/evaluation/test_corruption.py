@@ -135,7 +135,7 @@ def test_the_table():
     assert table[2].endswith("70.00              50.0")
     extra = CorruptionReport(0.9, {"spatter": {1: 0.5, 2: 0.25}})
     assert extra.text(report).splitlines()[-2:] == [
-        "mean of extra  50.00  25.00  37.50                  ",
+        "mean of extra  50.00  25.00  37.50",
         "mean           50.00  25.00  37.50             100.0",
     ]
 

@@ -37,9 +37,10 @@ def validate_evaluation(
 def examples_checksum(x: Array, y: Array, index: Array) -> str:
     """A checksum of examples, labels and indices, of any kind of integers: a state file belongs
     to these only."""
+    x, y, index = to_host(x), to_host(y).astype(np.int64), to_host(index).astype(np.int64)
     digest = hashlib.sha256()
-    for array, dtype in ((x, x.dtype.newbyteorder("=")), (y, np.int64), (index, np.int64)):
-        digest.update(np.ascontiguousarray(to_host(array), dtype).tobytes())
+    for array in (x.astype(x.dtype.newbyteorder("="), copy=False), y, index):
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -86,7 +86,8 @@ def _locked(lock: Path, what: str, refusal: str) -> Iterator[None]:
     ValueError with `what` cannot be written for a folder in which no file can be made."""
     new = not lock.parent.exists()
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # a file: then `touch` says that it is no folder
+            lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()
     except OSError as error:
         raise ValueError(f"cannot write {what}: {error.strerror}") from None

@@ -162,7 +162,8 @@ def evaluate_radii(
     worst case    50    0
     L∞, seed 0, 2 examples
     """
-    radii = [eps] if np.ndim(eps) == 0 else list(eps)
+    given: Any = eps
+    radii = [given] if np.ndim(given) == 0 else list(given)
     index, norm = options.get("index"), options.get("norm", "linf")
     in_box = [validate_evaluation(victim, x, y, index, radius, norm).eps for radius in radii]
     radii = [float(radius) for radius in radii]

@@ -145,7 +145,7 @@ def evaluate_radii(
     Raises
     ------
     ValueError
-        For no radius, one that comes twice, and as `evaluate` does.
+        For no radius, one that comes twice, several that are the whole box, and as `evaluate` does.
 
     Examples
     --------

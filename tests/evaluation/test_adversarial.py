@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyproto.attacks import Victim
 from tinyproto.attacks.region import norms
 from tinyproto.evaluation import evaluate, evaluate_radii, save_adversarial
 from tinyproto.evaluation.report import format_radius
@@ -85,9 +86,28 @@ def test_the_file_has_a_row_for_each(tmp_path):
                    strict=True)  # fmt: skip
         for attack, place, point in rows:
             expected = report.results[attack].adversarial[place - 100]
-            np.testing.assert_array_equal(point, expected.astype(np.float32))
+            np.testing.assert_array_equal(point, expected)
         assert (file["prediction"] != file["label"]).all()
         assert file["attack"].tolist() == sorted(file["attack"], key=ATTACKS.index)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_points_have_the_dtype_in_which_they_were_found(dtype, tmp_path):
+    """Just beyond the boundary at 1/3, which is between two numbers of float32."""
+    boundary = np.nextafter(dtype(1 / 3), dtype(0))
+
+    def model(x):
+        z = x - dtype(1 / 3)
+        return np.concatenate([z, -z - np.finfo(dtype).tiny], axis=1), lambda dz: dz[:, :1]
+
+    victim, x, y = Victim(model), np.full((1, 1), 0.5, dtype), np.zeros(1, int)
+    attack = {"by hand": lambda v, x, y, **_: np.full_like(x, boundary)}
+    report = evaluate(victim, x, y, attack, eps=0.2, keep_adversarial=True, verbose=False)
+    assert save_adversarial(tmp_path / "a.npz", victim, x, y, [report]) == 1
+    with np.load(tmp_path / "a.npz") as file:
+        assert file["adversarial"].dtype == dtype
+        assert file["adversarial"][0, 0] == boundary
+        assert file["prediction"] == 1
 
 
 def test_a_file_without_any_point(tmp_path):
@@ -109,7 +129,7 @@ def test_points_of_attacks_without_a_bound_are_not_saved(tmp_path):
 def test_reports_of_other_examples_or_norms_are_refused(tmp_path):
     victim, x, y, report = evaluated(3)
     other = evaluated(3, "l2")[3]
-    for reports, images in (([report, other], x), ([], x), ([report], x[1:])):
+    for reports, images in (([report, other], x), ([], x), ([report], x[1:]), ([report], x[::-1])):
         with pytest.raises(ValueError, match="of these examples and of one norm"):
             save_adversarial(tmp_path / "a.npz", victim, images, y, reports)
     assert not list(tmp_path.iterdir())

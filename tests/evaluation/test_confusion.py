@@ -25,8 +25,9 @@ def test_matrix_counts_each_pair(drawn):
     expected = np.zeros((classes, classes), int)
     for row, column in zip(y, predicted, strict=True):
         expected[row, column] += 1
-    matrix = confusion_matrix(y, predicted, classes)
-    np.testing.assert_array_equal(matrix, expected)
+    for kind in (np.asarray, np.ndarray.tolist):
+        matrix = confusion_matrix(kind(y), kind(predicted), classes)
+        np.testing.assert_array_equal(matrix, expected)
 
 
 @given(answers())
@@ -34,6 +35,7 @@ def test_changed_classes_are_those_that_an_attack_changed(drawn):
     classes, y, clean, attacked = drawn
     names = [f"class {c}" for c in range(classes)]
     rows = changed_classes(y, clean, attacked, names)
+    assert rows == changed_classes(y.tolist(), clean.tolist(), attacked.tolist(), names)
     changed = (clean == y) & (attacked != y)
     assert sum(row["images"] for row in rows) == changed.sum()
     assert [row["images"] for row in rows] == sorted((r["images"] for r in rows), reverse=True)
@@ -49,12 +51,14 @@ def test_wrong_answers():
         confusion_matrix(np.array([0, 1]), np.array([0, 2]), 2)
     with pytest.raises(ValueError, match="predicted"):
         confusion_matrix(np.array([0, 1]), np.array([0]), 2)
+    with pytest.raises(ValueError, match="attacked must hold one label for each of 2 examples"):
+        changed_classes([0, 1], [0, 1], [0], ["a", "b"])
 
 
 def test_picture(tmp_path):
     pytest.importorskip("matplotlib")
     matrix = np.array([[3, 1], [0, 0]])
-    both = {"clean": matrix, "attacked": matrix}
+    both = {"clean": matrix, "attacked": matrix.tolist()}
     plot_confusion(both, tmp_path / "a.svg", class_names=["x", "y"], title="A title")
     text = (tmp_path / "a.svg").read_text()
     assert "<!-- 75 -->" in text

@@ -133,6 +133,11 @@ def test_the_table():
     table = report.text(other).splitlines()
     assert table[0].endswith("mean  relative error %")
     assert table[2].endswith("70.00              50.0")
+    extra = CorruptionReport(0.9, {"spatter": {1: 0.5, 2: 0.25}})
+    assert extra.text(report).splitlines()[-2:] == [
+        "mean of extra  50.00  25.00  37.50",
+        "mean           50.00  25.00  37.50             100.0",
+    ]
 
 
 @given(report=reports)
@@ -165,8 +170,8 @@ def test_a_stopped_run_continues(tmp_path):
     assert rest.images == 16 + 2 * len(X)
     assert continued.accuracy == whole.accuracy
     assert CorruptionReport.read(path).accuracy == whole.accuracy
-    nothing = Nearest()
-    corruption_report(nothing, X, Y, path=path, **TWO)
+    nothing, index = Nearest(), np.arange(len(X), dtype=np.uint8)
+    corruption_report(nothing, X, Y, path=path, index=index, **TWO)
     assert nothing.images == 16
 
 
@@ -189,9 +194,9 @@ def test_a_file_is_extended_and_the_report_is_what_was_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"x": X[::-1]}, "its images or labels differ"),
-        ({"y": (Y + 1) % 3}, "its images or labels differ"),
-        ({"index": np.arange(24) + 1}, "its images or labels differ"),
+        ({"x": X[::-1]}, "its images, labels or index differ"),
+        ({"y": (Y + 1) % 3}, "its images, labels or index differ"),
+        ({"index": np.arange(24) + 1}, "its images, labels or index differ"),
         ({"x": X[:20], "y": Y[:20]}, "its examples is 24, not 20"),
         ({"seed": 1}, "its seed is 0, not 1"),
         ({"classifier": lambda x: 2 * Nearest()(x)}, "the classifier's scores differ"),

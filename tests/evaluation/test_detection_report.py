@@ -51,6 +51,12 @@ def test_the_figures_are_what_they_are_called(score, norm):
     assert report.adaptive_evasion >= report.ignoring_evasion
 
 
+def test_a_norm_may_be_written_in_several_ways():
+    detector, x, y = make_detector(EDWTA, "distance", 0)
+    norms = {detection_report(detector, x[:9], y[:9], eps=0.05, norm=n).norm for n in ("L2", 2)}
+    assert norms == {"l2"}
+
+
 def test_no_figure_can_be_left_out():
     detector, x, y = make_detector(EDWTA, "distance", 0)
     figures = detection_report(detector, x, y, eps=0.01)._asdict()

@@ -76,7 +76,7 @@ def test_only_what_is_new_is_attacked(tmp_path):
         ({"names": NAMES[:1]}, "its attacks are fgsm, pgd, not fgsm; ask for the first, too"),
         ({"names": ["square"]}, "its attacks are fgsm, pgd, not square; ask for the first, too"),
         ({"count": 29}, "it has 30 examples, more than 29"),
-        ({"shift": 1, "count": 31}, "its examples or labels differ"),
+        ({"shift": 1, "count": 31}, "its examples, labels or index differ"),
         ({"eps": 0.05, "count": 31}, "its eps is 0.06, not 0.05"),
         ({"names": ["pgd", "fgsm", "square"], "sequential": True}, "its sequential is False"),
     ],
@@ -102,3 +102,5 @@ def test_in_a_sequential_evaluation_new_attacks_come_last(tmp_path):
         run(victim, x, y, NAMES[:2], 30, path, sequential=True)
     report = run(victim, x, y, NAMES[1:], 30, path, sequential=True)
     assert list(report.results) == NAMES[1:]
+    with pytest.raises(ValueError, match="its attacks are pgd, square, pgd-9, not pgd-9, square,"):
+        run(victim, x, y, NAMES[:0:-1], 30, path, sequential=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.feature_networks import trained_network
-from tinyproto.attacks import Victim, attack_feature_detector, evades, pgd
+from tinyproto.attacks import Victim, attack_feature_detector, evades, evasion, pgd
 from tinyproto.evaluation import (
     DetectionReport,
     FeatureDetectionReport,
@@ -67,6 +67,33 @@ def test_no_figure_can_be_left_out():
         some = {key: value for key, value in figures.items() if key != name}
         with pytest.raises(TypeError, match=f"missing 1 required positional argument: '{name}'"):
             FeatureDetectionReport(**some)
+
+
+def test_a_norm_may_be_written_in_several_ways():
+    detector, x, y = case()
+    norms = {
+        feature_detection_report(detector, x, y, eps=0.01, norm=norm, steps=1).norm
+        for norm in ("Linf", np.inf)
+    }
+    assert norms == {"linf"}
+
+
+def test_the_number_of_attacked_images_is_checked_and_they_are_attacked_in_parts(monkeypatch):
+    detector, x, y = case()
+    for attacked, message in ((0, "1 or more, not 0"), (-1, "1 or more, not -1"), (2.5, "2.5")):
+        with pytest.raises(ValueError, match=f"attacked must be .*{message}"):
+            feature_detection_report(detector, x, y, attacked=attacked, steps=1)
+    options = {"eps": 0.1, "attacked": 39, "steps": 2, "index": np.arange(40) + 5}
+    expected, sizes = feature_detection_report(detector, x, y, **options), []
+    monkeypatch.setattr(evasion, "IMAGES", 16)
+
+    def watched(victim, x, y, **options):
+        sizes.append(len(x))
+        return pgd(victim, x, y, **options)
+
+    monkeypatch.setattr(evasion, "pgd", watched)
+    assert feature_detection_report(detector, x, y, **options) == expected
+    assert set(sizes) == {16, 7}
 
 
 def test_an_attack_that_fools_nobody_and_no_images():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -283,3 +284,9 @@ def test_wrong_arguments(tmp_path, changed, message):
         geometry_report(**(arguments | changed))
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_attack_is_named_without_an_address_in_memory():
+    for attack, name in ((partial(pgd, steps=2), "pgd[('steps', 2)]"), (pgd, "pgd")):
+        report = geometry_report(network("linear"), X, Y, eps=0.1, attack=attack)
+        assert report.settings["attack"] == name

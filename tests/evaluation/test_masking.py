@@ -183,8 +183,10 @@ def test_the_verdict_counts_the_signs():
     found = report(ALL)
     found.warnings = ["a"]
     assert masking.verdict(found).startswith("1 sign of masked gradients: the victim may be less")
-    found.warnings = ["a", "b"]
+    found.warnings = ["a", masking.NOISY + ": …", "b", masking.MIXED]
     assert masking.verdict(found).startswith("2 signs of masked gradients: ")
+    found.warnings = [masking.MIXED]
+    assert masking.verdict(found).endswith("no sign of masked gradients, but see the warning")
     found.correct = np.zeros(100, dtype=bool)
     assert masking.verdict(found).startswith("nothing can be said about masked gradients: no ")
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import ROOT
-from tinyproto.attacks import Victim, pgd
+from tinyproto.attacks import ATTACKS, Victim, apgd, minimum_norm, pgd
 from tinyproto.evaluation import evaluate
-from tinyproto.evaluation.robustness import _describe
+from tinyproto.evaluation.attack_description import describe_attack
 from tinyproto.state import load_arrays, save_arrays
 
 W = np.random.default_rng(0).normal(size=(6, 3))
@@ -100,6 +100,25 @@ def test_a_state_that_cannot_be(saved, tmp_path, change, match):
     assert path.read_bytes() == before
 
 
+def test_a_box_with_features_that_are_kept_is_strict_json(tmp_path):
+    """Their bounds are null; earlier versions wrote Infinity."""
+    keep = np.arange(6) == 0
+    path, options = tmp_path / "state.npz", {"eps": 0.1, "verbose": False}
+    victim = Victim(lambda x: (x @ W, lambda dz: dz @ W.T), keep=keep)
+    report = evaluate(victim, X, Y, ["fgsm"], state_path=path, **options)
+    assert report.settings["box"] == [[None, *[0.0] * 5], [None, *[1.0] * 5]]
+    assert "Infinity" not in report.json()
+
+    def earlier(arrays, metadata):
+        metadata["settings"]["box"] = [victim.lo.tolist(), victim.hi.tolist()]
+
+    old = rewritten(path, tmp_path, earlier)
+    passes = victim.forward_passes
+    again = evaluate(victim, X, Y, ["fgsm"], state_path=old, **options)
+    np.testing.assert_array_equal(again.robust, report.robust)
+    assert victim.forward_passes == passes
+
+
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
@@ -140,11 +159,11 @@ def test_an_attack_that_is_an_object_is_recognized_in_another_process():
     ]
     assert found[0] == found[1]
     assert " at 0x" not in found[0]
-    assert _describe(ATTACK) != _describe(partial(Attack(3), loss=print))
+    assert describe_attack(ATTACK) != describe_attack(partial(Attack(3), loss=print))
 
 
 def described():
-    return _describe(ATTACK)
+    return describe_attack(ATTACK)
 
 
 class Attack:
@@ -156,3 +175,47 @@ class Attack:
 
 
 ATTACK = partial(Attack(2), loss=len, start=Attack(1))
+
+
+def with_steps(steps):
+    def attack(victim, x, y, **options):
+        return pgd(victim, x, y, steps=steps, **options)
+
+    return attack
+
+
+def with_keyword(value):
+    return partial(pgd, start=value)
+
+
+class Unreadable:
+    __array__ = dtype = shape = None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (partial(minimum_norm, pgd, halvings=6), partial(minimum_norm, apgd, halvings=6)),
+        (with_steps(1), with_steps(99)),
+        (lambda victim, x, y, **_: x, lambda victim, x, y, **_: x + 0),
+        (Attack(1).__call__, Attack(2).__call__),
+        (with_keyword(np.zeros((40, 40))), with_keyword(np.pad(np.ones((2, 2)), 19))),
+        (with_keyword([np.array([0.1])]), with_keyword([np.array([0.1 + 1e-12])])),
+        (with_keyword({"a": np.zeros(2000)}), with_keyword({"a": np.arange(2000.0)})),
+    ],
+    ids=["positional", "closure", "code", "method", "array", "list", "dict"],
+)
+def test_other_attacks_have_another_description(one, other):
+    assert describe_attack(one) != describe_attack(other)
+
+
+def test_descriptions_in_older_files_are_those_of_now():
+    for attack, text in (
+        (pgd, "pgd"),
+        (ATTACKS["fab-t"], "_fab[('targets', 9)]"),
+        (partial(partial(pgd, steps=3), restarts=2, loss="dlr"),
+         "pgd[('loss', 'dlr'), ('restarts', 2), ('steps', 3)]"),
+        (partial(pgd, steps=(1, [2.5, None])), "pgd[('steps', (1, [2.5, None]))]"),
+        (with_keyword(Unreadable()), "pgd[('start', <Unreadable not described>)]"),
+    ):  # fmt: skip
+        assert describe_attack(attack) == text

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import ROOT
-from tinyproto.evaluation.result_folder import exclusive, remove_results, result_folder
+from tinyproto.evaluation.result_folder import exclusive, lock_for, remove_results, result_folder
 
 FILES = ("metrics.json", "model.npz", "checkpoint.npz")
 
@@ -86,6 +86,25 @@ def test_a_folder_that_a_run_made_and_left_empty_is_removed(tmp_path):
     with result_folder(tmp_path / "c", FILES):
         pass
     assert (tmp_path / "c").is_dir()
+
+
+def test_the_folder_of_a_locked_file_is_made_and_removed_if_it_is_left_empty(tmp_path):
+    path = tmp_path / "a" / "b" / "state.npz"
+    with lock_for(path, "evaluation"):
+        assert content(path.parent) == {".state.npz.lock": ""}
+    assert list((tmp_path / "a").iterdir()) == []
+    with lock_for(path, "evaluation"):
+        message = r"another evaluation is writing to .*state\.npz"
+        with pytest.raises(ValueError, match=message), lock_for(path, "evaluation"):
+            pass
+        path.write_text("")
+    assert content(path.parent) == {"state.npz": ""}
+    below = path / "state.npz"
+    with (
+        pytest.raises(ValueError, match="cannot write .*state.npz: Not a directory"),
+        lock_for(below, "evaluation"),
+    ):
+        pass
 
 
 def test_what_is_no_folder_is_named(tmp_path):

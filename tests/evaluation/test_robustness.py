@@ -290,8 +290,10 @@ def test_a_file_of_another_evaluation_is_refused(tmp_path):
         ({"eps": 0.1}, "its eps is 0.05, not 0.1"),
         ({"seed": 1}, "its seed is 0, not 1"),
         ({"x": x + 0}, None),
-        ({"x": x / 2}, "its examples or labels differ"),
-        ({"y": (y + 1) % 5}, "its examples or labels differ"),
+        ({"x": x / 2}, "its examples, labels or index differ"),
+        ({"y": (y + 1) % 5}, "its examples, labels or index differ"),
+        ({"index": np.arange(6) + 1}, "its examples, labels or index differ"),
+        ({"index": np.arange(6, dtype=np.uint8)}, None),
         ({"attacks": {"apgd": apgd}}, "its attacks are pgd, not apgd"),
         ({"attacks": {"pgd": partial(pgd, steps=1)}}, "its attacks differ"),
         ({"victim": Victim(hidden(8))}, "the victim's scores differ"),
@@ -347,7 +349,7 @@ def test_an_evaluation_saved_under_the_earlier_names_of_attacks_is_continued(tmp
     options = {"eps": 0.05, "state_path": tmp_path / "state.npz", "verbose": False}
     with monkeypatch.context() as patch:
         names = iter(earlier.values())
-        patch.setattr(robustness, "_describe", lambda attack: next(names))
+        patch.setattr(robustness, "describe_attack", lambda attack: next(names))
         expected = evaluate(victim, x, y, attacks, **options)
     assert expected.settings["attacks"] == earlier
     again = Victim(victim.model)

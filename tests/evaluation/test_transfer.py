@@ -77,5 +77,14 @@ def test_what_is_refused():
         transfer(named, named, "autoattack", x, y, eps=0.1)
     with pytest.raises(ValueError, match="attack 'nothing' is unknown"):
         transfer(named, named, "nothing", x, y, eps=0.1)
+    for other in ({"hi": 2.0}, {"lo": -1.0}, {"hi": np.array([1, 1, 1, 1, 1, 1.5])}):
+        wider = {"one": named["one"], "wide": Victim(named["one"].model, **other)}
+        with pytest.raises(ValueError, match="one box: that of 'wide' is not that of 'one'"):
+            transfer(named, wider, "fgsm", x, y, eps=0.01)
+    few = Victim(lambda x: (named["one"].model(x)[0][:, :2], None))
+    with pytest.raises(ValueError, match="y must hold classes, 0 … 1, not"):
+        transfer(named, {"few": few}, "fgsm", x, y, eps=0.01)
+    kept = Victim(named["one"].model, keep=np.arange(6) == 0)
+    assert transfer({"kept": kept}, named, "fgsm", x, y, eps=0.01).targets == tuple(named)
     with pytest.raises(ValueError, match="x must lie in"):
         transfer(named, {"small": Victim(named["one"].model, hi=0.1)}, "fgsm", x, y, eps=0.01)

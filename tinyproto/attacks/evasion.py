@@ -9,10 +9,12 @@ import numpy as np
 from ..backend.device import Array, to_host
 from ..prototypes import Detector, FeatureDetector
 from ..prototypes.validation import encode_targets
-from ..validation import check_labels, check_number
+from ..validation import check_index, check_labels, check_number
 from .pgd import pgd
 from .region import Radius
 from .victim import Victim
+
+IMAGES = 256  # attacked together
 
 
 def evades(detector: Detector | FeatureDetector, x: Array, y: Array) -> np.ndarray:
@@ -78,5 +80,12 @@ def ignoring_attack(
     index: Array | None = None,
 ) -> Array:  # fmt: skip
     """PGD as of an attacker who ignores the detector, and only wants the classification wrong."""
-    options: dict[str, Any] = {"eps": eps, "norm": norm, "seed": seed, "index": index}
-    return pgd(victim, x, y, **options, early_exit=False)
+    options: dict[str, Any] = {"norm": norm, "seed": seed, "early_exit": False}
+    index = check_index(index, len(x), like=x)
+    found = x.astype(x.dtype.newbyteorder("="))
+    radii: Any = eps
+    for first in range(0, len(x), IMAGES):
+        part = slice(first, first + IMAGES)
+        radius = radii[part] if getattr(radii, "ndim", 0) else radii
+        found[part] = pgd(victim, x[part], y[part], eps=radius, index=index[part], **options)
+    return found

@@ -119,9 +119,9 @@ def per_feature(
     xp = array_module(x)
     unit = to_device(_units(eps)[0], xp).astype(x.dtype)
     within = scaled(victim, eps)
-    within.warned.add("eps")  # the box is in the same units: an eps of 1 may be most of it
     u = x / unit
-    found = attack(within, u, y, eps=1.0, **options)
+    with within.unquestioned("eps"):  # the box is in the same units: 1 may be most of it
+        found = attack(within, u, y, eps=1.0, **options)
     moved = xp.where(found == u, x, found * unit)
     radii = to_device(eps, xp).astype(xp.float64)[None]
     return xp.clip(moved, *linf_bounds(x, radii, victim.lo, victim.hi))

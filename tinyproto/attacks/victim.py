@@ -4,7 +4,8 @@ import copy
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,17 @@ class Victim:
                 self.pending_warnings.append((about, message, category))
             else:
                 warnings.warn(message, category, stacklevel=_stack_level_of_the_caller())
+
+    @contextmanager
+    def unquestioned(self, about: str) -> Iterator[None]:
+        """Within the block no warning about this is given, and afterwards it is as it was."""
+        known = about in self.warned
+        self.warned.add(about)
+        try:
+            yield
+        finally:
+            if not known:
+                self.warned.discard(about)
 
     def _warn_if_flat(self) -> None:
         message = flat_gradient_message(self.flat_gradients, self.backward_passes)

@@ -17,6 +17,7 @@ from ..evaluation.report import (
     NORMS,
     align_columns,
     csv_table,
+    finite,
     format_radius,
     markdown_table,
 )
@@ -104,7 +105,7 @@ class Certificate:
         """The table in each format."""
         content = {
             "rows": self.rows(), "norm": self.norm, "in_box": self.in_box,
-            "examples": len(self.radius), "median radius": float(np.median(self.radius)),
+            "examples": len(self.radius), "median radius": finite(float(np.median(self.radius))),
         }  # fmt: skip
         return {
             "text": self.text,

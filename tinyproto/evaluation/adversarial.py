@@ -9,6 +9,7 @@ import numpy as np
 from ..attacks import Victim
 from ..backend.device import Array, array_module, to_host
 from ..state import save_arrays
+from .checks import examples_checksum
 from .report import UNBOUNDED, Report, Result
 
 KIND = "adversarial examples"
@@ -59,7 +60,7 @@ def save_adversarial(
     The entries have one row for each attack that found a misclassified point within eps of an
     example, in the order of the reports, their attacks, and the examples:
 
-    - adversarial (M, …): the point, float32.
+    - adversarial (M, …): the point, as the attack returned it.
     - label, prediction (M,): the right class and the answer, columns of the victim's scores.
     - index (M,): of the example in its data set.
     - eps (M,): the radius of the evaluation, float64. attack (M,): the attack's name.
@@ -82,12 +83,13 @@ def save_adversarial(
     1
     >>> with np.load("adversarial.npz") as file:
     ...     file["index"], file["label"], file["prediction"], file["adversarial"].round(2)
-    (array([1]), array([0]), array([1]), array([[0.45, 0.55]], dtype=float32))
+    (array([1]), array([0]), array([1]), array([[0.45, 0.55]]))
     """
     places = np.arange(len(x)) if index is None else to_host(index)
     labels = to_host(y)
     norms = {report.settings["norm"] for report in reports}
-    if len(norms) != 1 or any(len(report.correct) != len(x) for report in reports):
+    known = {examples_checksum(x, y, at) for at in (places, np.arange(len(x)))}
+    if len(norms) != 1 or any(report.settings.get("images") not in known for report in reports):
         raise ValueError("reports must be one or more, of these examples and of one norm")
     found = [
         (report.settings["eps"], name, at, result.distance[at], result.adversarial[at])
@@ -97,9 +99,7 @@ def save_adversarial(
         for at in sorted(result.adversarial)
     ]
     at = np.array([row[2] for row in found], dtype=np.int64)
-    points = np.empty((len(found), *x.shape[1:]), dtype=np.float32)
-    for row, (*_, point) in enumerate(found):
-        points[row] = point
+    points = np.stack([row[4] for row in found]) if found else np.empty((0, *x.shape[1:]), x.dtype)
     save_arrays(
         {
             "adversarial": points,

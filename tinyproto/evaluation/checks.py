@@ -1,5 +1,6 @@
 """What an evaluation refuses: arguments that cannot be right, and points that no attack returns."""
 
+import hashlib
 import math
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..attacks.checks import is_array
 from ..attacks.inputs import Inputs, validate_inputs
 from ..attacks.region import NORMS, norms
 from ..attacks.victim import varies
-from ..backend.device import Array, array_module, to_device
+from ..backend.device import Array, array_module, to_device, to_host
 
 ROUNDING = 1e-6  # relative to hi − lo: how far outside ball and box float32 may round an attack
 TINY = float(np.finfo(np.float64).tiny)  # where that is 0: divided by, 0 stays 0
@@ -32,9 +33,18 @@ def validate_evaluation(
         raise ValueError(f"eps must be one number for all examples, not an array {eps.shape}")
     inputs = validate_inputs(victim, x, y, index, eps, norm, NORMS, **counts)
     require_finite_box(victim, "an evaluation, which rounds images to 256 levels,")
-    victim.warned.add("eps")  # the attacks shall not ask again
     radius = min(float(eps), box_size(inputs.x.shape, inputs.norm, victim))
     return inputs._replace(eps=radius)
+
+
+def examples_checksum(x: Array, y: Array, index: Array) -> str:
+    """A checksum of examples, labels and indices, of any kind of integers: a state file belongs
+    to these only."""
+    x, y, index = to_host(x), to_host(y).astype(np.int64), to_host(index).astype(np.int64)
+    digest = hashlib.sha256()
+    for array in (x.astype(x.dtype.newbyteorder("="), copy=False), y, index):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def check_attacked(attacked: Any, x: Array, victim: Victim) -> None:

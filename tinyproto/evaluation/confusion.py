@@ -86,9 +86,11 @@ def changed_classes(
     >>> changed_classes(y, np.array([0, 0, 0, 1]), attacked, ["cat", "dog"])
     [{'class': 'cat', 'becomes': 'dog', 'images': 2, '% of the class': 66.66666666666667}]
     """
-    clean = class_indices(clean, len(y), len(class_names), "clean")
-    right = clean == np.asarray(y)
-    counts = confusion_matrix(y[right], np.asarray(attacked)[right], len(class_names))
+    count, classes = len(y), len(class_names)
+    y = class_indices(y, count, classes, "y")
+    right = class_indices(clean, count, classes, "clean") == y
+    attacked = class_indices(attacked, count, classes, "attacked")
+    counts = confusion_matrix(y[right], attacked[right], classes)
     total = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")
@@ -148,7 +150,8 @@ def plot_confusion(
     side = 1.6 + 0.36 * min(size, NAMED)
     figure, axes = new_figure(len(matrices), width=side, height=side)
     ticks = np.arange(size)
-    for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
+    for axis, (name, counts) in zip(axes, matrices.items(), strict=True):
+        matrix = np.asarray(counts)
         percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
         if size <= NAMED:

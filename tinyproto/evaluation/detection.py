@@ -20,6 +20,7 @@ from ..attacks.region import Radius
 from ..backend.device import Array, select_device, to_device, to_host
 from ..prototypes import Detector, auroc, certified_detection_radius, exact_radius
 from ..prototypes.detection.certificate import CERTIFIED
+from ..validation import resolve_norm
 
 
 class DetectionReport(NamedTuple):
@@ -87,7 +88,7 @@ def detection_report(
     y: Array,
     *,
     eps: float,
-    norm: str = "l2",
+    norm: str | float = "l2",
     lo: float = 0.0,
     hi: float = 1.0,
     seed: int = 0,
@@ -107,7 +108,7 @@ def detection_report(
     eps : float
         The largest length of a perturbation, in the units of x.
     norm : {"l2", "linf"}
-        Its norm.
+        Its norm. "L2", 2 and `np.inf` are understood too.
     lo, hi : float
         The range of valid inputs.
     seed : int
@@ -145,6 +146,7 @@ def detection_report(
     >>> detection_report(Detector(network, "distance").fit(x, y), x, y, eps=0.55).certified
     0.0
     """
+    norm = resolve_norm(norm)
     attacked = attack_detector(
         detector, x, y, eps=eps, norm=norm, lo=lo, hi=hi, seed=seed, index=index, **options
     )

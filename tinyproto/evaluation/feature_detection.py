@@ -15,7 +15,7 @@ from ..attacks import Victim, attack_feature_detector, evades
 from ..attacks.evasion import ignoring_attack
 from ..backend.device import Array, to_host
 from ..prototypes import FeatureDetector, auroc, fpr_at_tpr
-from ..validation import check_index, check_labels
+from ..validation import check_count, check_index, check_labels, resolve_norm
 
 
 class FeatureDetectionReport(NamedTuple):
@@ -90,7 +90,7 @@ def feature_detection_report(
     y: Array,
     *,
     eps: float = 8 / 255,
-    norm: str = "linf",
+    norm: str | float = "linf",
     outliers: Mapping[str, Array] | None = None,
     attacked: int | None = None,
     lo: float = 0.0,
@@ -113,11 +113,11 @@ def feature_detection_report(
     eps : float
         The largest length of a perturbation, in the units of x.
     norm : {"linf", "l2"}
-        Its norm.
+        Its norm. "L2", 2 and `np.inf` are understood too.
     outliers : dict of str to array (M, …), optional
         Images that belong to no class, by the name of their set; `data.colour_outliers` has some.
     attacked : int, optional
-        How many of the test images are attacked, the first ones; all by default.
+        How many of the test images are attacked at most, the first ones; all by default.
     lo, hi : float
         The range of valid inputs.
     seed : int
@@ -161,7 +161,8 @@ def feature_detection_report(
     """
     if not len(x):
         raise ValueError("a detection report needs at least one image")
-    count = len(x) if attacked is None else min(attacked, len(x))
+    norm = resolve_norm(norm)
+    count = len(x) if attacked is None else min(check_count("attacked", attacked), len(x))
     index = check_index(index, len(x), like=x)[:count]
     some, labels = x[:count], check_labels(y, len(x), detector.classes)
     found: dict[str, Any] = {"eps": eps, "norm": norm, "seed": seed, "index": index}

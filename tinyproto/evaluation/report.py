@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -259,6 +260,15 @@ def divide(a: float, b: float) -> float:
     if b == 0:
         return float("nan") if a == 0 else float("inf") if a > 0 else float("-inf")
     return a / b
+
+
+def finite(value: Any) -> Any:
+    """The value with None for what JSON does not have, ∞ and NaN; in lists and dicts, too."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def format_radius(eps: float) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -43,32 +43,23 @@ def result_folder(
         For a folder that cannot be written to, one that another run uses, and one with results
         that may not be overwritten; nothing has been changed then.
     """
-    new = not folder.exists()
-    if not new and not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: a folder for the results is needed")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".lock").touch()
-    except OSError as error:
-        raise ValueError(f"cannot write results to {folder}: {error.strerror}") from None
-    try:
-        with exclusive(folder / ".lock", f"another run is writing its results to {folder}"):
-            found = [name for name in files if (folder / name).exists()]
-            if resume and not found:
-                print(f"{folder} has nothing to resume: this run starts anew", file=sys.stderr)
-            elif found and not overwrite and not (resume and checkpoint in found):
-                what = f"no {checkpoint} to resume, but " if resume else ""
-                advice = ["choose another --out", "replace them with --overwrite"]
-                advice += ["continue with --resume"] if checkpoint in found else []
-                raise ValueError(
-                    f"{folder} has {what}the results of a run ({', '.join(found)}): "
-                    f"{', '.join(advice[:-1])} or {advice[-1]}"
-                )
-            yield
-    finally:
-        if new:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
+    with _locked(
+        folder / ".lock", f"results to {folder}", f"another run is writing its results to {folder}"
+    ):
+        found = [name for name in files if (folder / name).exists()]
+        if resume and not found:
+            print(f"{folder} has nothing to resume: this run starts anew", file=sys.stderr)
+        elif found and not overwrite and not (resume and checkpoint in found):
+            what = f"no {checkpoint} to resume, but " if resume else ""
+            advice = ["choose another --out", "replace them with --overwrite"]
+            advice += ["continue with --resume"] if checkpoint in found else []
+            raise ValueError(
+                f"{folder} has {what}the results of a run ({', '.join(found)}): "
+                f"{', '.join(advice[:-1])} or {advice[-1]}"
+            )
+        yield
 
 
 def remove_results(folder: Path, files: Iterable[str]) -> None:
@@ -77,12 +68,36 @@ def remove_results(folder: Path, files: Iterable[str]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def lock_for(path: Path | None, what: str) -> AbstractContextManager[None]:
-    """`exclusive` for one who writes to a file, if there is one; `what` is what the other is."""
+@contextmanager
+def lock_for(path: Path | None, what: str) -> Iterator[None]:
+    """`exclusive` for one who writes to a file, if there is one; `what` is what the other is. The
+    file's folder is made, and removed if it is still empty at the end."""
     if path is None:
-        return nullcontext()
+        yield
+        return
     lock = path.with_name(f".{path.name}.lock")
-    return exclusive(lock, f"another {what} is writing to {path}")
+    with _locked(lock, str(path), f"another {what} is writing to {path}"):
+        yield
+
+
+@contextmanager
+def _locked(lock: Path, what: str, refusal: str) -> Iterator[None]:
+    """`exclusive`, in a folder that is made, and removed if it is still empty at the end. Raises
+    ValueError with `what` cannot be written for a folder in which no file can be made."""
+    new = not lock.parent.exists()
+    try:
+        with suppress(FileExistsError):  # a file: then `touch` says that it is no folder
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise ValueError(f"cannot write {what}: {error.strerror}") from None
+    try:
+        with exclusive(lock, refusal):
+            yield
+    finally:
+        if new:
+            with suppress(OSError):  # not empty
+                lock.parent.rmdir()
 
 
 @contextmanager

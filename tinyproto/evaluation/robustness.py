@@ -6,9 +6,7 @@
 The result of an example depends on its index in the data set and on the seed, not on the batches.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,13 @@ from ..attacks import Victim
 from ..attacks.inputs import validate_labels
 from ..backend.device import Array, array_module, to_host
 from ..progress import progress
-from ..training.description import describe
 from ..workers import ExecutorLike
 from . import masking
+from .attack_description import describe_attack
 from .batches import Attackers, Batch, Evaluation, correct, open_attackers
-from .checks import validate_evaluation
+from .checks import examples_checksum, validate_evaluation
 from .extension import extend, extensible_settings
-from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, fraction
+from .report import ARRAY_FIELDS, COST_FIELDS, Report, Result, finite, fraction
 from .report_state import read_report
 from .suites import Attack, choose, current_names
 
@@ -139,13 +137,16 @@ def evaluate(
     settings = {
         "eps": eps, "norm": norm, "seed": int(seed),
         "sequential": bool(sequential_by_default if sequential is None else sequential),
-        "box": [np.asarray(victim.lo).tolist(), np.asarray(victim.hi).tolist()], "examples": len(x),
-        "attacks": {name: _describe(attack) for name, attack in chosen.items()},
-        "images": _checksum(x, y, index),
+        "box": [finite(np.asarray(bound).tolist()) for bound in (victim.lo, victim.hi)],
+        "examples": len(x),
+        "attacks": {name: describe_attack(attack) for name, attack in chosen.items()},
+        "images": examples_checksum(x, y, index),
     }  # fmt: skip
     fingerprint = to_host(victim.uncounted()(x[:FINGERPRINT_SIZE])[0])
     validate_labels(fingerprint, y)
-    report = _load(state_path, settings, fingerprint, lambda n: _checksum(x[:n], y[:n], index[:n]))
+    report = _load(
+        state_path, settings, fingerprint, lambda n: examples_checksum(x[:n], y[:n], index[:n])
+    )
     if report is None:
         right = correct(victim, x, y, batch_size)
         warnings = masking.check_scores(victim, x[:batch_size])
@@ -155,11 +156,13 @@ def evaluate(
         report = extend(report, settings, correct(victim, x[n:], y[n:], batch_size))
         report.fingerprint = fingerprint
     evaluation = Evaluation(victim, chosen, eps, norm, seed, keep_adversarial)
-    with open_attackers(evaluation, executor) as attackers:
+    # `validate_evaluation` has asked about eps: the attacks shall not ask again.
+    with victim.unquestioned("eps"), open_attackers(evaluation, executor) as attackers:
         _run(
             attackers, list(chosen), _in_batches(x, y, index, batch_size), report,
             state_path=state_path, keep_adversarial=keep_adversarial, verbose=verbose,
         )  # fmt: skip
+    report.results = {name: report.results[name] for name in chosen}  # a state has its own order
     found = masking.check_results(report)
     report.warnings += [line for line in found if line not in report.warnings]
     report.verdict = masking.verdict(report)
@@ -214,32 +217,6 @@ def _run(
                     found.keep(result)
 
 
-def _describe(attack: Attack) -> str:
-    """The name of an attack's function and its options, to recognize it in a state file."""
-    options = ""
-    while isinstance(attack, partial):
-        keywords = (
-            f"({name!r}, {_text(attack.keywords[name])})" for name in sorted(attack.keywords)
-        )
-        options = f"[{', '.join(keywords)}]{options}"
-        attack = attack.func
-    return f"{getattr(attack, '__qualname__', None) or _text(attack)}{options}"
-
-
-def _text(value: Any) -> str:
-    """The repr of a value, or a description where that has the address of an object in memory."""
-    text = repr(value)
-    return describe(value) if " at 0x" in text else text
-
-
-def _checksum(x: Array, y: Array, index: Array) -> str:
-    """Of examples, labels and indices: a state file belongs to these only."""
-    digest = hashlib.sha256()
-    for array in (x, y, index):
-        digest.update(np.ascontiguousarray(to_host(array)).tobytes())
-    return digest.hexdigest()[:16]
-
-
 def _save(path: str | Path, report: Report) -> None:
     arrays, costs = {"correct": report.correct, "fingerprint": report.fingerprint}, {}
     for name, result in report.results.items():
@@ -270,10 +247,12 @@ def _load(
     if not isinstance(described, dict):
         raise ValueError(f"{path} is not the state of an evaluation: it lists no attacks")
     saved["attacks"] = {name: current_names(str(text)) for name, text in described.items()}
+    saved["box"] = finite(saved.get("box"))  # earlier versions wrote Infinity
     needed = extensible_settings(saved, settings, checksum)
     fingerprint = fingerprint[: needed["examples"]]
     for name, value in needed.items():
-        if saved.get(name) != value:
+        in_order = name != "attacks" or list(saved[name]) == list(value)
+        if saved.get(name) != value or not in_order:
             difference = _difference(name, saved.get(name), value)
             raise ValueError(f"{path} belongs to another evaluation: {difference}")
     report = read_report(arrays, metadata, saved, str(path))
@@ -295,7 +274,7 @@ def _current_name(name: str) -> str:
 def _difference(name: str, saved: Any, expected: Any) -> str:
     """What to say of a setting that is not the one in the state file."""
     if name == "images":
-        return "its examples or labels differ"
+        return "its examples, labels or index differ"
     if name == "examples" and isinstance(saved, int) and saved > expected:
         return f"it has {saved} examples, more than {expected}"
     if name == "attacks" and saved is not None:

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..attacks import Victim
 from ..backend.device import Array
+from .checks import validate_evaluation
 from .report import (
     NORMS,
     Report,
@@ -67,11 +70,10 @@ class RadiusReports:
     def accuracies(self) -> list[dict[str, Any]]:
         """A row for each attack: the accuracy in % at each radius."""
         radii = [format_radius(report.settings["eps"]) for report in self.reports]
-        columns = [[row["accuracy %"] for row in report.rows()] for report in self.reports]
-        names = [row["attack"] for row in self.reports[0].rows()]
+        columns = [{r["attack"]: r["accuracy %"] for r in report.rows()} for report in self.reports]
         return [
-            {"accuracy %": name, **dict(zip(radii, values, strict=True))}
-            for name, *values in zip(names, *columns, strict=True)
+            {"accuracy %": name, **{at: of[name] for at, of in zip(radii, columns, strict=True)}}
+            for name in columns[0]
         ]
 
     def text(self) -> str:
@@ -117,7 +119,7 @@ def evaluate_radii(
     y: Array,
     attacks: str | Sequence[str] | Mapping[str, Attack] = "autoattack",
     *,
-    eps: Sequence[float],
+    eps: float | Sequence[float],
     state_path: str | Path | None = None,
     **options: Any,
 ) -> RadiusReports:
@@ -127,8 +129,8 @@ def evaluate_radii(
     ----------
     victim, x, y, attacks
         As in `evaluate`.
-    eps : list of float
-        The radii, each once.
+    eps : float or list of float
+        The radii, each once; what is larger than the box is the box.
     state_path : str or Path, optional
         File to continue from. Of several radii, each has a file of its own: `state_files`.
     **options
@@ -143,7 +145,7 @@ def evaluate_radii(
     Raises
     ------
     ValueError
-        For no radius, one that comes twice, and as `evaluate` does.
+        For no radius, one that comes twice, several that are the whole box, and as `evaluate` does.
 
     Examples
     --------
@@ -160,10 +162,18 @@ def evaluate_radii(
     worst case    50    0
     L∞, seed 0, 2 examples
     """
-    files = state_files(state_path, eps)
+    given: Any = eps
+    radii = [given] if np.ndim(given) == 0 else list(given)
+    index, norm = options.get("index"), options.get("norm", "linf")
+    in_box = [validate_evaluation(victim, x, y, index, radius, norm).eps for radius in radii]
+    radii = [float(radius) for radius in radii]
+    files, box = state_files(state_path, radii), max(in_box, default=0.0)
+    if in_box.count(box) > 1:
+        whole = ", ".join(f"{radius:g}" for radius in radii if radius >= box)
+        raise ValueError(f"eps has {whole}, each of which is the whole box, {box:.4g}: only one")
     return RadiusReports([
         evaluate(victim, x, y, attacks, eps=radius, state_path=files.get(radius), **options)
-        for radius in eps
+        for radius in radii
     ])  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..attacks import Victim
+from ..attacks.inputs import validate_labels
 from ..attacks.region import expand_like
 from ..backend.device import Array, array_module, to_host
 from .checks import check_attacked, in_ball, validate_evaluation
@@ -117,7 +118,7 @@ def transfer(
     Raises
     ------
     ValueError
-        For no victim, and as `evaluate` does.
+        For no victim, victims of different boxes, and as `evaluate` does.
 
     Notes
     -----
@@ -148,6 +149,13 @@ def transfer(
         for victim in [*sources.values(), *targets.values()]
     ]
     x, y, index, radius, norm = resolved[0]
+    first_name, first = next(iter(sources.items()))
+    for name, victim in [*sources.items(), *targets.items()]:
+        if not _same_box(first, victim):
+            raise ValueError(
+                f"victims must have one box: that of {name!r} is not that of {first_name!r}"
+            )
+        validate_labels(victim.uncounted()(x[:batch_size])[0], y)
     chosen, _ = choose(attack if isinstance(attack, str) else {"attack": attack}, norm)
     if len(chosen) != 1:
         raise ValueError(f"attack must be one attack, not {attack!r}")
@@ -160,7 +168,8 @@ def transfer(
         options = {"eps": radius, "norm": norm, "seed": seed, "index": index[part]}
         made = [images]
         for victim in sources.values():
-            attacked = run(victim, images.copy(), labels, **options)
+            with victim.unquestioned("eps"):  # `validate_evaluation` has
+                attacked = run(victim, images.copy(), labels, **options)
             made.append(_within(attacked, images, victim, radius, norm))
         for i, points in enumerate(made):
             for j, judge in enumerate(judges):
@@ -168,6 +177,12 @@ def transfer(
     accuracy = right / max(len(x), 1)
     settings = {"attack": name, "eps": float(radius), "norm": norm, "examples": len(x)}
     return TransferReport(tuple(sources), tuple(targets), accuracy[0], accuracy[1:], settings)
+
+
+def _same_box(one: Victim, other: Victim) -> bool:
+    """Whether the bounds are equal, except of features that one of them keeps."""
+    kept = ~np.isfinite(one.lo) | ~np.isfinite(other.lo)
+    return bool(np.all(kept | ((one.lo == other.lo) & (one.hi == other.hi))))
 
 
 def _within(attacked: Array, x: Array, victim: Victim, eps: Any, norm: str) -> Array:

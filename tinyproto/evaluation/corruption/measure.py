@@ -102,7 +102,7 @@ def corruption_report(
     check_shape("x", x, ("N", 32, 32, 3))
     if x.dtype != np.uint8 or not len(x):
         raise ValueError(f"x must hold at least one image of uint8, not {len(x)} of {x.dtype}")
-    y, index = check_labels(y, len(x)), check_index(index, len(x), like=x)
+    y, index = check_labels(y, len(x)), check_index(index, len(x), like=x).astype(np.int64)
     check_count("batch_size", batch_size)
     names = [check_name(name) for name in corruptions]
     levels = [check_count("severity", severity, 1, len(SEVERITIES)) for severity in severities]
@@ -163,7 +163,7 @@ def _read(path: str | Path | None, settings: dict[str, Any]) -> CorruptionReport
         if (saved := report.settings.get(name)) != (expected := settings[name]):
             differs = f"its {name} is {saved}, not {expected}"
             if name == "images":
-                differs = "its images or labels differ"
+                differs = "its images, labels or index differ"
             raise ValueError(f"{path} belongs to another measurement: {differs}")
     expected = np.array(settings["scores"])
     try:

@@ -132,7 +132,8 @@ class CorruptionReport:
                 cells = [part.by_severity().get(severity) for severity in severities]
                 rows.append(row(f"mean of {group}", [*cells, part.mean], None))
         total = [*self.by_severity().values(), self.mean]
-        rows.append(row("mean without extra", total, relative.get("mean")))
+        name = "mean" if means.keys() <= set(CORRUPTION_GROUPS["extra"]) else "mean without extra"
+        rows.append(row(name, total, relative.get("mean")))
         return [dict(zip(headings, cells, strict=True)) for cells in rows]
 
     def json(self) -> str:

@@ -14,6 +14,7 @@ from ...prototypes import PrototypeHead, head_vectors
 from ...training.batch import load_batch
 from ...training.inputs import check_examples
 from ...validation import check_count, check_index, check_number, check_shape, resolve_norm
+from ..attack_description import describe_attack
 from .angles import pairwise_angles, prototype_angles, simplex_angle
 from .checks import check_classed
 from .collapse import neural_collapse, separation, simplex_distance
@@ -129,9 +130,10 @@ def geometry_report(
             found.append([to_host(network.features(images)[0]) for images in (batch.x, moved)])
             advance(len(part), "")
     arrays = latent_arrays(np.concatenate(found, axis=1), y, vectors, bias)
+    name = getattr(attack, "__name__", "").replace("_", "-") or describe_attack(attack)
     settings = {
-        "examples": len(x), "attack": getattr(attack, "__name__", repr(attack)).replace("_", "-"),
-        "eps": eps, "norm": norm, "seed": int(seed), "vectors": noun,
+        "examples": len(x), "attack": name, "eps": eps, "norm": norm, "seed": int(seed),
+        "vectors": noun,
     }  # fmt: skip
     report = report_of(arrays, bias, settings)
     if path is not None:

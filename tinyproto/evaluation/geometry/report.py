@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...state import atomic_write
-from ..report import NORMS, align_columns, divide, format_value
+from ..report import NORMS, align_columns, divide, finite, format_value
 
 KIND = "tinyproto geometry report"
 SIGNED = ("silhouette",)  # a quotient of which says nothing
@@ -148,10 +148,10 @@ class GeometryReport:
         """Everything but the arrays as JSON; a value that is not finite is null."""
         content = {
             "kind": KIND,
-            "clean": _finite(self.clean),
-            "attacked": _finite(self.attacked),
-            "movement": _finite(self.movement),
-            "prototypes": _finite(self.prototypes),
+            "clean": finite(self.clean),
+            "attacked": finite(self.attacked),
+            "movement": finite(self.movement),
+            "prototypes": finite(self.prototypes),
             "settings": self.settings,
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -191,10 +191,6 @@ class GeometryReport:
             f"{s['examples']:,} images, {s['attack']} in {NORMS[s['norm']]}, eps {s['eps']:.4g}, "
             f"seed {s['seed']}; distances are in the features' units"
         )
-
-
-def _finite(figures: Figures) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def _figures(path: str | Path, part: Any) -> Figures:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ...evaluation import evaluate
+from ...evaluation.masking import count_signs
 from ..content import Section, Table, Text
 from ..subject import BATCH, Subject
 from .attacks import attack_rows
@@ -25,7 +26,7 @@ def masking(subject: Subject, folder: Path) -> Section:
     )
     table = Table("Attacks that show masked gradients", attack_rows(report.rows()[:-1]))
     warnings = [Text(f"Warning: {line}.") for line in report.warnings]
-    signs = len(report.warnings)
+    signs = count_signs(report)
     return Section("Masked gradients", [text, table, *warnings], {
         "signs of masked gradients": str(signs or "none") if report.correct.any() else "–"
     })  # fmt: skip

@@ -414,8 +414,9 @@ def test_a_claim_holds_where_the_interval_of_the_difference_says_so():
     for clean, expected in ((0.70, "yes"), (0.605, claims.WITHIN), (0.50, "no")):
         found, table = verdicts([judged("adv-dpnp", clean, 0.30), *rivals], [])
         assert found["Clean"] == expected
-        assert f"PGD training 60.0 %, difference {100 * (clean - 0.6):+.1f} (" in (
-            table[0]["our figures"]
+        assert (
+            f"PGD training 60.0 %, difference {100 * (clean - 0.6):+.1f} ("
+            in (table[0]["our figures"])
         )
     for robust, expected in ((0.40, "yes"), (0.31, claims.WITHIN), (0.20, "no")):
         found, table = verdicts([judged("adv-dpnp", 0.6, robust), *rivals], [])
@@ -427,7 +428,7 @@ def test_a_claim_holds_where_the_interval_of_the_difference_says_so():
 def test_the_difference_on_the_same_images_is_known_better():
     """Both right for 794 images, the first alone for 150, the second alone for 86, of 1,600."""
     first, second = np.zeros(1600, dtype=bool), np.zeros(1600, dtype=bool)
-    first[:794 + 150], second[:794], second[1000:1086] = True, True, True
+    first[: 794 + 150], second[:794], second[1000:1086] = True, True, True
     one, other = (
         {"images": 1600, paired.OUTCOMES: {"x": paired.pack(right)}} for right in (first, second)
     )

@@ -224,8 +224,8 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     Raises
     ------
     ValueError
-        For an entry that is missing, unknown, of another shape or of no real numbers. It names the
-        path, and nothing has been changed.
+        For an entry that is missing, unknown, of another shape or of no real numbers, and for a
+        leaf that is read-only. It names the path, and nothing has been changed.
 
     Examples
     --------
@@ -238,8 +238,16 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     array([3., 4.], dtype=float32)
     """
     check_arrays(params, arrays, source)
+    check_mutable(flatten(params))
     for path, leaf in flatten(params).items():
         leaf[...] = to_device(arrays[path], array_module(leaf)).astype(leaf.dtype)
+
+
+def check_mutable(leaves: Mapping[str, Array]) -> None:
+    """Raise ValueError for a leaf that is read-only, before any is changed in place."""
+    for path, leaf in leaves.items():
+        if isinstance(leaf, np.ndarray) and not leaf.flags.writeable:
+            raise ValueError(f"params: {path} is read-only, as in a folded network that has run")
 
 
 def check_arrays(

@@ -1,12 +1,15 @@
 """`load_state` and `save_state` without PyTorch."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
 from tinyproto import networks, parameters
 from tinyproto.interop import load_state, save_state
-from tinyproto.layers import Flatten, Linear, Sequential
+from tinyproto.layers import BatchNorm, Conv2D, Flatten, Linear, Sequential
 from tinyproto.networks import Network
+from tinyproto.optimizers import SGD
 from tinyproto.testing import randomize
 
 
@@ -53,6 +56,33 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(change, message):
         load_state(network, {**STATE, **change})
     for path, leaf in parameters.leaves(network.params):
         np.testing.assert_array_equal(leaf, before[path])
+
+
+def test_the_weights_of_a_folded_network_that_has_run_cannot_be_changed_in_place():
+    """What was prepared of them would stay as it is."""
+    features = Sequential(Conv2D(3, 4, 3), BatchNorm(4), Flatten())
+    network = networks.fold(Network(features, Linear(4, 2)))
+    state = {
+        "features.0.weight": np.ones((4, 3, 3, 3)),
+        "features.0.bias": np.ones(4),
+        "head.weight": np.ones((2, 4)),
+        "head.bias": np.ones(2),
+    }
+    x = np.ones((1, 3, 3, 3), np.float32)
+    load_state(network, state)
+    np.testing.assert_allclose(network(x)[0], 1 + 4 * (27 + 1))
+    before = deepcopy(network.params)
+    grads = parameters.zeros(network.params)
+    for change in (
+        lambda: load_state(network, {name: 2 * array for name, array in state.items()}),
+        lambda: SGD().step(network.params, grads, 1.0),
+    ):
+        with pytest.raises(ValueError, match="params: features/0/weight is read-only, as in a fol"):
+            change()
+        for path, leaf in parameters.leaves(network.params):
+            np.testing.assert_array_equal(leaf, parameters.flatten(before)[path])
+    network(x, train=True)
+    SGD().step(network.params, grads, 1.0)
 
 
 def test_what_is_missing_is_named():

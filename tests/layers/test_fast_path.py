@@ -331,8 +331,20 @@ def parts_of(layer):
 )
 def test_the_number_of_batch_norms_that_cannot_be_folded(name, count):
     """In a wide ResNet, those after a sum."""
-    folded = networks.fold(WIDE[name]())
-    assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == count
+    network = WIDE[name]()
+    for folded in (networks.fold(network), fold(Sequential(network))):
+        assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == count
+
+
+def test_a_network_with_a_pass_of_its_own_keeps_it():
+    class Opposite(networks.Network):
+        def __call__(self, x, train=False):
+            return -super().__call__(x, train)[0], None
+
+    x = np.ones((1, 8, 8, 3), np.float32)
+    network = networks.compact_cnn()
+    opposite = networks.fold(Opposite(network.features, network.head))
+    np.testing.assert_allclose(opposite(x)[0], -network(x)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_a_folded_network_is_a_copy():
@@ -361,6 +373,8 @@ def test_weights_are_prepared_once_in_a_folded_network(stride, monkeypatch):
         y, backward = layer(x)
         dx = backward(y)
     assert len(made) == 2
+    with pytest.raises(ValueError, match="read-only"):
+        layer.params["weight"] *= 2
     layer.params["weight"] = 2 * layer.params["weight"]
     layer.params["bias"] = 2 * layer.params["bias"]
     doubled, backward = layer(x)

@@ -49,8 +49,9 @@ def load_state(network: Network, source: str | Path | Mapping[str, Any]) -> Netw
     Raises
     ------
     ValueError
-        For a file that is damaged or of another kind, and for entries that are missing, unknown, of
-        another shape, infinite or NaN. Nothing has been changed then.
+        For a file that is damaged or of another kind, for entries that are missing, unknown, of
+        another shape, infinite or NaN, and for a folded network that has run. Nothing has been
+        changed then.
     OSError
         For a file that cannot be opened.
     ImportError

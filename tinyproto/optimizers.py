@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from .backend.device import Array, array_module, to_device
-from .gradients import check_gradient_tree
-from .parameters import Tree, assign, check_arrays, check_mutable, check_values, flatten, is_running
+from .gradients import check_gradient_tree, check_mutable
+from .parameters import Tree, assign, check_arrays, check_values, flatten, is_running
 from .validation import require
 
 __all__ = ["RUNNING_MOMENTUM", "SGD", "Adam", "Average", "Optimizer"]
@@ -79,7 +79,7 @@ class Optimizer:
         require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
         check_gradient_tree(params, grads)
         own, slots = flatten(params), flatten(grads)
-        check_mutable({path: own[path] for path in slots})
+        check_mutable(own, slots)
         for path in slots:
             for stored in (of[path] for of in self.state.values() if path in of):
                 if stored.shape not in ((), own[path].shape):  # () is that of a count of steps

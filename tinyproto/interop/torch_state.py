@@ -35,7 +35,7 @@ def load_state(network: Network, source: str | Path | Mapping[str, Any]) -> Netw
     Parameters
     ----------
     network : Network
-        Its weights are replaced, in place. Each keeps its device and dtype.
+        Its weights are replaced. Each keeps its device and dtype.
     source : str, Path or mapping
         A file .safetensors, .pt or .pth, or a state dict: name ↦ tensor or array. Names are those
         of `save_state`, in any of its ways, also with "module." before each, as
@@ -49,9 +49,8 @@ def load_state(network: Network, source: str | Path | Mapping[str, Any]) -> Netw
     Raises
     ------
     ValueError
-        For a file that is damaged or of another kind, for entries that are missing, unknown, of
-        another shape, infinite or NaN, and for a folded network that has run. Nothing has been
-        changed then.
+        For a file that is damaged or of another kind, and for entries that are missing, unknown, of
+        another shape, infinite or NaN. Nothing has been changed then.
     OSError
         For a file that cannot be opened.
     ImportError

@@ -12,7 +12,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tinyproto.state import METADATA, atomic_write, load_arrays, save_arrays
+from tinyproto.state import (
+    METADATA,
+    array_checksum,
+    atomic_write,
+    load_arrays,
+    parameters_checksum,
+    save_arrays,
+)
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="permissions and links of POSIX")
 
@@ -168,6 +175,10 @@ def test_any_array_comes_back(tmp_path_factory, array, name, fortran):
     assert found.dtype == array.dtype
     assert found.flags.writeable
     np.testing.assert_array_equal(found, array)
+
+
+def test_a_network_without_parameters_has_a_checksum():
+    assert parameters_checksum({}) == array_checksum(np.zeros(0))
 
 
 @pytest.mark.parametrize("array", [np.zeros(1, "M8[s]"), np.zeros(1, [("a", "i4")])])

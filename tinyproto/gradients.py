@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .backend.device import is_read_only
 from .parameters import RUNNING, is_running, leaves
 
 __all__ = ["check_gradient_tree"]
@@ -50,6 +51,16 @@ def check_gradient_tree(
             and (slot.shape == leaf.shape and slot.dtype == leaf.dtype == FLOAT32)
         ):  # not the usual case, which takes a tenth of the time
             _check_slot(params, name, slot, path)
+
+
+def check_mutable(leaves: Mapping[str, Any], slots: Mapping[str, Any]) -> None:
+    """Raise ValueError for a leaf with a slot that a step could not change, before any is."""
+    for path in slots:
+        if is_read_only(leaves[path]):
+            raise ValueError(
+                f"params: {path} is read-only, as in a folded network after a pass in eval mode; "
+                "train the network that it was folded from"
+            )
 
 
 def _check_slot(params: Mapping[str, Any], name: str, slot: Any, path: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .backend.device import Array, array_module, to_device
-from .gradients import check_gradient_tree
+from .gradients import check_gradient_tree, check_mutable
 from .parameters import Tree, assign, check_arrays, check_values, flatten, is_running
 from .validation import require
 
@@ -72,13 +72,14 @@ class Optimizer:
         """Update the leaves of `params` that have a slot in `grads`, a tree of the same nesting.
 
         `grads` is left as it is. Raises ValueError, before anything changes, for a slot that has no
-        leaf, a gradient of another shape, a leaf of another shape than at its last step, or a
-        learning rate below 0 or not finite.
+        leaf, a gradient of another shape, a leaf that is read-only or of another shape than at its
+        last step, or a learning rate below 0 or not finite.
         """
         rate = float(learning_rate)  # a float64 scalar of NumPy's would widen a float32 leaf
         require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
         check_gradient_tree(params, grads)
         own, slots = flatten(params), flatten(grads)
+        check_mutable(own, slots)
         for path in slots:
             for stored in (of[path] for of in self.state.values() if path in of):
                 if stored.shape not in ((), own[path].shape):  # () is that of a count of steps

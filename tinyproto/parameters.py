@@ -13,21 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from .backend.device import Array, array_module, to_device
+from .backend.device import Array, array_module, is_read_only, to_device
 
 __all__ = [
-    "RUNNING",
-    "Tree",
-    "assign",
-    "check_arrays",
-    "convert",
-    "count",
-    "flatten",
-    "is_running",
-    "leaves",
-    "without_running",
-    "zeros",
-]
+    "RUNNING", "Tree", "assign", "check_arrays", "convert", "count", "flatten", "is_running",
+    "leaves", "without_running", "zeros",
+]  # fmt: skip
 
 Tree = dict[str, Any]
 """Nested dicts with arrays as leaves."""
@@ -215,7 +206,8 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     Parameters
     ----------
     params : Tree
-        Parameters, changed in place; each leaf keeps its device and dtype.
+        Parameters, changed in place; each leaf keeps its device and dtype. One that is read-only is
+        replaced.
     arrays : mapping of str to array
         One array for each leaf, of its shape.
     source : str
@@ -238,8 +230,17 @@ def assign(params: Mapping[str, Any], arrays: Mapping[str, Array], source: str =
     array([3., 4.], dtype=float32)
     """
     check_arrays(params, arrays, source)
-    for path, leaf in flatten(params).items():
-        leaf[...] = to_device(arrays[path], array_module(leaf)).astype(leaf.dtype)
+    _assign(params, arrays, "")
+
+
+def _assign(params: Any, arrays: Mapping[str, Array], path: str) -> None:
+    for name, leaf in params.items():
+        if isinstance(leaf, Mapping):
+            _assign(leaf, arrays, f"{path}{name}/")
+            continue
+        if is_read_only(leaf):
+            leaf = params[name] = leaf.copy()
+        leaf[...] = to_device(arrays[path + name], array_module(leaf)).astype(leaf.dtype)
 
 
 def check_arrays(

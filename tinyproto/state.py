@@ -53,7 +53,8 @@ def save_arrays(
     Raises
     ------
     ValueError
-        For an array of another kind, such as Python objects, or one named "metadata.json".
+        For an array of another kind, such as Python objects, or one named "metadata.json", and for
+        metadata that JSON cannot hold.
 
     Examples
     --------
@@ -72,7 +73,10 @@ def save_arrays(
             raise ValueError(f"cannot save {name!r}: its dtype is {array.dtype}")
         if name == METADATA or "\0" in name:
             raise ValueError(f"{name!r} is not a name for an array")
-    text = np.frombuffer(json.dumps(dict(metadata or {})).encode(), dtype=np.uint8)
+    try:
+        text = np.frombuffer(json.dumps(dict(metadata or {})).encode(), dtype=np.uint8)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"metadata must be what JSON can hold: {error}") from None
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in {METADATA: text, **host}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -246,4 +250,5 @@ def parameters_checksum(params: Tree) -> str:
     >>> parameters_checksum(one) == parameters_checksum(other)
     False
     """
-    return array_checksum(np.concatenate([to_host(leaf).ravel() for _, leaf in leaves(params)]))
+    flat = [to_host(leaf).ravel() for _, leaf in leaves(params)]
+    return array_checksum(np.concatenate(flat or [np.zeros(0)]))

@@ -54,5 +54,7 @@ def test_corrupted_images_are_those_of_corrupt(test_images):
 def test_wrong_arguments_get_one_line(test_images, tmp_path):
     with pytest.raises(ValueError, match="count must be 1 or more"):
         colour_outliers(test_images, count=0)
+    with pytest.raises(ValueError, match="corruptions must be a tuple of names, not 'fog'"):
+        colour_outliers(test_images, corruptions="fog")
     with pytest.raises(FileNotFoundError):
         colour_outliers(test_images, directory=tmp_path / "nowhere")

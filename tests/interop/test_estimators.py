@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tinyproto.attacks import Victim, apgd, autoattack, square
 from tinyproto.interop import encode_labels, from_sklearn
 from tinyproto.interop.classifiers import follow_answer
+from tinyproto.interop.transforms import TRANSFORMS as TRANSFORM_MODELS
 from tinyproto.prototypes import EDWTA
 
 pytest.importorskip("sklearn", reason='needs pip install -e ".[sklearn]"')
@@ -163,6 +164,31 @@ def test_the_same_behind_a_transform(name, seed, classes):
     victim = from_sklearn(estimator)
     np.testing.assert_array_equal(victim(x)[0].argmax(axis=1), columns(estimator, x))
     check_gradient(victim, x, seed)
+
+
+CLIPPING = [functools.partial(preprocessing.MinMaxScaler, r) for r in ((0, 1), (-1, 2))]
+if hasattr(preprocessing.MaxAbsScaler(), "clip"):
+    CLIPPING.append(preprocessing.MaxAbsScaler)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scaler", CLIPPING)
+def test_a_scaler_clips_beyond_its_limits_and_not_at_them(scaler, dtype):
+    """Where rounding puts a limit above itself, too, and for a feature that is constant."""
+    random = np.random.default_rng(0)
+    x = random.uniform(-1, 1, (3, 200)).astype(dtype)
+    x[:, 0] = 0.5
+    fitted = scaler(clip=True).fit(x)
+    low, high = x.min(axis=0), x.max(axis=0)
+    if isinstance(fitted, preprocessing.MaxAbsScaler):
+        high = abs(x).max(axis=0)
+        low = -high
+    dy = np.ones_like(x[:1])
+    slope = TRANSFORM_MODELS[type(fitted).__name__](scaler().fit(x))(x[:1])[1](dy)
+    model = TRANSFORM_MODELS[type(fitted).__name__](fitted)
+    for limit, step in ((low, -dtype(1e-4)), (high, dtype(1e-4))):
+        np.testing.assert_array_equal(model(limit[None])[1](dy), slope)
+        assert not model(limit[None] + step)[1](dy)[:, 1:].any()
 
 
 @pytest.mark.parametrize("name", SCORES_ALONE)

@@ -1,12 +1,15 @@
 """`load_state` and `save_state` without PyTorch."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
 from tinyproto import networks, parameters
 from tinyproto.interop import load_state, save_state
-from tinyproto.layers import Flatten, Linear, Sequential
+from tinyproto.layers import BatchNorm, Conv2D, Flatten, Linear, Sequential
 from tinyproto.networks import Network
+from tinyproto.optimizers import SGD
 from tinyproto.testing import randomize
 
 
@@ -53,6 +56,29 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(change, message):
         load_state(network, {**STATE, **change})
     for path, leaf in parameters.leaves(network.params):
         np.testing.assert_array_equal(leaf, before[path])
+
+
+def test_a_folded_network_that_has_run_does_not_keep_what_it_prepared_of_former_weights():
+    features = Sequential(Conv2D(3, 4, 3), BatchNorm(4), Flatten())
+    network = networks.fold(Network(features, Linear(4, 2)))
+    state = {
+        "features.0.weight": np.ones((4, 3, 3, 3)),
+        "features.0.bias": np.ones(4),
+        "head.weight": np.ones((2, 4)),
+        "head.bias": np.ones(2),
+    }
+    x = np.ones((1, 3, 3, 3), np.float32)
+    for factor in (1, 2):
+        load_state(network, {name: factor * array for name, array in state.items()})
+        np.testing.assert_allclose(network(x)[0], factor + 4 * factor**2 * (27 + 1))
+    before = deepcopy(network.params)
+    grads = parameters.zeros(network.params)
+    with pytest.raises(ValueError, match="params: features/0/weight is read-only, as in a folded"):
+        SGD().step(network.params, grads, 1.0)
+    for path, leaf in parameters.leaves(network.params):
+        np.testing.assert_array_equal(leaf, parameters.flatten(before)[path])
+    network(x, train=True)
+    SGD().step(network.params, grads, 1.0)
 
 
 def test_what_is_missing_is_named():

@@ -244,7 +244,9 @@ def test_a_folded_network_checks_its_parameters_too(name, data):
 
 
 def test_what_does_not_fit_is_not_folded():
-    """Where it would be broadcast."""
+    """Where it would be broadcast, and what is no network."""
+    says = refused(networks.fold, Sequential())
+    assert says == "network must be a Network, not Sequential; layers.fold folds any layer"
     convolution = Conv2D(3, 4, 3)
     says = refused(fold, Sequential(convolution, BatchNorm(1)))
     assert says == "BatchNorm(1) does not fit the output of Conv2D(3, 4, kernel_size=3)"

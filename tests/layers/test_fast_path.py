@@ -18,7 +18,18 @@ from tests.layers.test_layers import (
 )
 from tinyproto import networks, parameters
 from tinyproto.cpu import direct, winograd
-from tinyproto.layers import BatchNorm, Conv2D, Layer, ReLU, Residual, Sequential, fold, im2col
+from tinyproto.layers import (
+    BatchNorm,
+    Conv2D,
+    Flatten,
+    Layer,
+    Linear,
+    ReLU,
+    Residual,
+    Sequential,
+    fold,
+    im2col,
+)
 from tinyproto.layers.convolution_backend import select_backend
 from tinyproto.testing import randomize
 from tinyproto.testing.layers import PARTS, Case, cases
@@ -331,8 +342,19 @@ def parts_of(layer):
 )
 def test_the_number_of_batch_norms_that_cannot_be_folded(name, count):
     """In a wide ResNet, those after a sum."""
-    folded = networks.fold(WIDE[name]())
-    assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == count
+    network = WIDE[name]()
+    for folded in (networks.fold(network), fold(Sequential(network))):
+        assert sum(isinstance(part, BatchNorm) for part in parts_of(folded)) == count
+
+
+def test_a_network_with_a_pass_of_its_own_keeps_it():
+    class Opposite(networks.Network):
+        def __call__(self, x, train=False):
+            return -super().__call__(x, train)[0], None
+
+    x = np.ones((1, 2, 2, 3))
+    network = networks.Network(Flatten(), Linear(12, 2))
+    same(networks.fold(Opposite(network.features, network.head))(x)[0], -network(x)[0])
 
 
 def test_a_folded_network_is_a_copy():
@@ -361,6 +383,8 @@ def test_weights_are_prepared_once_in_a_folded_network(stride, monkeypatch):
         y, backward = layer(x)
         dx = backward(y)
     assert len(made) == 2
+    with pytest.raises(ValueError, match="read-only"):
+        layer.params["weight"] *= 2
     layer.params["weight"] = 2 * layer.params["weight"]
     layer.params["bias"] = 2 * layer.params["bias"]
     doubled, backward = layer(x)

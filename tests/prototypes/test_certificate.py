@@ -229,6 +229,7 @@ def test_an_unreachable_class_is_at_distance_infinity():
     [
         ({"norm": "l1"}, "norm must be 'linf' or 'l2', not 'l1'"),
         ({"lo": 0.0}, "the box needs both lo and hi"),
+        ({"y": ["0", "1"]}, "y holds strings, but the classes are numbers"),
         ({"lo": 0.0, "hi": 0.5}, r"x must lie in \[0.0, 0.5\]"),
     ],
 )

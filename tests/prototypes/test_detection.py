@@ -204,6 +204,27 @@ def test_a_network_that_is_trained_further_does_not_change_its_detector(digits, 
     np.testing.assert_array_equal(detector.score(x_test), before)
 
 
+@pytest.mark.parametrize(
+    ("inliers", "tpr", "expected"),
+    [
+        ([0, 1, np.inf], 0.95, 1),  # the threshold lies between 1 and ∞
+        ([0, np.inf, np.inf], 0.95, 1),
+        ([0, 1, np.inf], 0.5, 1 / 3),
+        ([-np.inf, 1, 2], 0.25, 1 / 3),
+        ([False, True], 0.5, 1 / 3),
+    ],
+)
+def test_the_fpr_of_scores_that_are_infinite_or_no_numbers(inliers, tpr, expected):
+    assert fpr_at_tpr(np.array(inliers), np.array([0.5, 2.0, 3.0]), tpr) == expected
+
+
+@given(st.lists(st.floats(-9, 9), min_size=1), st.floats(0, 1))
+def test_the_threshold_of_the_fpr_is_a_quantile(inliers, tpr):
+    threshold = np.quantile(inliers, tpr)
+    outliers = np.array([np.nextafter(threshold, -10), threshold, np.nextafter(threshold, 10)])
+    assert fpr_at_tpr(inliers, outliers, tpr) == 2 / 3
+
+
 @pytest.mark.parametrize("function", [auroc, fpr_at_tpr, roc_curve])
 def test_scores_of_a_roc_curve_are_one_number_each(function):
     right = np.array([0.1, 0.3])

@@ -112,6 +112,11 @@ def test_simplex(vertices):
     np.testing.assert_allclose(corners.sum(axis=0), 0, atol=1e-13)
 
 
+def test_a_simplex_has_vertices():
+    with pytest.raises(ValueError, match="vertices must be 1 or more, not 0"):
+        simplex(0)
+
+
 def cosines(prototypes):
     """Those of all pairs of two prototypes."""
     directions = prototypes.astype(np.float64)

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinyproto.prototypes import Detector, PlusMinusEDWTA, load, save
+from tinyproto.prototypes import (
+    Detector,
+    PlusMinusEDWTA,
+    load,
+    preset_augmentation,
+    preset_network,
+    save,
+)
 from tinyproto.state import load_arrays, save_arrays
 from tinyproto.testing.prototypes import KINDS
 
@@ -327,3 +334,12 @@ def test_equal_samples_are_said_and_give_finite_prototypes(kind):
 def test_one_sample_of_each_class_is_enough(kind, init):
     network = kind(3, epochs=50, init=init, learning_rate=0.1).fit(np.eye(3), ["a", "b", "c"])
     assert network.predict(np.eye(3)).tolist() == ["a", "b", "c"]
+
+
+def test_an_unknown_preset_is_named():
+    for make in (
+        lambda: preset_network(PlusMinusEDWTA, "robst"),
+        lambda: preset_augmentation("robst", (28, 28), epochs=1),
+    ):
+        with pytest.raises(ValueError, match="preset must be one of authors, .*, not 'robst'"):
+            make()

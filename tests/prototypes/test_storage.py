@@ -126,6 +126,24 @@ def test_python_objects_and_the_reserved_name_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_metadata_are_what_json_can_hold_and_have_names_of_their_own(saved):
+    network, before = load(saved), saved.read_bytes()
+    for metadata, message in (
+        ({"kind": "best"}, "metadata must not be called 'kind'"),
+        ({"epochs": 3}, "metadata must not be called 'epochs'"),
+        ({"feature_names": "a"}, "metadata must not be called 'feature_names'"),
+        ({"loss": np.float32(1)}, "metadata must be what JSON can hold: Object of type float32"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            save(network, saved, **metadata)
+    assert saved.read_bytes() == before
+
+
+def test_a_wrong_device_is_no_fault_of_the_file(saved):
+    with pytest.raises(ValueError, match="^device must be"):
+        load(saved, "gpu")
+
+
 def test_an_unfitted_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not fitted yet"):
         save(PlusMinusEDWTA(), tmp_path / "model.npz")

@@ -198,6 +198,12 @@ def aligned_copy(array: Array) -> Array:
     return copy
 
 
+def is_read_only(array: Array) -> bool:
+    """Whether an array cannot be changed in place, as the weights of a folded network after a pass
+    in eval mode (see `tinyproto.layers.fold`)."""
+    return isinstance(array, np.ndarray) and not array.flags.writeable
+
+
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:160]}"

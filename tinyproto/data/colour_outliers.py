@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..random import normal, uniform
-from ..validation import check_count
+from ..validation import check_count, require
 from .corruptions import corrupt
 from .datasets import load, load_outliers
 from .formats import AnyPath
@@ -54,7 +54,7 @@ def colour_outliers(
     Raises
     ------
     ValueError
-        As `corrupt` does, and if files are damaged.
+        As `corrupt` does, for one name instead of a tuple, and if files are damaged.
     FileNotFoundError
         If there is no such directory.
     ImportError
@@ -69,6 +69,7 @@ def colour_outliers(
     (3, 32, 32, 3)
     """
     check_count("count", count)
+    require(not isinstance(corruptions, str), "corruptions must be a tuple of names", corruptions)
     index, pixels = np.arange(count), SIZE * SIZE * 3
     grey, found = load_outliers(directory), {}
     with suppress(FileNotFoundError):  # in a folder that has other data sets

@@ -35,7 +35,7 @@ def load_state(network: Network, source: str | Path | Mapping[str, Any]) -> Netw
     Parameters
     ----------
     network : Network
-        Its weights are replaced, in place. Each keeps its device and dtype.
+        Its weights are replaced. Each keeps its device and dtype.
     source : str, Path or mapping
         A file .safetensors, .pt or .pth, or a state dict: name ↦ tensor or array. Names are those
         of `save_state`, in any of its ways, also with "module." before each, as

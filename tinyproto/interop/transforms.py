@@ -11,7 +11,8 @@ The values are those of the transform itself; only its backward pass is ours, dx
 
 The last is the quotient rule: ∂y_i/∂x_j = δ_ij/‖x‖ − x_i ∇_j‖x‖/‖x‖² = (δ_ij − y_i ∇_j‖x‖)/‖x‖,
 with ∇‖x‖ = x/‖x‖ for L2, sign x for L1, and sign x_k at k, where |x_k| is largest, for the maximum.
-A row of zeros stays as it is. A scaler that clips has the gradient 0 where it does.
+A row of zeros stays as it is. A scaler that clips has the gradient 0 where it does: not at the
+limits themselves, where the black and the white pixels of an image are.
 """
 
 from collections.abc import Callable
@@ -25,22 +26,27 @@ from ..attacks.victim import Model
 def scaler(transform: Any) -> Model:
     """Those that divide by `scale_`; None stands for 1."""
     scale = getattr(transform, "scale_", None)
-    return _diagonal(transform, 1.0 if scale is None else 1 / np.asarray(scale), (-1.0, 1.0))
+    scale = np.asarray(1.0 if scale is None else scale)
+    return _diagonal(transform, 1 / scale, -scale, scale)
 
 
 def min_max_scaler(transform: Any) -> Model:
     """It multiplies by `scale_`."""
-    return _diagonal(transform, transform.scale_, transform.feature_range)
+    low, high = transform.feature_range
+    width = (high - low) / transform.scale_  # more than that of the data for a constant feature
+    highest = np.maximum(transform.data_max_, transform.data_min_ + width)
+    return _diagonal(transform, transform.scale_, transform.data_min_, highest)
 
 
-def _diagonal(transform: Any, slope: Any, limits: tuple[float, float]) -> Model:
-    """Each feature times its slope, clipped to the limits where the transform clips."""
+def _diagonal(transform: Any, slope: np.ndarray, lowest: np.ndarray, highest: np.ndarray) -> Model:
+    """Each feature times its slope. A transform that clips does so for x < lowest and
+    x > highest: in y, rounding may put x = highest on either side of the limit."""
     clips = getattr(transform, "clip", False)
 
     def model(x: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        y = transform.transform(x)
-        inside = (limits[0] < y) & (y < limits[1]) if clips else True
-        return y, lambda dy: dy * slope * inside
+        low, high = lowest.astype(x.dtype), highest.astype(x.dtype)
+        inside = (low <= x) & (x <= high) if clips else True
+        return transform.transform(x), lambda dy: dy * slope * inside
 
     return model
 

@@ -7,7 +7,7 @@ from ..cpu.geometry import Geometry
 from ..parameters import Tree
 from .base import Backward, Layer, initialize
 from .checks import check_backward, check_input, check_parameters, positive_integers
-from .convolution_backend import WeightCache, prepared_weights, select_backend
+from .convolution_backend import WeightCache, forget_weights, prepared_weights, select_backend
 
 
 class Conv2D(Layer):
@@ -122,7 +122,7 @@ class Conv2D(Layer):
         shape = (len(x), height, width, out_channels)
         geometry = Geometry(self.kernel_size, self.stride, self.padding, x.shape, shape)
         if train and self.weight_cache:
-            self.weight_cache.clear()  # the weights are about to change
+            forget_weights(self.weight_cache)  # they are about to change
         cache = None if train else self.weight_cache
         backend = select_backend(x, weight, self.stride, self.padding, channels)
         weights = prepared_weights(backend, weight, geometry, False, cache)

@@ -4,6 +4,7 @@
 float32 on the CPU.
 """
 
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
 
@@ -77,11 +78,23 @@ def prepared_weights(
     transposed: bool,
     cache: WeightCache | None,
 ) -> Any:
-    """`backend.prepare_weights`, or with a cache what it returned for the same array before."""
+    """`backend.prepare_weights`, or with a cache what it returned for the same array before, which
+    is read-only since: a change in place would not reach what was made of it."""
     key = backend.__name__, transposed
     if cache is not None and key in cache and cache[key][0] is weight:
         return cache[key][1]
     prepared = backend.prepare_weights(weight, geometry, transposed)
     if cache is not None:
         cache[key] = weight, prepared
+        if backend is not im2col:  # which makes a view
+            weight.flags.writeable = False
     return prepared
+
+
+def forget_weights(cache: WeightCache) -> None:
+    """Empty a cache; the weights in it may be changed in place again."""
+    for weight, _ in cache.values():
+        if array_module(weight) is np:
+            with suppress(ValueError):  # of read-only memory
+                weight.flags.writeable = True
+    cache.clear()

@@ -23,8 +23,9 @@ def fold(layer: Layer) -> Layer:
     """Copy a layer for eval mode, with each BatchNorm folded into the Conv2D before it.
 
     The copy computes the same up to rounding, faster. Only a BatchNorm directly after a Conv2D in
-    a `Sequential` is folded, at any depth of nested `Sequential`, `Residual` and `Graph` layers,
-    and one that alone takes the output of a Conv2D in a `Graph`, which is simplified first.
+    a `Sequential` is folded, at any depth of nested `Sequential`, `Residual` and `Graph` layers and
+    networks, and one that alone takes the output of a Conv2D in a `Graph`, which is simplified
+    first. A layer of another class is copied, or folds itself if it has a method `folded`.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ def fold(layer: Layer) -> Layer:
     Layer
         A copy that does not follow further training of `layer`. Its convolutions keep their weights
         in the form that the forward and the backward pass need (for Winograd's algorithm, four
-        times the size of the weights each). So do not change these weights in place: assign a new
-        array, which is prepared again.
+        times the size of the weights each). These weights become read-only when they are prepared:
+        assign a new array, which is prepared again.
 
     Raises
     ------
@@ -70,6 +71,8 @@ def fold(layer: Layer) -> Layer:
         return Graph({name: (fold(part), *at) for name, (part, *at) in simple.nodes.items()})
     if type(layer) is Residual:
         return Residual(fold(layer.body), fold(layer.shortcut) if layer.shortcut else None)
+    if own := getattr(type(layer), "folded", None):
+        return own(layer)
     copied = copy.deepcopy(layer)
     if isinstance(copied, Conv2D):
         copied.weight_cache = {}

@@ -115,6 +115,13 @@ class Network(Layer):
         if isinstance(self.head, PrototypeHead):
             self.head.project()
 
+    def folded(self) -> "Network":
+        """The copy that `tinyproto.layers.fold` makes; of a subclass with a pass of its own, one in
+        which nothing is folded."""
+        if type(self).__call__ is not Network.__call__:
+            return copy.deepcopy(self)
+        return Network(layers.fold(self.features), layers.fold(self.head))
+
     def to(self, xp: ModuleType = np, dtype: Any = None) -> "Network":
         """Move the parameters to an array module (NumPy or CuPy) and a dtype, in place; returns the
         network."""
@@ -135,6 +142,11 @@ def fold(network: Network) -> Network:
         It gives the same scores up to rounding, faster. It does not follow further training of
         `network`, is not meant to be trained, and cannot be saved. See `tinyproto.layers.fold`.
 
+    Raises
+    ------
+    ValueError
+        For what is no network; `tinyproto.layers.fold` folds any layer.
+
     Examples
     --------
     >>> import numpy as np
@@ -145,4 +157,7 @@ def fold(network: Network) -> Network:
     >>> bool(np.allclose(z, network(x)[0], atol=1e-4))
     True
     """
-    return Network(layers.fold(network.features), copy.deepcopy(network.head))
+    if not isinstance(network, Network):
+        kind = type(network).__name__
+        raise ValueError(f"network must be a Network, not {kind}; layers.fold folds any layer")
+    return network.folded()

@@ -15,7 +15,7 @@ from ..layers.checks import TINY, check_backward, check_input, check_parameters,
 from ..layers.linear import rowwise
 from ..parameters import Tree
 from ..random import normal
-from ..validation import check_labels, check_shape
+from ..validation import check_count, check_labels, check_shape
 
 
 class PrototypeHead(Layer):
@@ -127,6 +127,11 @@ def simplex(vertices: int) -> np.ndarray:
     array (M, M − 1)
         Unit vectors whose cosines are all −1/(M − 1), in float64.
 
+    Raises
+    ------
+    ValueError
+        For fewer than one vertex.
+
     Notes
     -----
     The basis vectors of R^M minus their mean form one, in the hyperplane orthogonal to (1, …, 1).
@@ -139,6 +144,7 @@ def simplex(vertices: int) -> np.ndarray:
     >>> (corners @ corners.T).round(3).tolist()
     [[1.0, -0.5, -0.5], [-0.5, 1.0, -0.5], [-0.5, -0.5, 1.0]]
     """
+    check_count("vertices", vertices)
     centred = np.eye(vertices) - 1 / vertices
     basis = np.linalg.svd(centred)[0][:, : vertices - 1]
     corners = centred @ basis

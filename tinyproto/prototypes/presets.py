@@ -143,7 +143,7 @@ def preset_network(
     Raises
     ------
     ValueError
-        For a parameter that the network does not have.
+        For an unknown preset, and for a parameter that the network does not have.
 
     Examples
     --------
@@ -153,12 +153,19 @@ def preset_network(
     ('radius', 200, 3)
     """
     network = kind(random_state=seed, device=device)
-    settings = dict(PRESETS[preset])
+    settings = _settings(preset)
     if preset == "authors" and parameters.get("init") == "kmeans" and kind is not IPWTA:
         settings |= AUTHORS_KMEANS
     known = network.get_params()
     network.set_params(**{name: value for name, value in settings.items() if name in known})
     return network.set_params(**parameters)
+
+
+def _settings(preset: str) -> dict[str, Any]:
+    """A copy of a preset. Raises ValueError for a name that there is not."""
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {preset!r}")
+    return dict(PRESETS[preset])
 
 
 def preset_augmentation(
@@ -182,6 +189,11 @@ def preset_augmentation(
     callable or None
         augment(x, epoch) of images (N, height · width); None for the authors' preset.
 
+    Raises
+    ------
+    ValueError
+        For an unknown preset.
+
     Examples
     --------
     >>> import numpy as np
@@ -190,6 +202,7 @@ def preset_augmentation(
     >>> augment(np.ones((2, 784), np.float32), 0).shape
     (2, 784)
     """
+    _settings(preset)
     if preset == "authors":
         return None
 

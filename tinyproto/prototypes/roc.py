@@ -1,5 +1,7 @@
 """The ROC curve of an outlier score, the area under it, and its points."""
 
+import math
+
 import numpy as np
 
 from ..backend.device import Array, to_host
@@ -50,7 +52,8 @@ def fpr_at_tpr(inliers: np.ndarray, outliers: np.ndarray, tpr: float = 0.95) -> 
     Returns
     -------
     float
-        The fraction of the outliers that is accepted at the same threshold.
+        The fraction of the outliers that is accepted at the same threshold. It is interpolated
+        between two scores of inliers; where one of these is infinite, it is the higher one.
 
     Raises
     ------
@@ -67,7 +70,11 @@ def fpr_at_tpr(inliers: np.ndarray, outliers: np.ndarray, tpr: float = 0.95) -> 
     inliers, outliers = _scores("inliers", inliers), _scores("outliers", outliers)
     if check_number("tpr", tpr) > 1:
         raise ValueError(f"tpr must be between 0 and 1, not {tpr!r}")
-    return float((outliers <= np.quantile(inliers, tpr)).mean())
+    place = tpr * (len(inliers) - 1)
+    low, high = np.sort(inliers)[[math.floor(place), math.ceil(place)]].astype(np.float64)
+    between = math.isfinite(low) and math.isfinite(high)  # ∞ − ∞ is NaN
+    threshold = np.quantile([low, high], place - math.floor(place)) if between else high
+    return float((outliers <= threshold).mean())
 
 
 def roc_curve(inliers: np.ndarray, outliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

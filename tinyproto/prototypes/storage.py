@@ -34,7 +34,8 @@ def save(network: WinnerTakeAll, path: str | Path, **metadata: Any) -> None:
     Raises
     ------
     ValueError
-        For a network that is not fitted, or that holds values that are infinite or NaN.
+        For a network that is not fitted, or that holds values that are infinite or NaN, and for
+        metadata of a name that the file itself needs.
 
     Examples
     --------
@@ -46,6 +47,9 @@ def save(network: WinnerTakeAll, path: str | Path, **metadata: Any) -> None:
     IPWTA(epochs=1, prototypes_per_class=1)
     """
     network.check_is_fitted()
+    for name in ("kind", "parameters", "epochs", "feature_names"):
+        if name in metadata:
+            raise ValueError(f"metadata must not be called {name!r}: the file itself uses the name")
     arrays = {name: getattr(network, name) for name in _array_names(network)}
     for name, array in arrays.items():
         check_values(name, array, array.dtype, "the network")
@@ -94,6 +98,7 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     >>> load("model.npz").classes_.tolist()
     ['cat', 'dog']
     """
+    xp = select_device(device)
     arrays, metadata = state.load_arrays(path)
     kind = KINDS.get(str(metadata.get("kind")))
     if kind is None:
@@ -125,7 +130,6 @@ def load(path: str | Path, device: str = "cpu") -> WinnerTakeAll:
     epochs = metadata.get("epochs")
     if type(epochs) is not int or epochs < 0:
         raise ValueError(f"{path}: epochs must be an integer of 0 or more, not {epochs!r}")
-    xp = select_device(device)
     for name, array in arrays.items():
         setattr(network, name, xp.asarray(array))
     network.classes_ = classes

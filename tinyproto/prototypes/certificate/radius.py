@@ -46,7 +46,7 @@ from ...backend.device import Array, to_host
 from ...validation import resolve_norm
 from ...workers import ExecutorLike
 from ..base import WinnerTakeAll
-from ..validation import check_targets
+from ..validation import check_same_type, check_targets
 from .real_network import RealNetwork
 from .search import Search
 from .share import radii_in_parts
@@ -105,7 +105,8 @@ def exact_radius(
     ------
     ValueError
         For an unknown norm, only one of lo and hi, x outside [lo, hi] or not finite, labels that
-        do not belong to x, or parameters and scores that overflow float64.
+        do not belong to x or are strings where the classes are numbers (or the reverse), or
+        parameters and scores that overflow float64.
     ImportError
         Where SciPy is needed and not installed.
 
@@ -180,7 +181,9 @@ def prepare(
         raise ValueError(f"x must lie in [{lo}, {hi}], not [{x.min()}, {x.max()}]")
     label = None
     if y is not None:
-        is_class = check_targets(y, len(x))[:, None] == network.classes_
+        y = check_targets(y, len(x))
+        check_same_type(y, network.classes_)
+        is_class = y[:, None] == network.classes_
         label = np.where(is_class.any(axis=1), is_class.argmax(axis=1), -1)
     owner = np.arange(len(real.b)) // network._per_class
     return Search(real, owner, norm, box, overshoot), x, label

@@ -65,7 +65,8 @@ def competitive(figure: str, keys: Mapping[str, str]) -> Callable[..., Any]:
     """Whether Adv-DPNP is at most `MARGIN` below each rival under each of these attacks."""
 
     def judge(compared: Rows, ablated: Any) -> tuple[str, str]:
-        texts, all_found = [], []
+        texts: list[str] = []
+        all_found: list[Difference] = []
         for key, name in keys.items():
             found = _beside(compared, figure, key, RIVALS)
             all_found += found.values()

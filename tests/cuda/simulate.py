@@ -7,6 +7,9 @@ A script of its own: the simulator is chosen by the environment before Numba is 
 import copy
 import json
 import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -17,12 +20,14 @@ LANES = (2, 4)
 
 
 def prepare_simulator() -> None:
-    """Make the simulator quick and free of its race.
+    """Make the simulator quick and free of its races.
 
     Its lanes are Python threads that poll each other: with Python's usual 5 ms a turn, every
-    barrier would take several of them. And two lanes can both find that a shared array is not
-    there yet: then each makes one of its own.
+    barrier would take several of them. Two lanes can both find that a shared array is not there
+    yet: then each makes one of its own. And the first lane to leave a device function takes
+    `cuda.threadIdx` away from those that are still in it: here the last one does.
     """
+    from numba.cuda.simulator import kernel
     from numba.cuda.simulator.kernelapi import FakeCUDAShared
 
     def array(self, shape, dtype):
@@ -31,7 +36,34 @@ def prepare_simulator() -> None:
         return self._allocations.setdefault(place, np.empty(shape, dtype))
 
     FakeCUDAShared.array = array
+    kernel.swapped_cuda_module = swap_for_all_lanes
     sys.setswitchinterval(1e-5)
+
+
+lock = threading.Lock()
+lanes_inside: Counter[int] = Counter()
+"""How many lanes are in functions with these globals, by the globals' id."""
+
+
+@contextmanager
+def swap_for_all_lanes(function, fake):
+    """The simulator's `cuda` in the function's globals, from the first lane that comes to the last
+    that leaves."""
+    from numba import cuda
+
+    names = function.__globals__
+    with lock:
+        lanes_inside[id(names)] += 1
+        for name in [name for name, value in names.items() if value is cuda]:
+            names[name] = fake
+    try:
+        yield
+    finally:
+        with lock:
+            lanes_inside[id(names)] -= 1
+            if not lanes_inside[id(names)]:
+                for name in [name for name, value in names.items() if value is fake]:
+                    names[name] = cuda
 
 
 def difference(kernel: Kernel, dtype, lanes: int) -> float:

@@ -85,7 +85,8 @@ def check_box(what: str, x: Array, victim: Victim) -> None:
     """
     xp, lo, hi = array_module(x), victim.lo, victim.hi
     found = f"{x.dtype} of shape {x.shape}"
-    for name, bound in (("keep", victim.keep), ("lo", lo), ("hi", hi)):
+    bounds: dict[str, Any] = {"keep": victim.keep, "lo": lo, "hi": hi}
+    for name, bound in bounds.items():
         if not _fits(np.shape(bound), x.shape[1:]):
             number = "" if name == "keep" else "a number or "
             raise ValueError(

@@ -373,6 +373,30 @@ def test_rows_that_were_trained_on_several_machines_become_one_table(tmp_path, m
     assert (tmp_path / "search.json").read_bytes() == before
 
 
+def test_a_row_of_the_comparison_may_be_judged_in_part(tmp_path, capsys):
+    settings = {"method": "trades", "inner_attack": "pgd", "attack_steps": 5}
+    whole, part = figures(), figures()
+    del part["autoattack"]
+    write_run(tmp_path / "pgd", whole, settings={**settings, "method": "pgd"})
+    write_run(tmp_path / "trades", part, settings=settings)
+    content = tables.collect("compare", tmp_path)
+    accuracies, costs = tables.compare(content)
+    assert [r["AutoAttack %"] != "" for r in accuracies] == [True, False]
+    assert [r["less that of PGD training"] for r in accuracies] == ["", ""]
+    assert all(r["corrupted %"] == "55.5" for r in accuracies)
+    assert all(r["compactness / separation"] == "0.50" for r in costs)
+    assert "trades (autoattack)" in capsys.readouterr().err
+    judged_elsewhere = [row("trades", **{"trained on": 45_000})]
+    _, trades = tables.collect("compare", tmp_path, judged_elsewhere)["rows"]
+    assert trades == judged_elsewhere[0]
+    runs = [{**r, "row": name} for r in content["rows"] for name in ("adv-dpnp", r["row"], "mart")]
+    found = claims.table({"reproduce": {"rows": [*runs[:2], *runs[4:]]}})
+    assert found[0]["does it hold here"] == claims.WITHIN
+    assert found[2]["our figures"] == "no autoattack yet"
+    with pytest.raises(ValueError, match="no row has been judged by AutoAttack"):
+        picture.plot_accuracies({"rows": content["rows"][1:]}, tmp_path / "a.png")
+
+
 def test_the_search_has_a_row_for_each_choice():
     names = "base", "radius-8+alignment-weight-0", "consistency-features", "consistency-weight-1"
     rows = [row(name, number) for number, name in enumerate(names)]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import judge
 from .paired import Difference, difference
 from .rows import SEED, SEEDS
 from .tables import ATTACKS, COMPACT, NAMES, Found, accuracies, percent, spread
@@ -161,7 +162,9 @@ def table(results: Mapping[str, Found]) -> list[dict[str, str]]:
         try:
             figures, verdict = claim.judge(rows, seeds)
         except KeyError as missing:
-            figures, verdict = f"no run of {missing.args[0]}", OPEN
+            what = missing.args[0]
+            measured = what in judge.FIGURES
+            figures, verdict = f"no {what} yet" if measured else f"no run of {what}", OPEN
         found.append({"claim": claim.text, "our figures": figures, "does it hold here": verdict})
     return found
 

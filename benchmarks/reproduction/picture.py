@@ -22,7 +22,10 @@ def plot_accuracies(content: dict[str, Any], path: Path) -> None:
     training: a marker for each method, open where training took a single step (N-FGSM), large with
     the longer budget and small with a shorter one."""
     figure, axes = new_figure(2, width=6.6, height=4.6)
-    rows = sorted(content["rows"], key=_robust, reverse=True)
+    known = [row for row in content["rows"] if "autoattack" in row["figures"]]
+    if not known:
+        raise ValueError("no row has been judged by AutoAttack")
+    rows = sorted(known, key=_robust, reverse=True)
     attacked = [row for row in rows if row["row"].removesuffix(LONG) not in NOT_ATTACKED]
     for axis, some, name in zip(
         axes, (rows, attacked), ("all defences", "those that attack training images"), strict=True

@@ -134,7 +134,7 @@ def _ablations() -> Iterator[tuple[str, Options]]:
                 yield f"{name}{SEED}{seed}", [*CRAFTED, *options, "--seed", str(seed)]
 
 
-TESTED = ("clean", "attacks", "autoattack", "corruption", "geometry")
+TESTED = ("clean", "attacks", "corruption", "geometry", "autoattack")
 GROUPS = {
     "compare": Group(COMPARE, TESTED),
     "long": Group(

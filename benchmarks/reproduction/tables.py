@@ -43,22 +43,26 @@ SYMBOLS = {
     "features": "features",
 }  # fmt: skip
 """Options of the search, a longer one before the one that it begins with."""
+IN_PART = ("compare", "long")
+"""Groups whose tables show rows of which some figures are not measured yet."""
 YARDSTICK = "pgd"
 COMPACT = ("compactness / separation", "compactness / separation, attacked")
 
 
 def collect(group: str, runs: Path, before: Sequence[Found] = ()) -> dict[str, Any]:
     """The rows that are trained and judged, in the order of the table; a line names the others.
-    Rows of a table `before` stand for those of which there is no run. Raises ValueError for rows
-    that cannot be compared."""
+    Rows of a table `before` stand for those of which there is no run. In the comparison a row may
+    lack figures that are not measured yet. Raises ValueError for rows that cannot be compared."""
     groups = [name for name, file in FILES.items() if file == FILES[group]]
     known = {row["row"]: row for row in before}
     rows, missing = [], []
     for name in groups:
         for row in GROUPS[name].rows:
             figures = judge.read(runs / row)
-            if set(GROUPS[name].figures) <= figures.keys():
+            lacking = [figure for figure in GROUPS[name].figures if figure not in figures]
+            if figures and (not lacking or (name in IN_PART and row not in known)):
                 rows.append(_row(row, runs / row, figures))
+                missing += [f"{row} ({', '.join(lacking)})"] if lacking else []
             elif row in known:
                 rows.append(known[row])
             elif row in DEFAULT_ROWS.get(name, [row]) or (runs / row).exists():
@@ -72,19 +76,20 @@ def collect(group: str, runs: Path, before: Sequence[Found] = ()) -> dict[str, A
 def _check_alike(group: str, rows: Sequence[Found]) -> None:
     """Raise ValueError unless all rows learned from, and are judged by, as many images; those of a
     search or an ablation also for as many epochs."""
+    first: Found = {}
+    for row in reversed(rows):
+        first |= {name: (row["row"], figure) for name, figure in row["figures"].items()}
     for row in rows:
         measures = {"training images": "trained on"}
         measures |= {"epochs": "epochs"} if GROUPS[group].epochs else {}
-        pairs = [(what, row[key], rows[0][key]) for what, key in measures.items()]
-        pairs += [
-            (f"images for {name}", figure["images"], rows[0]["figures"][name]["images"])
-            for name, figure in row["figures"].items() if name in rows[0]["figures"]
-        ]  # fmt: skip
-        for what, found, expected in pairs:
+        triples = [(w, row[key], rows[0]["row"], rows[0][key]) for w, key in measures.items()]
+        triples += [
+            (f"images for {name}", figure["images"], first[name][0], first[name][1]["images"])
+            for name, figure in row["figures"].items()
+        ]
+        for what, found, other, expected in triples:
             if found != expected:
-                raise ValueError(
-                    f"{row['row']} has {found:,} {what}, and {rows[0]['row']} {expected:,}"
-                )
+                raise ValueError(f"{row['row']} has {found:,} {what}, and {other} {expected:,}")
 
 
 def _row(name: str, folder: Path, figures: Found) -> Found:
@@ -109,7 +114,8 @@ def best_epoch(metrics: Found) -> Found:
 def _note(group: str, rows: Sequence[Found]) -> str:
     """What all rows have in common."""
     first = rows[0]
-    counts = {name: figure["images"] for name, figure in first["figures"].items()}
+    judged = [item for row in rows for item in row["figures"].items()]
+    counts = {name: f"{figure['images']:,}" for name, figure in judged}
     seeds = sorted({row["seed"] for row in rows})
     trained = (
         f"`compact_cnn`; {first['trained on']:,} training images; "
@@ -117,25 +123,25 @@ def _note(group: str, rows: Sequence[Found]) -> str:
     )
     if group == "search":
         return (
-            f"{trained}; {first['epochs']} epochs with N-FGSM; judged by {counts['unseen']:,} "
-            f"training images that were not seen, APGD by {counts['unseen_apgd']:,} of them; "
-            f"compactness and separation by {counts['unseen_geometry']:,}; APGD: APGD-CE, then "
+            f"{trained}; {first['epochs']} epochs with N-FGSM; judged by {counts['unseen']} "
+            f"training images that were not seen, APGD by {counts['unseen_apgd']} of them; "
+            f"compactness and separation by {counts['unseen_geometry']}; APGD: APGD-CE, then "
             "APGD-T; angles between prototypes; no test image is used"
         )
     tested = (
-        f"clean accuracy on {counts['clean']:,} test images, AutoAttack (standard) on the first "
-        f"{counts['autoattack']:,}"
+        f"clean accuracy on {counts['clean']} test images, AutoAttack (standard) on the first "
+        f"{counts.get('autoattack', 'of them (not yet)')}"
     )
     if group == "ablation":
         return (
             f"{trained}; {first['epochs']} epochs with N-FGSM; unseen: "
-            f"{counts['unseen']:,} training images that were not seen; {tested}; angles between "
+            f"{counts['unseen']} training images that were not seen; {tested}; angles between "
             "prototypes, or weight vectors; mean over the seeds, with the lowest and the highest"
         )
     return (
         f"{trained}, in training, too; {tested}, as all other "
         "attacks (C&W: 30 steps); corrupted: 19 corruptions at five severities of "
-        f"{counts['corruption']:,} images; in brackets: 95 % intervals over the images "
+        f"{counts.get('corruption', 'no')} images; in brackets: 95 % intervals over the images "
         "(Clopper-Pearson; of differences on the same images: Agresti-Min), not over training runs"
     )
 
@@ -152,11 +158,11 @@ def compare(content: Found) -> list[Table]:
     accuracies = [
         {
             "defence": title(row["row"]),
-            "clean %": percent(row["figures"]["clean"], "clean"),
-            **{head: percent(row["figures"]["attacks"], key) for key, head in ATTACKS.items()},
-            "AutoAttack %": with_interval(row["figures"]["autoattack"], "autoattack"),
+            "clean %": _cell(row, "clean", percent, "clean"),
+            **{head: _cell(row, "attacks", percent, key) for key, head in ATTACKS.items()},
+            "AutoAttack %": _cell(row, "autoattack", with_interval, "autoattack"),
             f"less that of {NAMES[YARDSTICK]}": _beside(rows, row),
-            "corrupted %": f"{row['figures']['corruption']['corrupted %']:.1f}",
+            "corrupted %": _cell(row, "corruption", _rounded, "corrupted %"),
         }
         for row in rows
     ]
@@ -167,7 +173,7 @@ def compare(content: Found) -> list[Table]:
             "epochs": str(row["epochs"]),
             "minutes of training": _minutes(row),
             "weights": f"{row['weights']:,}",
-            **{name: f"{row['figures']['geometry'][name]:.2f}" for name in COMPACT},
+            **{name: _cell(row, "geometry", _rounded, name) for name in COMPACT},
         }
         for row in rows
     ]
@@ -238,11 +244,18 @@ TABLES: dict[str, Callable[[Found], list[Table]]] = {
 def _beside(rows: Sequence[Found], row: Found) -> str:
     """AutoAttack accuracy less that of PGD training on the same images; empty where there is no
     such row, and beside itself."""
-    found = [other for other in rows if other["row"] == YARDSTICK != row["row"]]
-    if not found:
-        return ""
-    one, other = (r["figures"]["autoattack"] for r in (row, *found))
-    return str(paired.difference(one, other, "autoattack"))
+    pair = [row, *(other for other in rows if other["row"] == YARDSTICK != row["row"])]
+    found = [r["figures"]["autoattack"] for r in pair if "autoattack" in r["figures"]]
+    return str(paired.difference(*found, "autoattack")) if len(found) == 2 else ""
+
+
+def _cell(row: Found, figure: str, text: Callable[[Found, str], str], key: str) -> str:
+    """A figure of a row as text; empty where it is not measured yet."""
+    return text(row["figures"][figure], key) if figure in row["figures"] else ""
+
+
+def _rounded(figure: Found, key: str) -> str:
+    return f"{figure[key]:.1f}" if key.endswith("%") else f"{figure[key]:.2f}"
 
 
 def percent(figure: Found, key: str) -> str:

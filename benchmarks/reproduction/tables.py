@@ -246,7 +246,7 @@ def _beside(rows: Sequence[Found], row: Found) -> str:
     such row, and beside itself."""
     pair = [row, *(other for other in rows if other["row"] == YARDSTICK != row["row"])]
     found = [r["figures"]["autoattack"] for r in pair if "autoattack" in r["figures"]]
-    return str(paired.difference(*found, "autoattack")) if len(found) == 2 else ""
+    return str(paired.difference(found[0], found[1], "autoattack")) if len(found) == 2 else ""
 
 
 def _cell(row: Found, figure: str, text: Callable[[Found, str], str], key: str) -> str:

@@ -130,7 +130,7 @@ def _note(group: str, rows: Sequence[Found]) -> str:
         )
     tested = (
         f"clean accuracy on {counts['clean']} test images, AutoAttack (standard) on the first "
-        f"{counts.get('autoattack', 'of them (not yet)')}"
+        f"{counts.get('autoattack', counts.get('attacks'))}"
     )
     if group == "ablation":
         return (

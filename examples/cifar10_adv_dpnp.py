@@ -139,16 +139,13 @@ def coefficients(options: argparse.Namespace) -> dict[str, Any]:
     """All coefficients of the method; ValueError for one that it does not have."""
     found = DEFENSES[options.method].defaults()
     for name in COEFFICIENTS:
-        value = getattr(options, name)
+        option, value = name.replace("_", "-"), getattr(options, name)
         if value is not None and name not in found:
-            option = name.replace("_", "-")
             raise ValueError(f"--{option} is no option of --method {options.method}")
         if isinstance(value, float) and not 0 <= value < math.inf:
-            option = name.replace("_", "-")
             raise ValueError(f"--{option} must be 0 or more, and finite, not {value}")
         at_most = DEFENSES[options.method].at_most.get(name)
         if at_most is not None and value is not None and value > at_most:
-            option = name.replace("_", "-")
             raise ValueError(f"--{option} must be in [0, {at_most:g}], not {value}")
         if value is not None:
             found[name] = value

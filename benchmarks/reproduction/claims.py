@@ -49,8 +49,7 @@ class Claim:
 
 
 def higher(figure: str, key: str, rivals: tuple[str, ...] = RIVALS) -> Callable[..., Any]:
-    """Whether an accuracy of Adv-DPNP is above that of each rival that was attacked in training by
-    the same attack."""
+    """Whether an accuracy of Adv-DPNP is above that of each of the rivals."""
 
     def judge(compared: Rows, ablated: Any) -> tuple[str, str]:
         found = _beside(compared, figure, key, rivals)

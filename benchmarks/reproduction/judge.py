@@ -18,9 +18,10 @@ import numpy as np
 
 from tinyproto import networks, parameters
 from tinyproto.attacks import ATTACKS, Victim, apgd, apgd_targeted
-from tinyproto.backend.device import select_device, to_host
+from tinyproto.backend.device import Array, select_device
 from tinyproto.data import Dataset
 from tinyproto.evaluation import corruption_report, evaluate
+from tinyproto.evaluation.batches import correct
 from tinyproto.evaluation.geometry import geometry_report, pairwise_angles
 from tinyproto.evaluation.geometry.measure import class_vectors
 from tinyproto.evaluation.report import Report
@@ -67,11 +68,8 @@ class Row:
 
 def clean(row: Row, count: int) -> Figure:
     """On images without an attack."""
-    x, y = row.test(count)
-    victim, xp = Victim(networks.fold(row.network)), select_device(row.device)
-    parts = (xp.asarray(x[i : i + BATCH]) / xp.float32(255) for i in range(0, len(x), BATCH))
-    answers = np.concatenate([to_host(victim(part)[0].argmax(axis=1)) for part in parts])
-    return {"images": len(x), **_counted({"clean": answers == y})}
+    right = correct(*_on_device(row, row.test(count)), BATCH)
+    return {"images": len(right), **_counted({"clean": right})}
 
 
 def attacks(row: Row, count: int) -> Figure:
@@ -216,12 +214,16 @@ def _read(path: Path, network: Network) -> dict[str, Any]:
 
 def _attacked(row: Row, images: Images, attacks: Any, name: str, **options: Any) -> Report:
     """An evaluation whose state is in the row's folder. It grows with the number of images."""
-    xp = select_device(row.device)
-    x, y = images
     return evaluate(
-        Victim(networks.fold(row.network)), xp.asarray(x) / xp.float32(255), xp.asarray(y), attacks,
-        eps=EPS, seed=SEED, state_path=row.folder / f"{name}.npz", **options,
+        *_on_device(row, images), attacks, eps=EPS, seed=SEED,
+        state_path=row.folder / f"{name}.npz", **options,
     )  # fmt: skip
+
+
+def _on_device(row: Row, images: Images) -> tuple[Victim, Array, Array]:
+    """The victim, images in [0, 1] and labels."""
+    xp, (x, y) = select_device(row.device), images
+    return Victim(networks.fold(row.network)), xp.asarray(x) / xp.float32(255), xp.asarray(y)
 
 
 def _each(report: Report, **others: np.ndarray) -> Figure:

@@ -304,9 +304,7 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         row for row in found["onnx_forward"]["rows"]
         if (row["network"], row["batch"], row["threads"]) == ("compact_cnn", 128, 2)
     )  # fmt: skip
-    defended = next(r for r in found["defenses"]["rows"] if r["method"] == "adv-dpnp")
-    worst = found["cifar10_adv_dpnp"]["rows"][-1]
-    evaluated = found["cifar10_adv_dpnp"]["settings"]["examples"]
+    defended = reproduction_tables.headline(found["reproduce"]["rows"])
     peer = found["autoattack"]["rows"]
     stages = next(r for r in peer if str(r.get("AutoAttack stage", "")).startswith("all"))
     differ = next(r for r in peer if "images on which the two AutoAttacks differ" in r)
@@ -335,10 +333,7 @@ def summary(found: dict[str, dict[str, Any]]) -> str:
         "the same with half as many prototypes, trained for L∞: proved at 0.1": proved(
             "robust-linf", 0.1
         ),
-        "CIFAR-10, Adv-DPNP, compact_cnn: clean accuracy; under PGD-20 at 8/255": (
-            f"{defended['clean accuracy %']:.2f} %; {defended['pgd-20 8/255 %']:.2f} %"
-        ),
-        f"the same under AutoAttack ({evaluated:,} test images)": f"{worst['accuracy %']:.1f} %",
+        **{f"CIFAR-10, compact_cnn, {name}": value for name, value in defended.items()},
         "CIFAR-10, PGD training: accuracy under AutoAttack, ours; its authors' code": (
             f"{stages['ours, accuracy %']:.1f} %; {stages['authors, accuracy %']:.1f} % "
             f"({differ['images on which the two AutoAttacks differ']} of "

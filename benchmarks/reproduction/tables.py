@@ -46,6 +46,7 @@ SYMBOLS = {
 IN_PART = ("compare", "long")
 """Groups whose tables show rows of which some figures are not measured yet."""
 YARDSTICK = "pgd"
+HEADLINE = ("pgd", "trades", "mart", "adv-dpnp", "adv-dpnp-n-fgsm")
 COMPACT = ("compactness / separation", "compactness / separation, attacked")
 
 
@@ -187,6 +188,22 @@ def compare(content: Found) -> list[Table]:
         if (found := row["figures"].get("autoattack_all"))
     ]
     return [table for table in (accuracies, costs, full) if table]
+
+
+def headline(rows: Sequence[Found]) -> dict[str, str]:
+    """For the README: clean accuracy, and that under AutoAttack, of the defences with an attack in
+    training that have one budget, and of the long row that is the most robust, if there is one."""
+    known = {row["row"]: row["figures"] for row in rows if "autoattack" in row["figures"]}
+    long = [name for name in known if name.endswith(LONG)]
+    best = max(long, key=lambda name: known[name]["autoattack"]["autoattack"], default=None)
+    names = [name for name in HEADLINE if name in known] + [name for name in [best] if name]
+    return {
+        f"{title(name)}: clean accuracy; under AutoAttack at 8/255": (
+            f"{percent(known[name]['clean'], 'clean')} %; "
+            f"{percent(known[name]['autoattack'], 'autoattack')} %"
+        )
+        for name in names
+    }
 
 
 def search(content: Found) -> list[Table]:

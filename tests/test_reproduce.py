@@ -306,6 +306,17 @@ def test_the_table_of_the_comparison_has_every_defence_with_its_interval():
     assert text.endswith("Agresti-Min), not over training runs.")
 
 
+def test_the_headline_has_what_is_judged_and_the_most_robust_long_row():
+    long = [row(f"{name}{LONG}", number) for name, number in (("n-fgsm", 7), ("adv-dpnp", 9))]
+    rows = [row("trades", 2), row("standard", 1), row("pgd", 4), row("mart", 5), *long]
+    del rows[3]["figures"]["autoattack"]
+    found = tables.headline(rows)
+    named = "PGD training", "TRADES", "Adv-DPNP, 4 × the budget, averaged"
+    assert [text.partition(":")[0] for text in found] == list(named)
+    assert list(found.values()) == ["64.0 %; 32.0 %", "62.0 %; 31.0 %", "69.0 %; 34.5 %"]
+    assert tables.headline(rows[3:4]) == {}
+
+
 def test_the_ablation_is_the_mean_over_seeds_with_the_extremes():
     rows = [row(f"full-seed-{n}", n, seed=n) for n in range(3)] + [
         row("linear-head-seed-0", seed=0)

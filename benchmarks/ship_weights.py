@@ -39,6 +39,7 @@ from tinyproto.networks import Network
 from tinyproto.pretrained import Card, Figure
 from tinyproto.prototypes import WinnerTakeAll
 from tinyproto.prototypes.certificate import certify
+from tinyproto.prototypes.storage import count_parameters
 
 SMALL = 4096  # numbers of an array that stays in float32: biases, statistics, prototypes of a head
 TOLERANCE = {"test accuracy": 0.1, "PGD-20": 0.5}  # percentage points that rounding may change
@@ -228,7 +229,7 @@ def card_of(
         if value is not None and name not in NOT_TRAINING
     }
     if isinstance(model, WinnerTakeAll):
-        network, weights = type(model).__name__, _winner_take_all_weights(model)
+        network, weights = type(model).__name__, count_parameters(model)
     else:
         assert isinstance(model, Network)
         network, weights = model.settings["kind"], parameters.count(model.params)
@@ -247,11 +248,6 @@ def card_of(
         limits=about.limits,
         **more,
     )
-
-
-def _winner_take_all_weights(model: WinnerTakeAll) -> int:
-    stored = ("weights_", "biases_", "positive_prototypes_", "negative_prototypes_", "_beta")
-    return sum(int(getattr(model, name).size) for name in stored if hasattr(model, name))
 
 
 def ship(run: Path, data_folder: str | None, device_name: str | None) -> Card:

@@ -51,7 +51,8 @@ ATTACK_EPS = (0.05, 0.1, 0.2)
 CERTIFIED, ATTACKED = 200, 1000  # test images, from the first on
 DETECTED, DETECTION_EPS = 200, {"l2": 1.0, "linf": 0.1}  # attacked together with the detector
 PICTURES = [f"{name}.{end}" for name in ("prototypes", "detection") for end in FORMATS]
-FILES = ["metrics.json", "model.npz", "formation.gif", *PICTURES]
+FILES = ["metrics.json", "model.npz", "formation.gif", *PICTURES, "checkpoint.npz"]
+"""What a run leaves; the last is that of the other example, which must not share the folder."""
 CONVERTED, DIFFERENCE, WEIGHTS = "centres with the same winners", "difference w⁺ − w⁻", "weights"
 SIGNED = {  # panel of prototypes.png: what blue and red mean
     CONVERTED: ("blue: below 0, as no image is", "red: above 0"),

@@ -1,5 +1,6 @@
 """Tasks in workers: each is done once, in how many threads, and what travels how often."""
 
+import signal
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -73,6 +74,16 @@ def test_a_task_has_no_more_threads():
     assert numba.get_num_threads() == before
     with workers._at_most(1000):
         assert numba.get_num_threads() == before
+
+
+def test_workers_end_in_silence_when_they_are_terminated():
+    before = signal.signal(signal.SIGTERM, lambda number, frame: print("a word"))
+    try:
+        with workers.worker_processes(1, "fork")() as executor:
+            assert executor.submit(signal.getsignal, signal.SIGTERM).result() == signal.SIG_DFL
+            assert executor.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_an_executor_that_was_given_is_left_running_and_one_that_was_made_is_not():

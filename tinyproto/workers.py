@@ -48,6 +48,10 @@ UNKNOWN_WORKERS = 16
 _kept: dict[str, Any] = {}  # of a worker: the function and `common`, by the digest of their pickle
 
 
+class WorkersFailed(RuntimeError):
+    """The processes of an executor end, one after the other, without having done a task."""
+
+
 class Task(NamedTuple):
     """The arguments of a call, and whether `common` is to be sent with them."""
 
@@ -86,7 +90,9 @@ def worker_processes(count: int, method: str | None = None) -> Callable[[], Exec
 
 
 def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers with SIGTERM: they must not say a word."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Workers:
@@ -149,7 +155,7 @@ class Workers:
     def run(self, tasks: Iterable[tuple[Any, ...]]) -> Generator[Any, None, None]:
         """The results of all tasks, in the order in which they are done.
 
-        Raises the error of a task, and RuntimeError where one pool after the other breaks.
+        Raises the error of a task, and WorkersFailed where one pool after the other breaks.
         """
         left: Iterator[Task] = (Task(arguments) for arguments in tasks)
         again: list[Task] = []
@@ -229,7 +235,7 @@ class Workers:
             self._executor.shutdown(cancel_futures=True)
         if self._breaks == MAX_BREAKS:
             self._executor = None
-            raise RuntimeError(
+            raise WorkersFailed(
                 f"a worker process ended before its task was done, {MAX_BREAKS} times in a row: it "
                 "was killed, or is short of memory (use fewer workers), or could not start (a "
                 'program needs `if __name__ == "__main__":` around its start)'

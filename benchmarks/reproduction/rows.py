@@ -144,7 +144,7 @@ GROUPS = {
     "search": Group(dict(_search()), ("unseen", "unseen_apgd", "unseen_geometry"), epochs=8),
     "ablation": Group(
         dict(_ablations()),
-        ("unseen", "clean", "autoattack", "geometry"),
+        ("unseen", "clean", "geometry", "autoattack"),
         epochs=8,
         images={"autoattack": 500},
     ),

@@ -1,14 +1,17 @@
 """`tinyproto evaluate`: several radii, formats, states, adversarial examples, the exit status."""
 
+import argparse
 import csv
 import io
 import json
+from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
 
 from tests.command.test_program import status
 from tinyproto import command
+from tinyproto.command.subcommand import printing, status_of
 from tinyproto.data import load
 from tinyproto.pretrained import load as load_model
 from tinyproto.state import load_arrays
@@ -188,3 +191,25 @@ def test_an_accuracy_below_the_limit_ends_with_1_after_the_table(capsys):
     last = shown.err.splitlines()[-1]
     assert last.startswith("below 60 %: accuracy under attack at eps 0.3 is ")
     assert "eps 0 is" not in last
+
+
+@pytest.mark.parametrize("count", [29, 57, 58, 100])
+def test_exactly_the_limit_is_not_below_it(count, capsys):
+    options = argparse.Namespace(fail_below=float(count))
+    below = np.nextafter(np.float64(count), 0)
+    assert status_of(options, {"accuracy": 100 * (count / 100), "certified": below}) == 0
+    assert status_of(options, {"accuracy": count - 1e-3}) == 1
+
+
+def test_a_table_is_in_its_file_where_standard_output_fails(tmp_path):
+    class Gone:
+        def write(self, text):
+            raise BrokenPipeError
+
+        def flush(self):
+            pass
+
+    out = tmp_path / "table.json"
+    with redirect_stdout(Gone()), pytest.raises(BrokenPipeError), printing("json") as show:
+        show({"json": lambda: "{}"}, out)
+    assert out.read_text() == "{}"

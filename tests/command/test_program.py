@@ -99,6 +99,12 @@ def test_only_numbers_are_further_radii(given, expected):
     assert _repeat_option(given.split(), "--eps") == expected.split()
 
 
+@pytest.mark.usefixtures("samples_only")
+def test_a_command_that_takes_one_radius_does_not_drop_the_others(capsys):
+    assert status("report", "mnist-ed-wta", "--eps", "0.1", "0.2") == 2
+    assert "unrecognized arguments: 0.2" in capsys.readouterr().err
+
+
 def commands_of_the_pages():
     """Every `tinyproto …` of a shell block or an indented line of the documentation."""
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):

@@ -39,7 +39,13 @@ def test_a_network_of_prototypes(tmp_path, capsys):
     assert status("evaluate", str(out / "model.npz"), "--attack", "fgsm", "--examples", "5") == 0
     assert status(*arguments) == 2
     assert "run has the results of a run (metrics.json, model.npz)" in capsys.readouterr().err
+    (out / "checkpoint.npz").write_text("of a network of layers")
+    (out / "metrics.json").unlink()
+    (out / "model.npz").unlink()
+    assert status(*arguments) == 2
+    assert "run has the results of a run (checkpoint.npz)" in capsys.readouterr().err
     assert status(*arguments, "--overwrite") == 0
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "model.npz"}
 
 
 @pytest.mark.slow

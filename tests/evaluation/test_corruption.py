@@ -343,6 +343,18 @@ def test_the_command(tmp_path, capsys):
     main([*arguments, "--relative-to", str(out)])
     assert report.text(report) in capsys.readouterr().out
     assert {p.name for p in tmp_path.iterdir()} == {"a.json", "a.png"}
+    main([*arguments, "--relative-to", str(out), "--format", "json"])
+    assert json.loads(capsys.readouterr().out)["relative error"] == report.relative_to(report)
+
+    fewer = [MODEL, "--corruption", "fog", "--severity", "1", "--examples", "11"]
+    with pytest.raises(SystemExit) as ended:
+        main([*fewer, "--relative-to", str(out)])
+    shown = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "relative error" not in shown.out
+    assert shown.err.endswith("a.json is of other images\n")
+    with pytest.raises(SystemExit, match="a.json has no severity 2 of fog"):
+        main([*fewer, "--severity", "1", "2", "--examples", "12", "--relative-to", str(out)])
 
 
 @pytest.mark.usefixtures("samples_only")

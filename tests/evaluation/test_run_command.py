@@ -9,8 +9,9 @@ import pytest
 
 from tests import ROOT
 from tinyproto.backend.device import DeviceError
-from tinyproto.evaluation.command import describe_error, run_command
+from tinyproto.evaluation.command import ERRORS, describe_error, run_command
 from tinyproto.training import NotFinite, Stopped
+from tinyproto.workers import WorkersFailed
 
 
 def opened(path):
@@ -34,10 +35,12 @@ def opened(path):
         (MemoryError(), "MemoryError"),
         (DeviceError("no CUDA device"), "no CUDA device"),
         (NotFinite("the loss is not finite"), "the loss is not finite"),
+        (WorkersFailed("a worker process ended"), "a worker process ended"),
     ],
 )
 def test_an_error_is_one_line(error, line):
     assert describe_error(error) == line
+    assert isinstance(error, ERRORS)
 
     def fail():
         raise error

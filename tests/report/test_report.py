@@ -24,6 +24,7 @@ from tinyproto.report import run as parts_run
 from tinyproto.report.content import LeftOut, Picture, Section, Table, Text
 from tinyproto.report.page import Judged, render
 from tinyproto.report.subject import Subject
+from tinyproto.state import load_arrays
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -236,6 +237,47 @@ def test_other_outliers_or_labels_are_another_report(models, tmp_path, monkeypat
     assert changed != first
 
 
+def test_outliers_that_cannot_be_read_cost_one_part(models, monkeypatch):
+    def damaged(folder):
+        raise ValueError("fashion_mnist_test.npz is not a zip file")
+
+    monkeypatch.setattr("tinyproto.report.subject.load_outliers", damaged)
+    subject = Subject(models / "digits.npz", Settings(examples=40))
+    assert subject.identity["outliers"] == "fashion_mnist_test.npz is not a zip file"
+    with pytest.raises(ValueError, match="not a zip file"):
+        parts_run.PARTS["detection"](subject, models)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"examples": -5}, "examples must be 1 or more"),
+        ({"norm": "l7"}, "norm must be"),
+        ({"attacks": "pgd-20"}, "attacks must be a tuple of names"),
+        ({"attacks": ("pgd-21",)}, "attack 'pgd-21' is unknown"),
+        ({"seed": -1}, "seed must be in"),
+        ({"eps": -0.1}, "eps must be 0 or more"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**wrong)
+    assert Settings(norm="L2").norm == "l2"
+
+
+def test_the_card_says_what_was_used(models):
+    subject = Subject(models / "digits.npz", Settings(examples=40))
+    card, used = (
+        {row[column]: row["value"] for row in parts_run.PARTS[part](subject, models).blocks[0].rows}
+        for part, column in (("model", "what"), ("settings", "setting"))
+    )
+    arrays = load_arrays(models / "digits.npz")[0]
+    stored = sum(a.size for name, a in arrays.items() if name != "classes_")
+    assert card["parameters"] == f"{stored:,}"
+    assert used["judged with: images, detection"] == "40"
+    assert used["judged with: images, masked gradients"] == "40"
+
+
 def test_no_part_at_all_is_an_error(models, tmp_path):
     from tinyproto.report import write_report
 
@@ -309,7 +351,9 @@ def test_parts_are_made_once(counted):
     assert first[1] == {"absent": "not for this model"}
 
 
-@pytest.mark.parametrize("damage", ["cut", "other JSON", "unknown block", "no picture", "identity"])
+@pytest.mark.parametrize("damage", [
+    "cut", "other JSON", "unknown block", "no picture", "half a picture", "identity"
+])  # fmt: skip
 def test_a_damaged_part_is_made_again(counted, damage):
     made, subject, folder = counted
     sections, _ = parts_run.make_parts(subject, folder, made)
@@ -323,6 +367,9 @@ def test_a_damaged_part_is_made_again(counted, damage):
         file.write_text(text.replace('"kind": "picture"', '"kind": "sound"'))
     elif damage == "no picture":
         (folder / "pictured" / "p.png").unlink()
+    elif damage == "half a picture":
+        picture = folder / "pictured" / "p.png"
+        picture.write_bytes(picture.read_bytes()[:-1])
     else:
         subject.identity = {"eps": 0.2}
     assert parts_run.make_parts(subject, folder, made)[0] == sections

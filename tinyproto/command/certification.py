@@ -42,7 +42,6 @@ from .subcommand import (
     check_table_file,
     printing,
     status_of,
-    write_table,
 )
 
 USUAL_EPS = {"l2": ("0.5", "1", "1.58"), "linf": ("0.05", "0.1")}
@@ -237,8 +236,7 @@ def run(options: argparse.Namespace) -> int:
             workers=options.workers, state=options.state,
         )  # fmt: skip
         tables = certificate.tables()
-        show(tables)
-        write_table(options.out, tables)
+        show(tables, options.out)
     return status_of(options, {
         f"certified accuracy at eps {format_radius(radius)}": accuracy
         for radius, accuracy in certificate.accuracy().items()

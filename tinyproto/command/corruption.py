@@ -5,6 +5,7 @@ stopped, and one with more corruptions extends it.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
     if options.picture and options.picture.suffix.removeprefix(".") not in FORMATS:
         raise ValueError(f"--picture must end in .{', .'.join(FORMATS)}")
     check_writable({"--out": options.out, "--picture": options.picture})
-    other = CorruptionReport.read(options.relative_to) if options.relative_to else None
+    other = _other(options)
     with printing(options.format) as show:
         report = corrupt(
             options.model, corruption=options.corruption, severity=options.severity,
@@ -158,18 +159,45 @@ def run(options: argparse.Namespace) -> int:
             examples=options.examples, batch=options.batch, seed=options.seed,
             device=options.device, out=options.out,
         )  # fmt: skip
+        comparable = other is None or _of_the_same_images(report, other)
+        if not comparable:
+            other = None
         show({
             "text": lambda: report.text(other),
             "markdown": lambda: markdown_table(report.rows(other)),
-            "json": report.json,
+            "json": lambda: report.json(other),
             "csv": lambda: csv_table(report.rows(other)),
-        })  # fmt: skip
+        }, None)  # fmt: skip
         if options.out:
             print(f"written to {options.out}")
         if options.picture and can_draw({"matplotlib": "matplotlib"}, str(options.picture)):
             plot_corruptions(report, options.picture, title=options.model.stem)
             print(f"drawn to {options.picture}")
-    return status_of(options, {"the mean accuracy on corrupted images": 100 * report.mean})
+    status = status_of(options, {"the mean accuracy on corrupted images": 100 * report.mean})
+    if not comparable:
+        print(f"left out: relative errors: {options.relative_to} is of other images",
+              file=sys.stderr)  # fmt: skip
+    return status if comparable else 1
+
+
+def _other(options: argparse.Namespace) -> CorruptionReport | None:
+    """The report of --relative-to. Raises ValueError where it lacks a severity: the quotient would
+    be of others than the accuracies beside it."""
+    if options.relative_to is None:
+        return None
+    other = CorruptionReport.read(options.relative_to)
+    for name in chosen(options.corruption):
+        measured = other.accuracy.get(name)
+        if measured and (lacking := sorted(set(options.severity) - set(measured))):
+            raise ValueError(f"{options.relative_to} has no severity "
+                             f"{', '.join(map(str, lacking))} of {name}")  # fmt: skip
+    return other
+
+
+def _of_the_same_images(report: CorruptionReport, other: CorruptionReport) -> bool:
+    """Whether two reports are of the same images, or one does not say."""
+    own, others = (r.settings.get("images") for r in (report, other))
+    return own is None or others is None or own == others
 
 
 def advice(options: argparse.Namespace) -> str:

@@ -41,7 +41,6 @@ from .subcommand import (
     list_names,
     printing,
     status_of,
-    write_table,
 )
 
 
@@ -194,8 +193,7 @@ def run(options: argparse.Namespace) -> int:
         tables = {
             "text": found.text, "markdown": found.markdown, "json": found.json, "csv": found.csv
         }  # fmt: skip
-        show(tables)
-        write_table(options.out, tables)
+        show(tables, options.out)
     return status_of(options, {
         f"accuracy under attack at eps {format_radius(radius)}": accuracy
         for radius, accuracy in found.accuracy().items()

@@ -88,7 +88,7 @@ def _markdown(card: Card) -> str:
 def run(options: argparse.Namespace) -> int:
     """Print the table or the cards; the exit status."""
     with printing(options.format) as show:
-        show(tables(zoo(options.names), bool(options.names)))
+        show(tables(zoo(options.names), bool(options.names)), None)
     return 0
 
 

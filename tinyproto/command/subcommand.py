@@ -17,6 +17,7 @@ from ..state import atomic_write
 FORMATS = ("text", "markdown", "json", "csv")
 SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown"}
 WIDEST = 100  # columns of a help text, where the terminal has as many
+ROUNDING = 1e-9  # of a percentage: 29 of 100 images are not less than 29 %
 
 Tables = Mapping[str, Callable[[], str]]
 """A table in each format that it is printed in."""
@@ -50,15 +51,17 @@ class Subcommand:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help fits a screen, and whose option --eps takes radii only: in
-    `--eps 2/255 8/255 model.npz` two of them, and then a model."""
+    """A parser whose help fits a screen, and whose option --eps, where it takes several radii,
+    takes radii only: in `--eps 2/255 8/255 model.npz` two of them, and then a model."""
 
     def __init__(self, **options: Any):
         super().__init__(formatter_class=_formatter, **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         given = sys.argv[1:] if args is None else args
-        return super().parse_known_args(_repeat_option(given, "--eps"), namespace)
+        if isinstance(self._option_string_actions.get("--eps"), argparse._AppendAction):
+            given = _repeat_option(given, "--eps")
+        return super().parse_known_args(given, namespace)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -133,7 +136,7 @@ def status_of(options: argparse.Namespace, accuracies: Mapping[str, float]) -> i
     --fail-below."""
     least = options.fail_below
     below = [f"{what} is {value:.4g} %" for what, value in accuracies.items()
-             if least is not None and value < least]  # fmt: skip
+             if least is not None and value < least - ROUNDING]  # fmt: skip
     if below:
         print(f"below {least:g} %: {'; '.join(below)}", file=sys.stderr)
     return 1 if below else 0
@@ -154,22 +157,20 @@ def check_table_file(path: Path | None, formats: Sequence[str] = tuple(SUFFIXES)
         raise ValueError(f"--out must end in {known}, not {path.name!r}")
 
 
-def write_table(path: Path | None, tables: Tables) -> None:
-    """Write the table to the file of --out, if there is one, and say so."""
-    if path is not None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(tables[SUFFIXES[path.suffix]](), encoding="utf-8")
-        print(f"written to {path}")
-
-
 @contextmanager
-def printing(format: str) -> Iterator[Callable[[Tables], None]]:
+def printing(format: str) -> Iterator[Callable[[Tables, Path | None], None]]:
     """Within the block, what is said goes to standard error unless the format is text, so that
-    standard output has the table and nothing else. Yields the function that prints it."""
+    standard output has the table and nothing else. Yields the function that prints it; to the file
+    of --out, if there is one, it writes it first: standard output may fail."""
     out = sys.stdout
 
-    def show(tables: Tables) -> None:
+    def show(tables: Tables, path: Path | None) -> None:
+        if path is not None:
+            with atomic_write(path) as temporary:
+                temporary.write_text(tables[SUFFIXES[path.suffix]](), encoding="utf-8")
         print(tables[format]().rstrip("\n"), file=out)
+        if path is not None:
+            print(f"written to {path}")
 
     with redirect_stdout(sys.stdout if format == "text" else sys.stderr):
         yield show

@@ -102,7 +102,7 @@ def train_network(
         networks.save(model, out / "model.npz", dataset=dataset, method=method, epochs=epochs)
         attacked = min(examples, len(images.x_test))
         clean, robust = accuracy_under_attack(
-            model, images, attacked, eps=EPS, step_size=STEP_SIZE, seed=seed
+            model, images, attacked, eps=EPS, step_size=STEP_SIZE, seed=seed, verbose=verbose
         )
         seconds = history[-1]["seconds"]
         return write_metrics(

@@ -33,7 +33,8 @@ KINDS: dict[str, type[WinnerTakeAll]] = {
     "pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA,
 }  # fmt: skip
 DATASETS = ("mnist", "fashion")
-FILES = ("metrics.json", "model.npz")
+FILES = ("metrics.json", "model.npz", "checkpoint.npz")
+"""What a run leaves; the last is that of a network of layers, which must not share the folder."""
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 CERTIFIED = 200  # test images at most
 ATTACKS, ATTACK_EPS = ("fgsm", "pgd-20"), 0.1

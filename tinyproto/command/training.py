@@ -226,7 +226,8 @@ def summary(metrics: Mapping[str, Any]) -> dict[str, str]:
 def advice(options: argparse.Namespace) -> str:
     """What to do after an interruption."""
     out = options.out or Path("runs") / options.method
-    return "continue with --resume" if (out / CHECKPOINT).exists() else ""
+    resumable = options.method in DEFENSES and (out / CHECKPOINT).exists()
+    return "continue with --resume" if resumable else ""
 
 
 TRAIN = Subcommand(

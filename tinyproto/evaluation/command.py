@@ -17,10 +17,11 @@ from typing import Any
 
 from ..backend.device import DeviceError
 from ..training import NotFinite
+from ..workers import WorkersFailed
 from .figures import FORMATS
 
 WRONG_INPUT = (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError)
-ERRORS = (ValueError, OSError, ImportError, MemoryError, DeviceError, NotFinite)
+ERRORS = (ValueError, OSError, ImportError, MemoryError, DeviceError, NotFinite, WorkersFailed)
 
 
 BROKEN_PIPE = 13

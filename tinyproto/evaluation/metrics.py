@@ -107,7 +107,14 @@ def write_metrics(
 
 
 def accuracy_under_attack(
-    network: Network, data: Dataset, count: int, *, eps: float, step_size: float, seed: int = 0
+    network: Network,
+    data: Dataset,
+    count: int,
+    *,
+    eps: float,
+    step_size: float,
+    seed: int = 0,
+    verbose: bool = True,
 ) -> tuple[float, dict[str, float]]:
     """Measure the accuracy of a network on test images, and under FGSM and PGD-20 in L∞.
 
@@ -123,6 +130,8 @@ def accuracy_under_attack(
         Radius of both attacks, and length of a step of PGD, in units of [0, 1].
     seed : int
         Seed of PGD.
+    verbose : bool
+        Whether to show progress on stderr.
 
     Returns
     -------
@@ -152,7 +161,8 @@ def accuracy_under_attack(
         )
 
     robust, at = {}, format_radius(eps)
-    with progress(len(data.x_test) + 2 * count, "image", title="testing", max_lines=4) as advance:
+    total = len(data.x_test) + 2 * count
+    with progress(total, "image", title="testing", max_lines=4, verbose=verbose) as advance:
 
         def named(name: str) -> Advance:
             return lambda count, text: advance(count, f"{name}: {text}")

@@ -157,6 +157,11 @@ def _parameters(metadata: Mapping[str, Any], device: str, path: str) -> dict[str
     return parameters
 
 
+def count_parameters(network: WinnerTakeAll) -> int:
+    """How many numbers a fitted network has learned, β among them."""
+    return sum(int(getattr(network, name).size) for name in _array_names(network))
+
+
 def _array_names(network: WinnerTakeAll) -> tuple[str, ...]:
     """The stored arrays of a network; the first has a row of features for each neuron."""
     if isinstance(network, IPWTA):

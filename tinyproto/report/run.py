@@ -8,9 +8,14 @@ from typing import Any
 
 from ..evaluation.command import describe_error
 from ..state import atomic_write
+from ..training import NotFinite
 from .content import LeftOut, Picture, Section
 from .parts import PARTS
 from .subject import Subject
+
+FAILURES = (LeftOut, ImportError, ValueError, FileNotFoundError, MemoryError, NotFinite)
+"""What leaves out a part. Others, such as a full disk, end the report."""
+PNG_BEGINS, PNG_ENDS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"IEND\xaeB`\x82"
 
 CHEAP = ("model", "settings")
 """Parts that are made anew each time: they say what is in files beside the model, too."""
@@ -38,7 +43,7 @@ def make_parts(
             _forget_others(place, subject.identity)
             try:
                 section = PARTS[name](subject, place)
-            except (LeftOut, ImportError, ValueError, FileNotFoundError) as reason:
+            except FAILURES as reason:
                 left_out[name] = describe_error(reason).rstrip(".")
                 if not isinstance(reason, LeftOut):
                     print(f"left out: {name}: {left_out[name]}", file=sys.stderr)
@@ -60,7 +65,16 @@ def _read(folder: Path, identity: dict[str, Any]) -> Section | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     pictures = [block.file for block in section.blocks if isinstance(block, Picture)]
-    return section if all((folder / file).is_file() for file in pictures) else None
+    return section if all(_is_whole(folder / file) for file in pictures) else None
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a file is a PNG from its first bytes to its last."""
+    try:
+        content = picture.read_bytes()
+    except OSError:
+        return False
+    return content.startswith(PNG_BEGINS) and content.endswith(PNG_ENDS)
 
 
 def _write(folder: Path, identity: dict[str, Any], section: Section) -> None:

@@ -15,11 +15,13 @@ from ..backend.device import Array, select_device, to_host
 from ..data import Dataset, colour_outliers, load_outliers
 from ..evaluation.report import NORMS, format_radius
 from ..evaluation.saved_models import class_names, column_indices, open_with_data
+from ..evaluation.suites import choose
 from ..networks import Network
 from ..pretrained import find_model
 from ..prototypes import WinnerTakeAll
 from ..random import uniform
 from ..state import array_checksum
+from ..validation import check_count, require, resolve_norm
 
 EPS = {  # the usual radii; (norm, whether the images are grey)
     ("linf", False): 8 / 255,
@@ -70,6 +72,16 @@ class Settings:
     device: str = "cpu"
     dataset: str | None = None
     data: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for settings that cannot be."""
+        check_count("examples", self.examples)
+        object.__setattr__(self, "norm", resolve_norm(self.norm))
+        require(not isinstance(self.attacks, str), "attacks must be a tuple of names", self.attacks)
+        choose(self.attacks, self.norm)
+        require(0 <= self.seed < 2**32, "seed must be in [0, 2**32)", self.seed)
+        if self.eps is not None:
+            require(0 <= self.eps < math.inf, "eps must be 0 or more", self.eps)
 
 
 def model_name(path: Path) -> str:
@@ -197,6 +209,13 @@ class Subject:
         digits = "MNIST" if self.data.name == "svhn" else ""  # which shows digits, too
         return {name: x for name, x in sets.items() if name != digits}
 
+    def _outlier_checksums(self) -> dict[str, str] | str:
+        """By name; or why there are none, which is said where a part needs them."""
+        try:
+            return {name: array_checksum(found) for name, found in self.outliers.items()}
+        except (ValueError, OSError) as reason:
+            return str(reason)
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What a part that was measured before must have been measured with to be used again."""
@@ -205,7 +224,7 @@ class Subject:
             "images": array_checksum(self.images) + array_checksum(self.y),
             "training images": array_checksum(self.data.x_train),
             "training labels": array_checksum(self.data.y_train),
-            "outliers": {name: array_checksum(found) for name, found in self.outliers.items()},
+            "outliers": self._outlier_checksums(),
             "device": self.device,
             "eps": self.eps,
             "norm": self.norm,

@@ -9,7 +9,7 @@ from typing import Any
 from ...data.corruptions import CORRUPTION_GROUPS, CORRUPTIONS
 from ...data.corruptions.catalogue import SEVERITIES
 from ...state import atomic_write
-from ..report import align_columns, divide
+from ..report import align_columns, divide, finite
 
 USUAL = tuple(name for name in CORRUPTIONS if name not in CORRUPTION_GROUPS["extra"])
 KIND = "tinyproto corruption report"
@@ -136,8 +136,9 @@ class CorruptionReport:
         rows.append(row(name, total, relative.get("mean")))
         return [dict(zip(headings, cells, strict=True)) for cells in rows]
 
-    def json(self) -> str:
-        """Everything as JSON: the accuracies, their means and the settings."""
+    def json(self, other: "CorruptionReport | None" = None) -> str:
+        """Everything as JSON: the accuracies, their means and the settings; the errors relative to
+        another report if there is one."""
         content = {
             "kind": KIND,
             "clean": self.clean,
@@ -147,6 +148,8 @@ class CorruptionReport:
             "by group": self.by_group(),
             "settings": self.settings,
         }
+        if other is not None:
+            content["relative error"] = finite(self.relative_to(other))
         return json.dumps(content, indent=2) + "\n"
 
     def write(self, path: str | Path) -> None:

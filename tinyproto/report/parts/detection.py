@@ -37,15 +37,15 @@ SHORT_SEARCH: dict[str, Any] = {"steps": 20, "targets": 1, "weights": (0.0,), "r
 finds nearly all that a long search does."""
 ACCEPTED = "Accepted: the fraction of the outliers, where 95 % of the test images are accepted."
 NOTE = (
-    "In %. Refused, unattacked: of all test images. Refused, ignoring: of the misclassified images "
-    "of an attacker who ignores the detector. Evaded: attacked images for which the attacker found "
-    "a point that is classified wrongly and accepted; a longer attack may find more. "
+    "Refused, ignoring: of the misclassified images of an attacker who ignores the detector. "
+    "Evaded: attacked images for which the attacker found a point that is classified wrongly and "
+    "accepted; a longer attack may find more. "
 )
 NOTES = {
-    True: NOTE + "Proved: there is no such point. Proved without a detector: no point is "
-    "misclassified.",
-    False: NOTE + "Right without a detector: none of the attackers got them misclassified and "
-    "accepted, nor the ignoring one misclassified.",
+    True: f"In %. Refused, unattacked: of the same images. {NOTE}Proved: there is no such point. "
+    "Proved without a detector: no point is misclassified.",
+    False: f"In %. Refused, unattacked: of all test images. {NOTE}Right without a detector: none "
+    "of the attackers got them misclassified and accepted, nor the ignoring one misclassified.",
 }
 """By whether the network is a winner-take-all network."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from ...evaluation.report import fraction
 from ...parameters import count
 from ...pretrained import zoo
+from ...prototypes.storage import count_parameters
 from ...training import DEFENSES
 from ..content import Row, Section, Table, Text
 from ..subject import Subject
@@ -73,11 +74,9 @@ def _sizes(subject: Subject) -> list[Row]:
     if network is None:
         assert subject.network is not None
         return [{"what": "parameters", "value": f"{count(subject.network.params):,}"}]
-    A, b = network.linear()
-    per_class = len(b) // len(network.classes_)
-    stored = (2 if type(network).__name__ == "PlusMinusEDWTA" else 1) * A.size
+    per_class = len(network.linear()[1]) // len(network.classes_)
     return [
-        {"what": "parameters", "value": f"{stored:,}"},
+        {"what": "parameters", "value": f"{count_parameters(network):,}"},
         {"what": "neurons of each class", "value": f"{per_class:,}"},
     ]
 
@@ -99,10 +98,13 @@ def _settings(subject: Subject) -> list[Row]:
     identity = ("eps", "norm", "attacks", "seed", "device", "version")
     judged = {"test images": len(subject.y), **{name: subject.identity[name] for name in identity}}
     if subject.winner_take_all is None:
-        judged |= {"images under FAB": RADII_IMAGES, "training images, features": TRAINING}
+        judged |= {
+            "images under FAB": min(RADII_IMAGES, len(subject.y)),
+            "training images, features": min(TRAINING, len(subject.data.x_train)),
+        }
     judged |= {
-        "images, masked gradients": MASKING_IMAGES,
-        "images, detection": ATTACKED,
+        "images, masked gradients": min(MASKING_IMAGES, len(subject.y)),
+        "images, detection": min(ATTACKED, len(subject.y)),
         "attacker who knows the detector": SHORT_SEARCH if subject.winner_take_all is None
         else SEARCH,
     }  # fmt: skip

@@ -62,6 +62,7 @@ DATASETS = {  # how many official images there are for training and testing
     "svhn": (73_257, 26_032),
 }
 EPS, STEP_SIZE = 8 / 255, 2 / 255
+BATCH = 100  # images of which the activations of all layers are in memory at once, at the end
 SHOWN, PLOTTED = 8, 1000  # test images in attacks.png and latent.png
 CHECKPOINT, PICTURES = "checkpoint.npz", ("curves", "attacks", "latent")
 FILES = ["metrics.json", "model.npz", CHECKPOINT, *(f"{p}.{f}" for p in PICTURES for f in FORMATS)]
@@ -169,21 +170,23 @@ def build(options: argparse.Namespace, data: Dataset) -> Network:
     return network.to(select_device(options.device))
 
 
-def starting(options: argparse.Namespace, data: Dataset) -> tuple[Network, int]:
-    """The network to train, and for how many epochs it has been trained before. Raises ValueError
-    unless the network of --start-from is of the kind that the other options ask for."""
+def starting(options: argparse.Namespace, data: Dataset) -> tuple[Network, int | None]:
+    """The network to train, and for how many epochs it has been trained before, None where its file
+    does not say. Raises ValueError unless the network of --start-from is of the kind that the other
+    options ask for."""
     network = build(options, data)
     if options.start_from is None:
         return network, 0
     path = find_model(options.start_from)
     found = networks.load(path, select_device(options.device))
-    for name, value in network.settings.items():
-        if name not in ("seed", "init", "mean", "std") and found.settings.get(name) != value:
+    asked, has = ({"head": "linear", **n.settings} for n in (network, found))
+    for name in sorted((asked.keys() | has.keys()) - {"seed", "init", "mean", "std"}):
+        if asked.get(name) != has.get(name):
             raise ValueError(
-                f"--start-from {options.start_from}: expected a network with {name}={value!r}, not "
-                f"{found.settings.get(name)!r}"
+                f"--start-from {options.start_from}: expected a network with "
+                f"{name}={asked.get(name)!r}, not {has.get(name)!r}"
             )
-    return found, load_arrays(path)[1].get("epochs", 0)
+    return found, load_arrays(path)[1].get("epochs")
 
 
 def split(options: argparse.Namespace, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -244,9 +247,14 @@ def train(
 
 def look(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, d) and probabilities (N, C) of images, on the host."""
-    h, _ = network.features(to_device(images, array_module(_weights(network))))
-    z, _ = network.head(h)
-    return to_host(h), to_host(softmax(z))
+    found = []
+    for start in range(0, len(images), BATCH):
+        part = to_device(images[start : start + BATCH], array_module(_weights(network)))
+        h, _ = network.features(part)
+        z, _ = network.head(h)
+        found.append((to_host(h), to_host(softmax(z))))
+    h, p = zip(*found, strict=True)
+    return np.concatenate(h), np.concatenate(p)
 
 
 def _weights(network: Network) -> Any:
@@ -335,6 +343,8 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(f"--average must be in [0, 1), not {options.average}")
     if options.resume and options.overwrite:
         raise ValueError("--resume continues a run and --overwrite replaces it: choose one")
+    if options.features < 2:
+        raise ValueError("--features must be 2 or more: the latent space is drawn in a plane")
     found = coefficients(options)
     for name, reason in unused(options).items():
         if getattr(options, name) != SOMETIMES[name]:
@@ -358,6 +368,8 @@ def unused(options: argparse.Namespace) -> dict[str, str]:
     if head_of(options) == "linear":
         reason = "--head linear" if options.head else f"--method {options.method}"
         names |= dict.fromkeys(("radius", "prototype_start"), reason)
+    elif options.start_from is not None:
+        names["prototype_start"] = "--start-from"
     return names
 
 
@@ -405,7 +417,7 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
     if options.overwrite:
         remove_results(options.out, FILES)
     history = train(options, network, data, communicator)
-    epochs = before + options.epochs
+    epochs = None if before is None else before + options.epochs
     networks.save(
         network, options.out / "model.npz", dataset=data.name, method=options.method, epochs=epochs
     )
@@ -414,8 +426,6 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
         network, data, attacked, eps=EPS, step_size=STEP_SIZE, seed=options.seed
     )
     latent = measure(network, data)
-    draw(options, network, data, history, sentence(options, data, clean))
-
     seconds = history[-1]["seconds"]
     speed = options.epochs * trained_on / max(seconds, 1e-9)
     ignored = {"out", "data", "resume", "overwrite", "format", "mpi", *COEFFICIENTS}
@@ -439,6 +449,7 @@ def train_and_evaluate(options: argparse.Namespace, communicator: Communicator) 
         history=history,
         latent=latent,
     )
+    draw(options, network, data, history, sentence(options, data, clean))
     rows = {"test accuracy": f"{clean:.2%}"}
     for name, value in robust.items():
         kind, radius = name.upper().split()

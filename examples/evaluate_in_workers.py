@@ -19,6 +19,7 @@ from tinyproto.attacks import Victim
 from tinyproto.evaluation import evaluate
 from tinyproto.evaluation.command import run_command
 from tinyproto.evaluation.saved_models import open_with_test_images
+from tinyproto.validation import check_count
 from tinyproto.workers import worker_processes
 
 
@@ -65,6 +66,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> None:
+    for name in ("workers", "examples", "batch"):
+        check_count(f"--{name}", getattr(options, name))
     model, images, labels, _ = open_with_test_images(
         options.model, np, options.examples, folder=options.data
     )

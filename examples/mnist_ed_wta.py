@@ -308,15 +308,14 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
     )
     print(f"{data.name}: {len(x)} training and {len(x_test)} test images from {data.source}")
 
-    remove_results(options.out, FILES)
     seconds, frames = train(network, data, x, x_test, options.preset)
+    remove_results(options.out, FILES)  # not before there is something in their place
     save(network, options.out / "model.npz", dataset=data.name)
     accuracy = network.score(x_test, data.y_test)
     certified = certify(network, x_test[:CERTIFIED], data.y_test[:CERTIFIED])
     attacked, adversarial = attack(network, x_test[:ATTACKED], data.y_test[:ATTACKED])
     outliers = outlier_sets(data, options.data, len(x_test), x.shape[1])
     detection = detect(network, x, data, x_test, [outliers, adversarial])
-    draw(options, network, data, frames, detection, accuracy)
     metrics = write_metrics(
         options.out / "metrics.json",
         data=data,
@@ -336,6 +335,7 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
             "attacks": [report._asdict() for report in detection.attacks],
         },
     )
+    draw(options, network, data, frames, detection, accuracy)
     print(summary(metrics))
     if not data.complete:
         print(
@@ -348,6 +348,7 @@ def train_and_evaluate(options: argparse.Namespace, network: WinnerTakeAll) -> N
 def summary(metrics: dict[str, Any]) -> str:
     """The figures of metrics.json as a table."""
     distance = "mean distance of a centre to its nearest image"
+    certified, attacked = (min(n, metrics["data"]["test"]) for n in (CERTIFIED, ATTACKED))
     rows = {
         "test accuracy": f"{metrics['clean_accuracy']:.2%}",
         distance: f"{metrics['centre_distance']:.2f}",
@@ -357,9 +358,9 @@ def summary(metrics: dict[str, Any]) -> str:
     for name, value in metrics["robust_accuracy"].items():
         kind, *norm, radius = name.split()
         if kind == "exact":
-            label = f"certified accuracy, {NORMS[norm[0]]} radius {radius} ({CERTIFIED} images)"
+            label = f"certified accuracy, {NORMS[norm[0]]} radius {radius} ({certified} images)"
         else:
-            label = f"accuracy under {kind.upper()}, L∞ radius {radius} ({ATTACKED:,} images)"
+            label = f"accuracy under {kind.upper()}, L∞ radius {radius} ({attacked:,} images)"
         rows[label] = f"{value:.1%}"
     detection = metrics["detection"]
     for name, area in detection["auroc"].items():

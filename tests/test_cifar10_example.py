@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.test_examples import environment, without_optional_packages
-from tinyproto import networks, parameters
+from tinyproto import networks, parameters, state
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.training import DEFENSES
 
@@ -226,7 +226,16 @@ def test_a_run_starts_from_the_weights_of_another(run_here, example, tmp_path, m
         np.testing.assert_array_equal(value, before[name])
     assert json.loads((out / "metrics.json").read_text())["epochs"] == 3
     other = run_here("--start-from", str(first), "--out", str(tmp_path / "b"))
-    assert other.endswith("expected a network with head='prototypes', not None"), other
+    assert other.endswith("expected a network with head='prototypes', not 'linear'"), other
+    random = run_here("--start-from", str(first), "--prototype-start", "random")
+    assert random.endswith("--prototype-start has no effect with --start-from"), random
+    shipped = ["--start-from", "cifar10-compact-adv-dpnp", "--out", str(tmp_path / "c")]
+    assert run_here("--method", "pgd", *shipped).endswith("head='linear', not 'prototypes'")
+    arrays, about = state.load_arrays(first)
+    state.save_arrays(arrays, tmp_path / "unknown.npz", {"network": about["network"]})
+    unknown = ["--start-from", str(tmp_path / "unknown.npz"), "--out", str(tmp_path / "d")]
+    assert run_here("--method", "pgd", *unknown) is None
+    assert json.loads((tmp_path / "d" / "metrics.json").read_text())["epochs"] is None
     networks.save(networks.load(out / "model.npz"), first)
     (out / "metrics.json").unlink()
     error = run_here(*again[:-1], "--resume")
@@ -241,6 +250,7 @@ def test_a_run_starts_from_the_weights_of_another(run_here, example, tmp_path, m
         (["--limit", "9000"], "--limit must be between 1 and 800 images, not 9000"),
         (["--epochs", "0"], "--epochs must be above 0, and finite, not 0"),
         (["--batch", "0"], "--batch must be above 0, and finite, not 0"),
+        (["--features", "1"], "--features must be 2 or more: the latent space is drawn in a plane"),
         (["--radius", "-1"], "--radius must be above 0, and finite, not -1.0"),
         (["--learning-rate", "nan"], "--learning-rate must be above 0, and finite, not nan"),
         (["--radius", "inf"], "--radius must be above 0, and finite, not inf"),

@@ -63,6 +63,32 @@ def test_a_network_of_any_layers_comes_back(tmp_path, head, dtype):
     np.testing.assert_array_equal(networks.load(tmp_path / "again.npz")(x)[0], network(x)[0])
 
 
+def test_a_network_that_was_changed_is_saved_as_it_is(tmp_path):
+    x = np.random.default_rng(0).random((3, 32, 32, 3), dtype=np.float32)
+    network = networks.compact_cnn(5, mean=x.mean(axis=(0, 1, 2)), std=tuple(np.ones(3, "f4")))
+    for change in ("none", "head", "layer"):
+        if change == "head":
+            network.head = PrototypeHead(64, 5)
+            network.params["head"] = network.head.params
+        elif change == "layer":
+            normalize = Normalize([0.1, 0.2, 0.3], [1, 2, 3])
+            network.features.layers = (normalize, *network.features.layers[1:])
+        networks.save(network, tmp_path / "model.npz")
+        loaded = networks.load(tmp_path / "model.npz")
+        assert loaded.settings["kind"] == ("compact_cnn" if change == "none" else "layers")
+        np.testing.assert_array_equal(loaded(x)[0], network(x)[0])
+
+
+def test_a_network_with_a_pass_of_its_own_is_refused(tmp_path):
+    class Own(Network):
+        def __call__(self, x, train=False):
+            return super().__call__(2 * x, train)
+
+    with pytest.raises(ValueError, match="cannot save Own, a network with a pass of its own"):
+        networks.save(Own(Flatten(), Linear(2, 2)), tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_described_is_refused(tmp_path):
     class Own(Layer):
         pass

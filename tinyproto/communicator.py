@@ -120,7 +120,7 @@ class MPICommunicator(Communicator):
         _share_cores(self.comm.Split_type(mpi.COMM_TYPE_SHARED))
 
     def all_gather(self, array: Array) -> Array:
-        own = np.ascontiguousarray(to_host(array))
+        own = np.asarray(to_host(array), order="C")  # which leaves a number without an axis
         found = np.empty((self.size, *own.shape), own.dtype)
         self.comm.Allgather(own, found)
         return to_device(found, array_module(array))

@@ -362,6 +362,21 @@ def test_mnist_is_not_an_outlier(write, make_arrays, folder, monkeypatch):
     monkeypatch.setitem(datasets.TEST_LABELS_MD5, labels, "mnist")
     write.idx_folder(folder, arrays)
     assert load_outliers(folder) == {}
+    monkeypatch.delitem(datasets.TEST_LABELS_MD5, labels)  # a part of MNIST's images
+    assert load_outliers(folder) == {}
+    write.idx_folder(folder / "fashion", make_arrays(seed=1))
+    assert load_outliers(folder).keys() == {"fashion"}
+
+
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/data", "~"])
+def test_a_home_that_there_is_not(place, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    monkeypatch.setattr("pwd.getpwnam", lambda name: {}[name])
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(FileNotFoundError, match=f"{place}: expected a folder of data sets"):
+        load("mnist", place)
+    assert load("mnist", download=False).name == "mnist"
 
 
 def test_invalid_outliers(folder, tmp_path):

@@ -56,6 +56,9 @@ def test_the_decision(problem):
     [
         (np.zeros((2, 3)), np.zeros(2, int), "X must have the shape"),
         (np.zeros((2, 1)), np.zeros(3, int), "neuron must have the shape"),
+        (np.zeros((2, 1)), np.array([0, -1]), "neuron must hold integers 0 … 1"),
+        (np.zeros((2, 1)), np.array([0, 2]), "neuron must hold integers 0 … 1"),
+        (np.zeros((2, 1)), np.array([0.0, 1.0]), "neuron must hold integers 0 … 1"),
     ],
 )
 def test_wrong_shapes(x, neuron, message):

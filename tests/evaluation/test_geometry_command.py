@@ -32,6 +32,8 @@ def test_the_table_the_file_and_the_pictures(tmp_path, capsys):
     names = {"distances.svg", "angles.svg", "movement.svg", "discriminant.svg"}
     assert {file.name for file in folder.iterdir()} == names
     assert {file.name for file in tmp_path.iterdir()} == {"a.json", "pictures"}
+    with pytest.raises(SystemExit, match="a.json was measured with examples 20, not 21"):
+        main([MODEL, "--examples", "21", "--relative-to", str(out)])
 
 
 def test_a_winner_take_all_network_has_no_features(tmp_path):

@@ -275,7 +275,9 @@ def test_a_changed_file_is_refused(tmp_path, change):
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"seed": -1}, "seed must be 0 … 4294967295, not -1"),
         ({"index": np.arange(3)}, "index must hold one position for each of 30"),
-        ({"attack": lambda victim, x, y, **_: x[:1]}, "what the attack returns"),
+        ({"attack": lambda victim, x, y, **_: x[:1]}, "an attack must return points of shape"),
+        ({"attack": lambda victim, x, y, **_: 5 - 7 * x}, "an attack left the box"),
+        ({"attack": lambda victim, x, y, **_: 1 - x, "eps": 1e-6}, "left the ball of linf radius"),
     ],
 )
 def test_wrong_arguments(tmp_path, changed, message):

@@ -79,7 +79,6 @@ def train_prototypes(
         if verbose:
             print(f"{dataset}: {len(x)} training and {len(x_test)} test images from "
                   f"{images.source}")  # fmt: skip
-        remove_results(out, FILES)
         augment = preset_augmentation(preset, shape, epochs=network.epochs, seed=seed)
         started = time.perf_counter()
         with progress(network.epochs, "epoch", verbose=verbose) as advance:
@@ -88,6 +87,7 @@ def train_prototypes(
                 callback=lambda model, epoch, loss: advance(1, f"loss {loss:.4f}"),
             )  # fmt: skip
         seconds = time.perf_counter() - started
+        remove_results(out, FILES)  # not before there is something in their place
         save(network, out / "model.npz", dataset=dataset)
         certified = min(CERTIFIED, examples)
         robust = _certified(network, x_test[:certified], y_test[:certified], verbose)

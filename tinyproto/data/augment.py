@@ -8,7 +8,7 @@ from ..backend.device import Array, array_module
 from ..kernels.crop import crop
 from ..kernels.warp import warp
 from ..random import uniform, words
-from ..validation import check_count, check_index, check_number, check_shape
+from ..validation import check_count, check_index, check_number, check_shape, require
 
 __all__ = ["crop_and_flip", "elastic"]
 
@@ -167,6 +167,7 @@ def crop_and_flip(
     _check_dtype(images, (np.float32, np.float64, np.integer))
     check_count("padding", padding, 0)
     check_count("cutout", cutout, 0)
+    require(isinstance(flip, bool | np.bool_), "flip must be True or False", flip)
     count, height, width, _ = images.shape
     index = check_index(index, count, like=images)
     # A random 32-bit word times n, divided by 2³², is one of 0 … n − 1. Integers have the same bits

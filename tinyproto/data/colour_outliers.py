@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..random import normal, uniform
 from ..validation import check_count, require
 from .corruptions import corrupt
-from .datasets import load, load_outliers
+from .datasets import OtherDataset, load, load_outliers
 from .formats import AnyPath
 
 CORRUPTED = ("gaussian_noise", "motion_blur", "fog", "contrast")
@@ -72,7 +72,7 @@ def colour_outliers(
     require(not isinstance(corruptions, str), "corruptions must be a tuple of names", corruptions)
     index, pixels = np.arange(count), SIZE * SIZE * 3
     grey, found = load_outliers(directory), {}
-    with suppress(FileNotFoundError):  # in a folder that has other data sets
+    with suppress(FileNotFoundError, OtherDataset):  # in a folder that has other data sets
         found["MNIST"] = _in_colour(load("mnist", directory, download=False).x_test[:count])
     if "fashion" in grey:
         found["Fashion-MNIST"] = _in_colour(grey["fashion"][:count])

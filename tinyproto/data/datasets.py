@@ -182,14 +182,24 @@ def load_outliers(directory: AnyPath | None = None) -> dict[str, NDArray[np.uint
         for name, file in OUTLIER_FILES.items():
             if name not in outliers and (folder / file).is_file():
                 outliers[name] = _grey_test_images(folder / file)
-        with suppress(_OtherDataset):  # MNIST's own files, which have the same names
-            if "fashion" not in outliers and (fashion := _find(SOURCES["fashion"], folder)):
-                outliers["fashion"] = fashion.x_test
+        with suppress(OtherDataset):  # MNIST's own files, which have the same names
+            found = None if "fashion" in outliers else _find(SOURCES["fashion"], folder)
+            # a part of MNIST, in files of the same names, cannot be told from one of Fashion-MNIST
+            if found is not None and (found.complete or found.source != str(folder)):
+                outliers["fashion"] = found.x_test
     return outliers
 
 
+def _expanded(directory: AnyPath) -> Path:
+    """With a home folder in place of ~ or ~name, if there is one."""
+    try:
+        return Path(directory).expanduser()
+    except RuntimeError:
+        return Path(directory)
+
+
 def _existing_folder(directory: AnyPath) -> Path:
-    folder = Path(directory).expanduser()
+    folder = _expanded(directory)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise FileNotFoundError(f"{folder}: expected a folder of data sets, found {found}")
@@ -197,12 +207,12 @@ def _existing_folder(directory: AnyPath) -> Path:
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyproto"
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "tinyproto"
 
 
 def _default_folders() -> list[Path]:
     folder = os.environ.get("TINYPROTO_DATA")
-    return [Path(folder).expanduser(), _cache_folder()] if folder else [_cache_folder()]
+    return [_expanded(folder), _cache_folder()] if folder else [_cache_folder()]
 
 
 def _find(source: Source, folder: Path) -> Dataset | None:
@@ -250,7 +260,7 @@ def _load_sample(source: Source, reason: str) -> Dataset:
     return dataset
 
 
-class _OtherDataset(FormatError):
+class OtherDataset(FormatError):
     """The files are valid, but contain another data set of the same shapes."""
 
 
@@ -261,7 +271,7 @@ def _validated(source: Source, arrays: Arrays, path: Path) -> Dataset:
     labels = hashlib.md5(y_test.astype(np.uint8).tobytes(), usedforsecurity=False).hexdigest()
     name = TEST_LABELS_MD5.get(labels, source.name)
     if name != source.name:
-        raise _OtherDataset(f"{path}: expected {source.name}, found {name}; move it to {name}/")
+        raise OtherDataset(f"{path}: expected {source.name}, found {name}; move it to {name}/")
     return Dataset(
         name=source.name,
         x_train=x_train,

@@ -37,7 +37,8 @@ class Explanation(NamedTuple):
     winner, rival : array (N,)
         The best neuron of all, and the best of those of other classes.
     margin : array (N,)
-        The winner's score minus the rival's, 0 or more, in float64.
+        The winner's score minus the rival's, in float64: 0 or more up to the rounding of float32,
+        in which the winner is found.
     shares : array (N, d)
         The share of each feature in the margin: positive where it speaks for the winner.
     bias : array (N,)
@@ -139,7 +140,8 @@ def score_shares(network: WinnerTakeAll, X: Array, neuron: Array) -> tuple[np.nd
     Raises
     ------
     ValueError
-        For neurons of another number than the inputs, and inputs of another shape.
+        For neurons that there are not, or of another number than the inputs, and inputs of another
+        shape.
 
     Examples
     --------
@@ -154,6 +156,9 @@ def score_shares(network: WinnerTakeAll, X: Array, neuron: Array) -> tuple[np.nd
     x, neuron = to_host(X).astype(np.float64), to_host(neuron)
     check_shape("X", x, ("N", network.n_features_in_))
     check_shape("neuron", neuron, (len(x),))
+    neurons = len(network.linear()[1])
+    if neuron.dtype.kind not in "iu" or ((neuron < 0) | (neuron >= neurons)).any():
+        raise ValueError(f"neuron must hold integers 0 … {neurons - 1}")
     none, half_beta = np.zeros(len(x)), 0.5 * network.beta_
     if isinstance(network, IPWTA):
         return x * _of(network, "weights_")[neuron], _of(network, "biases_")[neuron]

@@ -1,5 +1,5 @@
-"""Margins: differences of scores, above 0 exactly where the prediction is wrong; attacks maximize
-them."""
+"""Margins: differences of scores, above 0 where another class has a larger score than its own;
+attacks maximize them."""
 
 import numpy as np
 
@@ -23,7 +23,8 @@ def margin(z: Array, y: Array) -> tuple[Array, Array]:
     Returns
     -------
     value : array (N,)
-        The margin of each example: above 0 exactly where the prediction is wrong.
+        The margin of each example: above 0 where another class has a larger score than its own, 0
+        where they tie.
     dz : array (N, C)
         Its gradient 1_r − 1_y, r being the first of the largest wrong classes.
 
@@ -97,7 +98,8 @@ def dlr(z: Array, y: Array) -> tuple[Array, Array]:
     Returns
     -------
     value : array (N,)
-        The ratio of each example: above 0 exactly where the prediction is wrong.
+        The ratio of each example: above 0 where another class has a larger score than its own, 0
+        where they tie.
     dz : array (N, C)
         Its gradient.
 

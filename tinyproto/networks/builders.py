@@ -285,6 +285,8 @@ def build(
     positive_integers(kind, classes=classes, feature_width=width)
     if feature_width is not None:
         parts = [*parts, Linear(pooled, feature_width)]
+    for name in {"mean", "std"} & head.keys():
+        head = {**head, name: [float(value) for value in head[name]]}  # as JSON can hold them
     settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
     options = {"head": "linear", "seed": 0, **head}
     kind_of_head, seed = options.pop("head"), options.pop("seed")

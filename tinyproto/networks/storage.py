@@ -28,8 +28,8 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     Raises
     ------
     ValueError
-        For a folded network, for a layer of a class that is not the package's, and for a weight
-        that is infinite or NaN.
+        For a folded network, for a layer of a class that is not the package's or a network with a
+        pass of its own, and for a weight that is infinite or NaN.
 
     Examples
     --------
@@ -38,7 +38,11 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     >>> networks.load("model.npz").settings["classes"]
     5
     """
-    known = network.settings or describe_network(network)
+    if type(network).__call__ is not Network.__call__:
+        raise ValueError(f"cannot save {type(network).__name__}, a network with a pass of its own")
+    known = network.settings
+    if not known or describe_network(network) != describe_network(_rebuilt(known, "the network")):
+        known = describe_network(network)  # no builder's, or changed since it was built
     params = parameters.flatten(network.params)
     parameters.check_arrays(network.params, params, "the network", values=True)
     settings = {  # JSON cannot hold NumPy's numbers
@@ -79,14 +83,19 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     arrays, metadata = state.load_arrays(path)
     numbers = sum(array.size for array in arrays.values())
     settings = check_settings(metadata.get("network"), numbers, len(arrays), str(path))
-    built = dict(settings)
-    if built.get("head") == "prototypes" and built.get("init", "simplex") == "simplex":
-        built["init"] = "random"  # which are replaced, too, and take no feature_width² numbers
-    with without_initialization():
-        network = from_settings(built, str(path))
+    network = _rebuilt(settings, str(path))
     network.settings = settings
     if any(array.dtype == np.float64 for array in arrays.values()):
         network.to(dtype=np.float64)
     parameters.check_arrays(network.params, arrays, str(path), values=True)
     parameters.assign(network.params, arrays, str(path))
     return network.to(xp)
+
+
+def _rebuilt(settings: dict[str, Any], source: str) -> Network:
+    """A network of these settings whose weights are to be replaced."""
+    built = dict(settings)
+    if built.get("head") == "prototypes" and built.get("init", "simplex") == "simplex":
+        built["init"] = "random"  # which are replaced, too, and take no feature_width² numbers
+    with without_initialization():
+        return from_settings(built, source)

@@ -68,6 +68,11 @@ def run(options: argparse.Namespace) -> None:
             f"{options.model}: {type(model).__name__} has no feature layer; a network of "
             "tinyproto.networks is needed"
         )
+    measured = {"examples": len(images), "eps": eps, "norm": options.norm}
+    for name, value in measured.items():
+        if other is not None and other.settings.get(name, value) != value:
+            raise ValueError(f"{options.relative_to} was measured with {name} "
+                             f"{other.settings[name]}, not {value}")  # fmt: skip
     with lock_for(options.out, "measurement"):
         report = geometry_report(
             model, images, labels, eps=eps, norm=options.norm, batch_size=options.batch,

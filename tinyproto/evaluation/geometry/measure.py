@@ -15,6 +15,7 @@ from ...training.batch import load_batch
 from ...training.inputs import check_examples
 from ...validation import check_count, check_index, check_number, check_shape, resolve_norm
 from ..attack_description import describe_attack
+from ..checks import check_attacked, in_ball
 from .angles import pairwise_angles, prototype_angles, simplex_angle
 from .checks import check_classed
 from .collapse import neural_collapse, separation, simplex_distance
@@ -86,8 +87,8 @@ def geometry_report(
     Raises
     ------
     ValueError
-        For a network without such a head, images or labels of another form, a class without
-        images, and features that are 0 or not finite.
+        For a network without such a head, images or labels of another form, a class without images,
+        an attack that leaves the ball or [0, 1], and features that are 0 or not finite.
 
     Notes
     -----
@@ -126,7 +127,9 @@ def geometry_report(
             batch = load_batch(network, x, y, part)
             place = to_device(index[part], array_module(batch.x))
             moved = attack(victim, batch.x, batch.y, eps=eps, norm=norm, seed=seed, index=place)
-            check_shape("what the attack returns", moved, batch.x.shape)
+            check_attacked(moved, batch.x, victim)
+            if not bool(in_ball(moved, batch.x, victim, eps, norm).all()):
+                raise ValueError(f"an attack left the ball of {norm} radius {eps}")
             found.append([to_host(network.features(images)[0]) for images in (batch.x, moved)])
             advance(len(part), "")
     arrays = latent_arrays(np.concatenate(found, axis=1), y, vectors, bias)

@@ -148,9 +148,9 @@ def plot_movement(report: GeometryReport, path: str | Path, *, title: str = "") 
     axis.plot(limits, limits, color="0.2", linestyle="--", linewidth=1.2, label=decision)
     chosen = np.unique(np.linspace(0, len(arrays.labels) - 1, ARROWS).astype(int))
     arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
+    chosen = chosen[arrays.movement[chosen] > 0]
     for n in chosen:
-        if arrays.movement[n]:
-            axis.annotate("", points[1, n], points[0, n], arrowprops=arrow, zorder=3)
+        axis.annotate("", points[1, n], points[0, n], arrowprops=arrow, zorder=3)
     axis.set(xlim=limits, ylim=limits, aspect="equal")
     axis.set_xlabel(f"distance to the own {noun}")
     axis.set_ylabel(f"distance to the nearest rival {noun}")

@@ -98,7 +98,7 @@ MODELS = {
     ),
     "cifar10-compact-adv-dpnp": cifar10(
         f"{PROTOTYPES}, trained by Adv-DPNP: prototypes learn from clean images, features from "
-        "clean and attacked ones.",
+        "clean ones and those that one step from a noisy start attacks (N-FGSM).",
         "arXiv 2504.03782",
         RECONSTRUCTED,
         *ROBUST,

@@ -36,7 +36,7 @@ def clip_to_box(moved: Array, x: Array, lo: Bound, hi: Bound) -> Array:
         The clipped points.
     """
     least, greatest = _rounded_inward(lo, x, math.inf), _rounded_inward(hi, x, -math.inf)
-    return array_module(x).clip(moved.astype(x.dtype), *widened(x, least, greatest))
+    return array_module(x).clip(moved.astype(x.dtype, copy=False), *widened(x, least, greatest))
 
 
 def _rounded_inward(bound: Bound, x: Array, inward: float) -> Any:

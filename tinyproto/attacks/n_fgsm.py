@@ -9,10 +9,13 @@ what prevents it: noise that is larger than the ball, k = 2, and no projection t
 step. So x′ is as far as (k + 1) ε from x, and the box is its only bound.
 """
 
+import math
+
 from ..backend.device import Array, array_module
+from ..random import uniform
 from ..validation import check_count, check_number
 from .inputs import HIGHEST_SEED, Loss, resolve_loss, validate_inputs, validate_labels
-from .region import Radius, Region, clip_to_box, expand_like
+from .region import Radius, clip_to_box, expand_like
 from .victim import Victim
 
 
@@ -84,9 +87,16 @@ def n_fgsm(
     check_count("epoch", epoch, 0, HIGHEST_SEED)
     check_number("noise", noise)
     xp = array_module(x)
-    around = Region(x, noise * eps, "linf", victim)
-    start = around.random_point(index, stream="n-fgsm", seed=seed, epoch=epoch)
+    size, box, eps = math.prod(x.shape[1:]), (x, victim.lo, victim.hi), expand_like(eps, x)
+    drawn = uniform(size, index, stream="n-fgsm start", seed=seed, epoch=epoch, xp=xp)
+    moved = drawn.reshape(x.shape)  # in float64, in place: these arrays are as large as the batch
+    moved *= 2
+    moved -= 1
+    moved *= noise * eps
+    moved += x
+    start = clip_to_box(moved, *box)
     z, backward = victim(start)
     validate_labels(z, y)
-    step = expand_like(eps, x) * xp.sign(backward(loss(z, y)[1]))
-    return clip_to_box((start + step).astype(x.dtype), x, victim.lo, victim.hi)
+    moved = eps * xp.sign(backward(loss(z, y)[1]))
+    moved += start
+    return clip_to_box(moved, *box)

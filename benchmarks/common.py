@@ -79,10 +79,10 @@ def report(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
         if not tables or list(tables[-1][0]) != list(row):
             tables.append([])
         tables[-1].append(row)
+    write_rows(rows, path, note)  # before they are printed: nobody may read
     print("\n\n".join(map(_table, tables)))
     if note:
         print(note)
-    write_rows(rows, path, note)
 
 
 def write_rows(rows: Sequence[Row], path: Path | None, note: str = "") -> None:

@@ -129,10 +129,10 @@ def table(chosen: argparse.Namespace) -> None:
     content = tables.collect(chosen.group, chosen.runs, written.get("rows", ()))
     if not content["rows"]:
         raise ValueError(f"{chosen.runs} has no row of {chosen.group} that is trained and judged")
-    print(update_results.reproduction(file)(content))
-    if chosen.json:
+    if chosen.json:  # before it is printed: the reader of standard output may be gone
         with atomic_write(chosen.json) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
+    print(update_results.reproduction(file)(content))
     if chosen.picture and can_draw({"matplotlib": "matplotlib"}, str(chosen.picture)):
         picture.plot_accuracies(content, chosen.picture)
 

@@ -285,8 +285,6 @@ def build(
     positive_integers(kind, classes=classes, feature_width=width)
     if feature_width is not None:
         parts = [*parts, Linear(pooled, feature_width)]
-    for name in {"mean", "std"} & head.keys():
-        head = {**head, name: [float(value) for value in head[name]]}  # as JSON can hold them
     settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
     options = {"head": "linear", "seed": 0, **head}
     kind_of_head, seed = options.pop("head"), options.pop("seed")
@@ -297,7 +295,10 @@ def build(
         last = Linear(width, classes, **options)
     else:
         raise ValueError(f"head must be 'linear' or 'prototypes', not {kind_of_head!r}")
-    network = Network(Sequential(Normalize(mean, std), *parts), last, settings)
+    normalize = Normalize(mean, std)
+    statistics = {"mean": list(normalize.mean), "std": list(normalize.std)}  # JSON can hold these
+    settings |= {name: values for name, values in statistics.items() if name in settings}
+    network = Network(Sequential(normalize, *parts), last, settings)
     initialized: Network = initialize(network, seed)
     return initialized
 

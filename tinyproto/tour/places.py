@@ -177,8 +177,8 @@ PLACES = {
     ),
     "n-fgsm": Place(
         "attacks/n_fgsm.py",
-        "return clip_to_box((start + step).astype(x.dtype), x, victim.lo, victim.hi)",
-        "return (start + step).astype(x.dtype)",
+        "return clip_to_box(moved, *box)",
+        "return moved.astype(x.dtype)",
         "x′ = clip(x + η + ε sign ∇ℓ(x + η))",
         "N-FGSM without its clip to the box",
         ("tests/attacks/test_n_fgsm.py::test_it_is_one_signed_step_from_a_noisy_start",),

@@ -32,6 +32,7 @@ from tinyproto.communicator import (
 from tinyproto.data import Dataset, load
 from tinyproto.data.augment import crop_and_flip
 from tinyproto.evaluation.command import add_run_options, can_draw, run_command
+from tinyproto.evaluation.deep_explanation import collect_features
 from tinyproto.evaluation.figures import FORMATS
 from tinyproto.evaluation.geometry import class_means, compactness
 from tinyproto.evaluation.metrics import accuracy_under_attack, format_table, write_metrics
@@ -247,14 +248,10 @@ def train(
 
 def look(network: Network, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, d) and probabilities (N, C) of images, on the host."""
-    found = []
-    for start in range(0, len(images), BATCH):
-        part = to_device(images[start : start + BATCH], array_module(_weights(network)))
-        h, _ = network.features(part)
-        z, _ = network.head(h)
-        found.append((to_host(h), to_host(softmax(z))))
-    h, p = zip(*found, strict=True)
-    return np.concatenate(h), np.concatenate(p)
+    xp = array_module(_weights(network))
+    h, _ = collect_features(network, to_device(images, xp), batch_size=BATCH)
+    z, _ = network.head(to_device(h, xp))
+    return h, to_host(softmax(z))
 
 
 def _weights(network: Network) -> Any:

@@ -28,12 +28,13 @@ from ..prototypes import (
     save,
 )
 from ..validation import check_count
+from .train_network import CHECKPOINT
 
 KINDS: dict[str, type[WinnerTakeAll]] = {
     "pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA,
 }  # fmt: skip
 DATASETS = ("mnist", "fashion")
-FILES = ("metrics.json", "model.npz", "checkpoint.npz")
+FILES = ("metrics.json", "model.npz", CHECKPOINT)
 """What a run leaves; the last is that of a network of layers, which must not share the folder."""
 RADII = {"l2": (0.5, 1.0, 1.58), "linf": (0.05, 0.1)}
 CERTIFIED = 200  # test images at most

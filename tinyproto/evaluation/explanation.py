@@ -156,7 +156,7 @@ def score_shares(network: WinnerTakeAll, X: Array, neuron: Array) -> tuple[np.nd
     x, neuron = to_host(X).astype(np.float64), to_host(neuron)
     check_shape("X", x, ("N", network.n_features_in_))
     check_shape("neuron", neuron, (len(x),))
-    neurons = len(network.linear()[1])
+    neurons = len(network.prototype_labels_)
     if neuron.dtype.kind not in "iu" or ((neuron < 0) | (neuron >= neurons)).any():
         raise ValueError(f"neuron must hold integers 0 … {neurons - 1}")
     none, half_beta = np.zeros(len(x)), 0.5 * network.beta_

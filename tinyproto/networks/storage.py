@@ -40,9 +40,9 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     """
     if type(network).__call__ is not Network.__call__:
         raise ValueError(f"cannot save {type(network).__name__}, a network with a pass of its own")
-    known = network.settings
-    if not known or describe_network(network) != describe_network(_rebuilt(known, "the network")):
-        known = describe_network(network)  # no builder's, or changed since it was built
+    described, known = describe_network(network), network.settings
+    if not known or described != describe_network(_rebuilt(known, "the network")):
+        known = described  # no builder's, or changed since it was built
     params = parameters.flatten(network.params)
     parameters.check_arrays(network.params, params, "the network", values=True)
     settings = {  # JSON cannot hold NumPy's numbers

@@ -12,6 +12,7 @@ import importlib
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,10 @@ __all__ = [
 
 SMALL = 1 << 16
 """Bytes up to which each rank adds up everything itself: one message less to wait for."""
+
+READ_BY_MPIRUN = 0.5
+"""Seconds between an error message and the end of all ranks. Once in fifty times, MPICH's mpirun
+dropped a message that had just been written."""
 
 
 class Communicator:
@@ -146,6 +151,7 @@ class MPICommunicator(Communicator):
 
     def abort(self, message: str) -> None:
         print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)
+        time.sleep(READ_BY_MPIRUN)
         self.comm.Abort(1)
         os._exit(1)  # MPICH's returns while mpirun ends the ranks
 

@@ -227,6 +227,18 @@ def test_sums_of_a_gpu_go_through_nccl(monkeypatch):
     assert calls == [(1, 0, "nccl", True), "sum"]
 
 
+def test_a_message_is_given_time_before_all_ranks_end(monkeypatch, capsys):
+    """MPICH's mpirun drops what it has not read by then."""
+    calls = []
+    one = object.__new__(MPICommunicator)
+    one.rank, one.size = 1, 3
+    one.comm = types.SimpleNamespace(Abort=lambda code: calls.append(("Abort", code)))
+    monkeypatch.setattr(communicators.time, "sleep", lambda s: calls.append(capsys.readouterr()[1]))
+    monkeypatch.setattr(communicators.os, "_exit", lambda code: calls.append(("exit", code)))
+    one.abort("error: no room")
+    assert calls == ["rank 1 of 3: error: no room\n", ("Abort", 1), ("exit", 1)]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("samples_only")
 def test_the_example_trains_in_two_ranks(tmp_path, monkeypatch):

@@ -186,6 +186,26 @@ def test_running_averages_take_in_each_statistic(make):
     assert RUNNING_MOMENTUM == 0.1
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+        (Adam, {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-3, "weight_decay": 0.1}),
+    ],
+)
+def test_options_that_are_numpys_numbers_give_the_same_bits(kind, options):
+    found = []
+    for number in (float, np.float64):
+        params = tree()
+        optimizer = kind(**{name: number(value) for name, value in options.items()})
+        average = Average(params, decay=number(0.99))
+        for seed in range(3):
+            optimizer.step(params, gradients(params, seed), 0.1)
+            average.update(params)
+        found.append((bits(params), bits(average.weights)))
+    assert found[0] == found[1]
+
+
 @each_optimizer
 def test_leaves_change_in_place_and_keep_their_dtype(make):
     params = tree()
@@ -292,7 +312,12 @@ def test_steps_that_are_refused_change_nothing(make):
         (
             {**good, "head": {"prototypes": np.ones((4, 2), int)}},
             0.1,
-            "must hold floats, not int64",
+            "must hold float32 or float64, not int64",
+        ),
+        (
+            {**good, "head": {"prototypes": np.ones((4, 2), np.float16)}},
+            0.1,
+            "must hold float32 or float64, not float16",
         ),
         ({**good, "head": {"prototypes": [1.0]}}, 0.1, r"head/prototypes has shape None, expected"),
         ({**good, "head": np.ones((4, 2))}, 0.1, "head must be a tree, not of type ndarray"),

@@ -71,7 +71,7 @@ def test_without_running_returns_the_other_slots_themselves(tree):
     kept = {
         path: slot
         for path, slot in walk(grads)
-        if not any(name.startswith("running_") for name in path)
+        if not path[-1].startswith("running_")  # a branch may have any name
     }
     assert fewer.keys() == kept.keys()
     assert all(fewer[path] is slot for path, slot in kept.items())

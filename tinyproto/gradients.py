@@ -84,5 +84,5 @@ def _check_slot(params: Mapping[str, Any], name: str, slot: Any, path: str) -> N
         found = getattr(array, "shape", None)
         if found != leaf.shape:
             raise ValueError(f"grads: {full} has shape {found}, expected {leaf.shape}")
-        if array.dtype.kind != "f":
-            raise ValueError(f"grads: {full} must hold floats, not {array.dtype}")
+        if array.dtype not in (np.float32, np.float64):  # whose squares float16 cannot hold
+            raise ValueError(f"grads: {full} must hold float32 or float64, not {array.dtype}")

@@ -64,7 +64,7 @@ class Optimizer:
     def __init__(self, weight_decay: float, decayed: tuple[str, ...]):
         require(0 <= weight_decay < math.inf, "weight_decay must be 0 or more", weight_decay)
         require(not isinstance(decayed, str), "decayed must be a tuple of names", decayed)
-        self.weight_decay = weight_decay
+        self.weight_decay = float(weight_decay)  # NumPy's float64 would widen a float32 leaf
         self.decayed = tuple(decayed)
         self.state: dict[str, dict[str, Array]] = {name: {} for name in self.state_names}
 
@@ -75,7 +75,7 @@ class Optimizer:
         leaf, a gradient of another shape, a leaf that is read-only or of another shape than at its
         last step, or a learning rate below 0 or not finite.
         """
-        rate = float(learning_rate)  # a float64 scalar of NumPy's would widen a float32 leaf
+        rate = float(learning_rate)
         require(0 <= rate < math.inf, "learning_rate must be 0 or more", learning_rate)
         check_gradient_tree(params, grads)
         own, slots = flatten(params), flatten(grads)
@@ -177,7 +177,7 @@ class SGD(Optimizer):
         require(momentum > 0 or not nesterov, "nesterov needs a momentum above 0", momentum)
         self.state_names = ("velocity",) if momentum else ()
         super().__init__(weight_decay, decayed)
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum, self.nesterov = float(momentum), nesterov
 
     def update_leaf(
         self, path: str, leaf: Array, gradient: Array, learning_rate: float, weight_decay: float
@@ -246,7 +246,7 @@ class Adam(Optimizer):
         require(0 <= beta2 < 1, "beta2 must be in [0, 1)", beta2)
         require(1e-37 < epsilon < math.inf, "epsilon must be above 0 in float32", epsilon)
         super().__init__(weight_decay, decayed)
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.beta1, self.beta2, self.epsilon = float(beta1), float(beta2), float(epsilon)
 
     def update_leaf(
         self, path: str, leaf: Array, gradient: Array, learning_rate: float, weight_decay: float
@@ -309,7 +309,7 @@ class Average:
 
     def __init__(self, params: Tree, decay: float = 0.999):
         require(0 <= decay < 1, "decay must be in [0, 1)", decay)
-        self.decay = decay
+        self.decay = float(decay)
         self.updates = 0
         self.weights = {path: leaf.copy() for path, leaf in flatten(params).items()}
 

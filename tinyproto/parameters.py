@@ -160,7 +160,7 @@ def without_running(grads: Mapping[str, Any]) -> Tree:
     return {
         name: without_running(value) if isinstance(value, Mapping) else value
         for name, value in grads.items()
-        if not is_running(name)
+        if isinstance(value, Mapping) or not is_running(name)
     }
 
 

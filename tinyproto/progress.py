@@ -64,7 +64,7 @@ def progress(
             nonlocal done, printed
             done += count
             if done * max_lines // max(total, 1) > printed:
-                printed = done * max_lines // total
+                printed = done * max_lines // max(total, 1)
                 elapsed = time.perf_counter() - started
                 line = f"{title}: {done}/{total} {unit}s, {elapsed:.0f} s"
                 print(f"{line}: {text}" if text else line, file=sys.stderr)

@@ -140,7 +140,7 @@ def test_slots_without_a_parameter_are_refused():
         ({"0/weight": np.ones((2, 3))}, "a slot '0/weight' and params no such leaf"),
         ({"0": np.ones((2, 3))}, "0 must be a tree, not of type ndarray"),
         ({"0": {"bias": None}}, r"0/bias has shape None, expected (3,)"),
-        ({"0": {"bias": np.ones(3, int)}}, "0/bias must hold floats, not int64"),
+        ({"0": {"bias": np.ones(3, int)}}, "0/bias must hold float32 or float64, not int64"),
     ):
         assert says in refused(backward, dy, grads)
     _, backward = BatchNorm(2)(np.ones((3, 2)), train=True)

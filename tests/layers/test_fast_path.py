@@ -242,7 +242,18 @@ class Mixed(Doubling, Conv2D):
     """The pass of the mixin, and no method of its own."""
 
 
-@pytest.mark.parametrize("kind", [Doubled, TwiceDoubled, DoubledForward, Mixed])
+class OwnFusedPass(Conv2D):
+    """A fused pass of its own, and no other method."""
+
+    def forward_relu(self, x, train=False):
+        return super().forward_relu(x, train)
+
+
+class DoubledAfterIt(Doubling, OwnFusedPass):
+    """Another pass than that of the class before the one that defines the fused pass."""
+
+
+@pytest.mark.parametrize("kind", [Doubled, TwiceDoubled, DoubledForward, Mixed, DoubledAfterIt])
 def test_a_subclass_with_a_pass_of_its_own_does_not_inherit_the_fused_one(kind):
     layer = kind(3, 4, 3)
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests import ROOT
 from tinyproto import networks, parameters
 from tinyproto.layers import (
+    Affine,
     AveragePool2D,
     BatchNorm,
     Conv2D,
@@ -594,8 +595,16 @@ WRONG_OPTIONS = [
     (lambda: Conv2D(1, 1, -3), "Conv2D: kernel_size must be an integer of 1 or more, not -3"),
     (lambda: Conv2D(1, 1, (3, 3)), "kernel_size must be an integer of 1 or more, not (3, 3)"),
     (lambda: Conv2D(1, 1, 3, stride=0), "Conv2D: stride must be an integer of 1 or more, not 0"),
-    (lambda: Conv2D(1, 1, 3, padding=-1), "padding must be an integer of 0 or more, not -1"),
-    (lambda: Conv2D(1, 1, 3, padding="same"), "integer of 0 or more, not 'same'"),
+    (lambda: Conv2D(1, 1, 3, padding=-1), "Conv2D: padding must be 0 or more, not -1"),
+    (lambda: Conv2D(1, 1, 3, padding="same"), "must be a whole number, 0 or more, not 'same'"),
+    (lambda: Conv2D(1, 1, 3, padding=True), "must be a whole number, 0 or more, not True"),
+    (lambda: Normalize([], []), "Normalize: mean must hold one number or more"),
+    (lambda: Affine([], []), "Affine: scale must hold one number or more"),
+    (lambda: Normalize(0.5, 0.25), "Normalize: mean must be a sequence of numbers, not 0.5"),
+    (lambda: Affine([1.0], 0.25), "Affine: shift must be a sequence of numbers, not 0.25"),
+    (lambda: Sequential([Linear(2, 2)]), "Sequential is made of layers, not of type list"),
+    (lambda: Residual(len), "Residual is made of layers, not of type builtin"),
+    (lambda: Residual(ReLU(), len), "Residual is made of layers, not of type builtin"),
     (lambda: Linear(0, 1), "Linear: in_features must be an integer of 1 or more, not 0"),
     (lambda: Linear(1, None), "Linear: out_features must be an integer of 1 or more, not None"),
     (lambda: BatchNorm(0), "BatchNorm: channels must be an integer of 1 or more, not 0"),
@@ -732,5 +741,5 @@ def test_max_pooling_of_a_window_with_nan_is_nan():
 
 
 def test_batch_norm_needs_an_epsilon_above_0():
-    with pytest.raises(ValueError, match="epsilon must be above 0, not -1"):
+    with pytest.raises(ValueError, match="epsilon must be above 0 and finite in float32, not -1"):
         BatchNorm(3, epsilon=-1)

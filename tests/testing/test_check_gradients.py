@@ -215,6 +215,84 @@ def test_one_wrong_entry_of_ten_thousand():
         check_gradients(Broken(100, change_dx(one_entry)), x, train=False, directions=1)
 
 
+class OneBuffer(Layer):
+    """The y of each call is written into one array."""
+
+    def __call__(self, x, train=False):
+        self.y = getattr(self, "y", np.empty_like(x))
+        self.y[...] = x**2
+        return self.y, lambda dy, grads=None: 2 * x * dy
+
+
+class KeepsX(Layer):
+    def __call__(self, x, train=False):
+        self.x = x
+        return x**2, lambda dy, grads=None: 2 * self.x * dy
+
+
+def test_one_buffer_for_the_y_of_all_calls_is_refused():
+    with pytest.raises(GradientError, match="a call changes the y that an earlier one returned"):
+        check_gradients(OneBuffer(), np.array([[1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("x", [np.array([[1.5]]), np.full((2, 2), 1.5)])
+def test_memory_on_the_layer_is_seen_where_all_numbers_are_one(x):
+    with pytest.raises(GradientError, match="after another call of the layer"):
+        check_gradients(KeepsX(), x)
+
+
+class Fused(Linear):
+    """A fused pass with a fault: of the output, the input's gradient or the weight's."""
+
+    def __init__(self, fault):
+        super().__init__(3, 2)
+        self.fault = fault
+
+    def forward_relu(self, x, train=False):
+        y, backward = Layer.forward_relu(self, x, train)
+
+        def wrong(dy, grads=None):
+            dx = backward(dy, grads)
+            if self.fault == "weight" and grads:
+                grads["weight"] += 1
+            return 2 * dx if self.fault == "dx" else dx
+
+        return (self(x, train)[0] if self.fault == "y" else y), wrong
+
+
+@pytest.mark.parametrize("fault", ["y", "dx", "weight", None])
+@given(data=st.data())
+def test_a_fused_pass_is_compared_with_the_layer_and_a_relu(fault, data):
+    case = data.draw(cases(lambda draw: (Fused(fault), (4, 3))))
+    case.x[0] = -case.x[1]  # so that some output is below 0
+    if fault is None:
+        assert check_gradients(case.layer, case.x).skipped == 0
+        return
+    with pytest.raises(GradientError, match=f"forward_relu gives another {fault} than the layer"):
+        check_gradients(case.layer, case.x)
+
+
+class Masked(Layer):
+    """The scores −1e9 at the end, as a mask has them, and a gradient that is wrong."""
+
+    def __call__(self, x, train=False):
+        mask = np.full_like(x, -1e9)
+        return np.concatenate([x, mask], axis=1), lambda dy, grads=None: 1.001 * dy[:, : x.shape[1]]
+
+
+def test_a_large_output_that_does_not_move_hides_no_error():
+    with pytest.raises(GradientError, match="all are 1.001 times what they should be"):
+        check_gradients(Masked(), np.array([[1.0, 2.0, 3.0]]))
+
+
+def test_a_factor_is_named_only_where_all_entries_are_wrong():
+    def small_entry(x):
+        return x * [1, 1, 0.01], lambda dy: dy * [1, 1, 0.02]
+
+    with pytest.raises(GradientError, match=r"1 of 3 entries[^;]*$"):
+        check_gradients(small_entry, np.array([[1.0, 2.0, 3.0]]))
+
+
 # ---------------------------------------------------------------- losses and models
 
 
@@ -233,6 +311,14 @@ def wrong_second(z, w):
     return value, dz, dz
 
 
+DZ = np.empty((2, 3))
+
+
+def one_buffer(z, y):
+    value, DZ[...] = losses.cross_entropy(z, y)
+    return value, DZ
+
+
 Z = np.array([[1.0, -0.5, 0.2], [0.3, 0.8, -1.0]])
 W, Y = Z[::-1] * 0.7, np.array([2, 0])
 
@@ -249,6 +335,7 @@ def test_losses():
         (mean_of_the_batch, Y, "one value for each of 2 examples.*nobody divides by the batch"),
         (lambda z, y: (losses.margin(z, y)[0], losses.margin(z, y)[1] / 2), Y, "0.5 times what"),
         (of_another_row, Y, "at x is wrong"),
+        (one_buffer, Y, "a call changes the gradient that an earlier one returned"),
         (wrong_second, W, "at argument 2 is wrong"),
     ],
 )

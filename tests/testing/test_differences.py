@@ -44,9 +44,32 @@ def test_finite_difference_restores_the_array():
     np.testing.assert_array_equal(x, before)
 
 
+def test_finite_difference_restores_the_array_where_the_function_fails():
+    x = np.ones(2)
+
+    def fails():
+        raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        finite_difference(fails, x)
+    np.testing.assert_array_equal(x, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+def test_finite_difference_takes_no_other_dtype(dtype):
+    x = np.array([2, 4], dtype)
+    with pytest.raises(ValueError, match=f"array must hold float64, not {x.dtype}"):
+        finite_difference(lambda: float((x**2).sum()), x)
+
+
+def test_a_single_number_has_either_sign():
+    found = {float(np.sign(spaced(np.random.default_rng(seed), (1,))[0])) for seed in range(20)}
+    assert found == {-1, 1}
+
+
 @given(st.integers(1, 60), st.integers(0, 1000))
 def test_spaced_values_keep_their_distance(n, seed):
     x = np.sort(spaced(np.random.default_rng(seed), (n, 1)).ravel())
-    assert np.abs(x).max() <= 4
+    assert np.abs(x).max() <= 2.5
     assert np.abs(x).min() >= 1.5 / n
     assert (np.diff(x) >= 3 / n).all()

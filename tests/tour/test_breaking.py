@@ -105,6 +105,18 @@ DIFF = """--- a/tinyproto/optimizers.py
 """
 
 
+RENAME = """diff --git a/tests/test_slow.py b/tests/gone.py
+similarity index 100%
+rename from tests/test_slow.py
+rename to tests/gone.py
+"""
+NEW = """--- /dev/null
++++ b/tinyproto/new.py
+@@ -0,0 +1 @@
++x = 1
+"""
+
+
 @pytest.mark.parametrize(("sign", "status"), [("+", 1), ("* 1 *", None)])
 def test_a_change_of_my_own(small, tmp_path, monkeypatch, capsys, sign, status):
     monkeypatch.setattr(breaking, "CHECKOUT", small)
@@ -133,6 +145,8 @@ def test_a_change_of_my_own(small, tmp_path, monkeypatch, capsys, sign, status):
         (DIFF.replace("tinyproto/", "/etc/"), "only files of tinyproto/ may be changed"),
         (DIFF.replace("x * x", "x / x"), "does not fit this version: error: patch failed"),
         (DIFF.replace("optimizers", "new"), "does not fit this version"),
+        (DIFF + RENAME, "changes tests/gone.py: only files of tinyproto/ may be changed"),
+        (NEW, "no tests are listed for tinyproto/new.py"),
     ],
 )
 def test_a_diff_that_cannot_be_tried_gets_one_line(small, tmp_path, monkeypatch, text, message):
@@ -142,6 +156,22 @@ def test_a_diff_that_cannot_be_tried_gets_one_line(small, tmp_path, monkeypatch,
         main(["break", "--mine", str(tmp_path / "mine.diff")])
     assert message in str(left.value)
     assert str(left.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("prefixes", [("a/", "b/"), ("i/", "w/"), ("", "")])
+def test_the_files_that_a_diff_changes(small, tmp_path, prefixes):
+    """Git's diff.mnemonicPrefix and diff.noprefix, too."""
+    sandbox = Sandbox(tmp_path / "copy", small)
+    changed = DIFF.format("+").replace("--- a/", f"--- {prefixes[0]}")
+    added = NEW.replace("+++ b/", f"+++ {prefixes[1]}")
+    file = tmp_path / "mine.diff"
+    for text, name in ((changed.replace("+++ b/", f"+++ {prefixes[1]}"), "optimizers.py"),
+                       (added, "new.py")):  # fmt: skip
+        file.write_text(text)
+        assert breaking.apply_diff(sandbox, file) == [name]
+    assert "x + x" in (sandbox.folder / "tinyproto/optimizers.py").read_text()
+    assert (sandbox.folder / "tinyproto/new.py").read_text() == "x = 1\n"
+    assert not (sandbox.folder / "b").exists()
 
 
 def test_tests_of_several_files():

@@ -40,6 +40,10 @@ def test_there_are_a_dozen_in_many_files():
     assert len({(place.line, place.wrong) for place in PLACES.values()}) == len(PLACES)
 
 
+def test_the_files_of_the_places_are_covered():
+    assert {place.file for place in PLACES.values()} <= TESTS.keys()
+
+
 def test_every_covered_file_and_its_tests_exist():
     for file, arguments in TESTS.items():
         assert (ROOT / "tinyproto" / file).is_file()

@@ -5,12 +5,12 @@
     dx = backward(dy, grads)     # also adds the gradients of the parameters into grads
 
 There is no tape, and a call stores nothing on the layer: a layer can be called twice, and each
-`backward` keeps its own memory and can be called several times. It keeps x and y themselves, not
-copies: do not change them before the backward pass is done. `grads` is a tree like `layer.params`
-(`parameters.zeros` makes one); the gradient of a parameter without a slot in it is not computed,
-which freezes that parameter. Images are NHWC: (N, height, width, channels). A layer computes in
-float32 or float64; an array or a parameter of another dtype, or of a shape that it was not built
-for, is refused before anything is computed (see `checks`).
+`backward` keeps its own memory and can be called several times. It keeps x, y and the parameters
+themselves, not copies: do not change them before the backward pass is done. `grads` is a tree like
+`layer.params` (`parameters.zeros` makes one); the gradient of a parameter without a slot in it is
+not computed, which freezes that parameter. Images are NHWC: (N, height, width, channels). A layer
+computes in float32 or float64; an array or a parameter of another dtype, or of a shape that it was
+not built for, is refused before anything is computed (see `checks`).
 """
 
 from .base import Backward, Layer, initialize

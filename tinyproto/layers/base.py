@@ -61,11 +61,12 @@ class Layer:
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Restore the default `forward_relu` where a subclass inherits a fused one, but overrides
-        another method of the class that defines it: the fused pass may ignore the new method."""
+        another method of the class that defines it, its own or inherited: the fused pass may ignore
+        the new one."""
         super().__init_subclass__(**options)
         owner = next(base for base in cls.__mro__ if "forward_relu" in vars(base))
-        methods = [name for name, value in vars(owner).items() if inspect.isfunction(value)]
-        changed = [name for name in methods if getattr(cls, name) is not vars(owner)[name]]
+        methods = inspect.getmembers(owner, inspect.isfunction)
+        changed = [name for name, method in methods if getattr(cls, name) is not method]
         if owner is not cls and set(changed) - {"__init__", "__repr__"}:
             cls.forward_relu = Layer.forward_relu  # type: ignore[method-assign]
 

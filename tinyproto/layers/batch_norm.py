@@ -100,7 +100,9 @@ class BatchNorm(Layer):
     def __init__(self, channels: int, *, epsilon: float = 1e-5):
         positive_integers("BatchNorm", channels=channels)
         if not TINY < epsilon < 1 / TINY:  # in float32 neither 0 nor infinite
-            raise ValueError(f"BatchNorm: epsilon must be above 0, not {epsilon!r}")
+            raise ValueError(
+                f"BatchNorm: epsilon must be above 0 and finite in float32, not {epsilon!r}"
+            )
         self.channels, self.epsilon = channels, epsilon
         self.parameter_shapes = dict.fromkeys(NAMES, (channels,))
         ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from ..backend import memory
 from ..backend.device import Array, array_module
@@ -42,6 +43,7 @@ class Sequential(Layer):
     """
 
     def __init__(self, *layers: Layer):
+        check_layers("Sequential", *layers)
         self.layers = layers
         self.params = {str(i): layer.params for i, layer in enumerate(layers) if layer.params}
 
@@ -105,6 +107,7 @@ class Residual(Layer):
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None):
+        check_layers("Residual", body, *[shortcut] * (shortcut is not None))
         self.body, self.shortcut = body, shortcut
         self.params = {name: part.params for name, part in self._parts().items() if part.params}
 
@@ -139,6 +142,13 @@ class Residual(Layer):
             return add_values(dx_body, dx_shortcut)
 
         return y, backward
+
+
+def check_layers(owner: str, *layers: Any) -> None:
+    """Raise ValueError for the first that is no layer."""
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ValueError(f"{owner} is made of layers, not of type {type(layer).__name__}")
 
 
 def nested(owner: Layer, parts: Mapping[str, Layer]) -> str:

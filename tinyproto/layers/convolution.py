@@ -5,6 +5,7 @@ import numpy as np
 from ..backend.device import Array, array_module
 from ..cpu.geometry import Geometry
 from ..parameters import Tree
+from ..validation import check_count
 from .base import Backward, Layer, initialize
 from .checks import check_backward, check_input, check_parameters, positive_integers
 from .convolution_backend import WeightCache, forget_weights, prepared_weights, select_backend
@@ -76,8 +77,7 @@ class Conv2D(Layer):
             kernel_size=kernel_size,
             stride=stride,
         )
-        if not isinstance(padding, int | np.integer) or padding < 0:
-            raise ValueError(f"Conv2D: padding must be an integer of 0 or more, not {padding!r}")
+        check_count("Conv2D: padding", padding, 0)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         shape = (kernel_size, kernel_size, in_channels, out_channels)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,7 @@ class Normalize(Layer):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
+        check_sequences("Normalize", mean=mean, std=std)
         if len(mean) != len(std) or not all(TINY < s < 1 / TINY for s in std):
             raise ValueError(f"Normalize: std must hold {len(mean)} numbers above 0, not {std!r}")
         if not all(abs(m) < 1 / TINY for m in mean):
@@ -123,6 +125,7 @@ class Affine(Layer):
 
     def __init__(self, scale: Sequence[float], shift: Sequence[float]):
         super().__init__()
+        check_sequences("Affine", scale=scale, shift=shift)
         for name, values in (("scale", scale), ("shift", shift)):
             if len(values) != len(scale) or not all(abs(v) < 1 / TINY for v in values):
                 raise ValueError(
@@ -138,6 +141,15 @@ class Affine(Layer):
         check_channels("Affine", x, len(self.scale))
         scale = xp.asarray(self.scale, dtype=x.dtype)
         return _affine(self, x, 0 * scale, scale, xp.asarray(self.shift, dtype=x.dtype))
+
+
+def check_sequences(owner: str, **values: Any) -> None:
+    """Raise ValueError for the first that is no sequence, or an empty one."""
+    for name, numbers in values.items():
+        if not hasattr(numbers, "__len__"):
+            raise ValueError(f"{owner}: {name} must be a sequence of numbers, not {numbers!r}")
+        if not len(numbers):
+            raise ValueError(f"{owner}: {name} must hold one number or more")
 
 
 def check_channels(owner: str, x: Array, channels: int) -> None:

@@ -13,7 +13,7 @@ from .protocol import check_protocol
 from .subject import GradientError, Subject, check_shape, in_float64
 
 AGREE = 1e-8  # two estimates of a slope, relative to the sum of random terms of their size
-ROUNDING = 1e-14  # of each output, relative to the largest
+ROUNDING = 1e-14  # of each output, relative to the largest that moves, and to 1
 WRONG = 10  # times what two estimates may differ by, a gradient is wrong
 SHORTER = (1.0, 0.1, 0.01)  # steps that are tried in turn where the differences part
 
@@ -68,7 +68,8 @@ def check_gradients(
     *others
         Further arguments of a loss: labels, other scores.
     train : bool, optional
-        The mode in which a layer is checked; both, if not given.
+        The mode in which a layer is checked; both, if not given. A function without `params` has
+        no modes.
     directions : int
         How many random directions are taken for x, and for each parameter by itself.
     step : float
@@ -99,6 +100,10 @@ def check_gradients(
     A direction d has a random entry for each entry of the array, and every comparison a new random
     dy, so one wrong entry among many is seen, and so is a wrong sum of many right ones. The slope
     Σ dy · ∂y/∂d by `differences.slope_estimates` must equal Σ gradient · d.
+
+    Outputs have rounding errors of 1e-14 times the largest of those that move, or 1: slopes below
+    about 1e-9 of that, such as those of a function with values of 1e-10, are not told from errors.
+    Bring a function with small values to the order of 1.
 
     Finite differences lie at kinks: at x = 0 of a ReLU, or where two values of a max-pooling window
     tie. Where the differences of two step sizes, or those to either side, disagree, steps of a
@@ -226,7 +231,8 @@ def _slope(
             estimates = slope_estimates(output, y, h)
             half, central, left, right = (float((dy * e).sum()) for e in estimates)
             scale = float(np.linalg.norm(dy * estimates[0]))
-            rounding = ROUNDING * (1 + float(np.abs(y).max(initial=0.0))) / h
+            largest = float(np.abs(y[estimates[0] != 0]).max(initial=0.0))
+            rounding = ROUNDING * (1 + largest) / h
             allowed = AGREE * scale + rounding * float(np.linalg.norm(dy))
             if abs(half - central) <= allowed and abs(left - right) <= allowed:
                 return half, scale, allowed

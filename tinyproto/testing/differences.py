@@ -2,12 +2,13 @@
 
 With f_t the value at t steps of length h along a direction, and f smooth,
 
-    central, 4th order:   (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h            error h⁴ f⁗′/30
-    to the right:         (−7/2 f₀ + 16/3 f_½ − 2 f₁ + 1/6 f₂) / h      error h³ f⁗/24
+    central, 4th order:   (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h                 error h⁴ f⁗′/30
+    to the right:         (16/3 (f_½ − f₀) − 2 (f₁ − f₀) + 1/6 (f₂ − f₀)) / h   error h³ f⁗/24
 
 and to the left likewise. At a kink they part. One strictly inside (−2, 2) steps changes the central
-difference of step h otherwise than that of step h/2, unless it is at 0: there both are the mean of
-the two one-sided slopes at every step, and the differences to the left and to the right part.
+difference of step h otherwise than that of step h/2, but for one at 8/9 of a step, where the two
+changes are equal, and one at 0, where both differences are the mean of the two one-sided slopes at
+every step. There the differences to the left and to the right part.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import numpy as np
 __all__ = ["derivative", "finite_difference", "slope_estimates"]
 
 NODES = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
-ONE_SIDED = (-3.5, 16 / 3, -2.0, 1 / 6)  # the coefficients of f at 0, ½, 1, 2
+ONE_SIDED = (16 / 3, -2.0, 1 / 6)  # the coefficients of f at ½, 1, 2, less f at 0
 
 
 def derivative(
@@ -78,6 +79,11 @@ def finite_difference(
     array
         ∂function/∂array, shaped like it.
 
+    Raises
+    ------
+    ValueError
+        For an array of another dtype, whose entries would be rounded.
+
     Examples
     --------
     >>> import numpy as np
@@ -86,14 +92,18 @@ def finite_difference(
     >>> np.round(finite_difference(lambda: (x**2).sum(), x), 6)
     array([2., 4.])
     """
+    if array.dtype != np.float64:
+        raise ValueError(f"array must hold float64, not {array.dtype}")
     gradient = np.empty_like(array)
     for at in np.ndindex(array.shape):
         value = array[at]
-        array[at] = value + step
-        above = function()
-        array[at] = value - step
-        below = function()
-        array[at] = value
+        try:
+            array[at] = value + step
+            above = function()
+            array[at] = value - step
+            below = function()
+        finally:
+            array[at] = value
         gradient[at] = (above - below) / (2 * step)
     return gradient
 
@@ -106,10 +116,10 @@ def slope_estimates(
     f = {t: function(t * step) for t in NODES}
     outer, middle, inner = f[2.0] - f[-2.0], f[1.0] - f[-1.0], f[0.5] - f[-0.5]
     sides = [
-        sign * sum(c * v for c, v in zip(ONE_SIDED, values, strict=True)) / step
-        for sign, values in (
-            (-1, (at_zero, f[-0.5], f[-1.0], f[-2.0])),
-            (1, (at_zero, f[0.5], f[1.0], f[2.0])),
+        sum(c * (value - at_zero) for c, value in zip(ONE_SIDED, values, strict=True)) / size
+        for size, values in (
+            (-step, (f[-0.5], f[-1.0], f[-2.0])),
+            (step, (f[0.5], f[1.0], f[2.0])),
         )
     ]
     return (8 * inner - middle) / (6 * step), (8 * middle - outer) / (12 * step), *sides

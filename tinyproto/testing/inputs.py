@@ -59,8 +59,8 @@ def randomize(layer: Any, random: np.random.Generator, dtype: Any = np.float64) 
 
 
 def spaced(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw an input without kinks: n values in ±2, in random order, no two of them near each other
-    and none near 0.
+    """Draw an input without kinks: n values in ±2.5, in random order, no two of them near each
+    other and none near 0.
 
     Parameters
     ----------
@@ -83,4 +83,5 @@ def spaced(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """
     n = int(np.prod(shape))
     levels = np.arange(n) - (n - 1) // 2 + random.uniform(-0.1, 0.1, n) - 0.5
-    return random.permutation(4 * levels / n).reshape(shape)
+    sign = random.choice([-1, 1]) if n % 2 else 1  # an odd number of levels is not symmetric
+    return sign * random.permutation(4 * levels / max(n, 1)).reshape(shape)

@@ -278,5 +278,5 @@ def cases(draw: Draw, build: str | Callable[[Draw], Built], batch: int | None = 
     """
     layer, shape = (PARTS[build] if isinstance(build, str) else build)(draw)
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shape = (batch or shape[0], *shape[1:])
+    shape = (shape[0] if batch is None else batch, *shape[1:])
     return Case(randomize(layer, random), spaced(random, shape), random)

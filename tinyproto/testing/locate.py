@@ -28,13 +28,13 @@ def describe_error(
         f"{int(wrong.sum())} of {len(at)} entries, by the most at [{index}], where it is "
         f"{found[worst]:.6g} and finite differences are {expected[worst]:.6g}"
     )
-    return text + _common_factor(found, expected)
+    return text + _common_factor(found, expected, wrong)
 
 
-def _common_factor(found: np.ndarray, expected: np.ndarray) -> str:
+def _common_factor(found: np.ndarray, expected: np.ndarray, wrong: np.ndarray) -> str:
     """What to say where all entries are wrong by one factor."""
     large = np.abs(expected) > 1e-3 * np.abs(expected).max()
-    if large.sum() < 2:
+    if large.sum() < 2 or not wrong[large].all():
         return ""
     ratios = found[large] / expected[large]
     if not np.ptp(ratios) <= 1e-3 * abs(ratios[0]):

@@ -1,11 +1,15 @@
 """What a layer promises besides its numbers: a call changes nothing, and returns a backward pass
 that keeps its own memory, can be called again, and adds to the gradients it is given."""
 
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .. import parameters
+from ..layers import Layer
 from .subject import GradientError, Subject, check_shape
 
 
@@ -17,10 +21,20 @@ def check_protocol(subject: Subject, train: bool, random: np.random.Generator) -
     kept = subject.output(train)
     y, *rest = subject.call(train)
     _require(_same(y, kept), "two calls with the same x return different y")
-    subject.call(train)
+    returned = [y, *rest] if subject.is_loss else [y]
+    earlier = [a.copy() for a in returned if isinstance(a, np.ndarray)]
+    with _other_x(subject, random):
+        subject.call(train)
     _require(_same(y, kept), "a call changes the y that an earlier one returned")
+    _require(
+        all(map(_same, returned, earlier)),
+        "a call changes the gradient that an earlier one returned",
+    )
+    _, *rest = subject.call(train)
     dx = rest[0] if subject.is_loss else _check_backward(subject, rest[0], kept, train, random)
     check_shape("x", dx, subject.x.shape)
+    if isinstance(subject.function, Layer):
+        _check_forward_relu(subject, train)
     unchanged = all(map(_same, inputs, before))
     _require(unchanged, "a call or its backward pass changes its input in place")
     after = _copies(subject)
@@ -43,9 +57,8 @@ def _check_backward(
     _require(
         _same(backward(dy), kept), "a second backward pass with the same dy returns another dx"
     )
-    x, subject.x = subject.x, random.permuted(subject.x, axis=None)
-    subject.call(train)
-    subject.x = x
+    with _other_x(subject, random):
+        subject.call(train)
     _require(
         _same(backward(dy), kept),
         "after another call of the layer the backward pass returns another dx: it must keep its "
@@ -54,6 +67,37 @@ def _check_backward(
     if subject.has_modes:
         _check_grads(subject, backward, dy, kept, random)
     return kept
+
+
+@contextmanager
+def _other_x(subject: Subject, random: np.random.Generator) -> Iterator[None]:
+    """In the block, the subject has its numbers in another order, or halved."""
+    x, permuted = subject.x, random.permuted(subject.x, axis=None)
+    subject.x = x / 2 if _same(permuted, x) else permuted
+    try:
+        yield
+    finally:
+        subject.x = x
+
+
+def _check_forward_relu(subject: Subject, train: bool) -> None:
+    """What `Sequential` calls where a ReLU follows gives what the layer and a ReLU give."""
+    layer, x = subject.function, subject.x
+    if type(layer).forward_relu is Layer.forward_relu:
+        return
+    found = []
+    for forward in (layer.forward_relu, functools.partial(Layer.forward_relu, layer)):
+        grads = parameters.zeros(layer.params)
+        y, backward = forward(x, train)
+        dx = backward(np.random.default_rng(0).normal(size=y.shape), grads)
+        found.append({"y": y, "dx": dx, **parameters.flatten(parameters.without_running(grads))})
+    fused, plain = found
+    for name, expected in plain.items():
+        scale = max(float(np.abs(expected).max(initial=0.0)), 1.0)
+        _require(
+            np.allclose(fused[name], expected, rtol=1e-9, atol=1e-9 * scale, equal_nan=True),
+            f"forward_relu gives another {name} than the layer and a ReLU after it",
+        )
 
 
 def _check_grads(

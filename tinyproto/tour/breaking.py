@@ -73,7 +73,8 @@ def apply_diff(sandbox: Sandbox, file: Path) -> list[str]:
     that it changes, without "tinyproto/". ValueError for one that does not fit, or that changes
     anything else."""
     text = file.read_text()
-    named = re.findall(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n]+)", text, re.MULTILINE)
+    named = re.findall(r"^(?:---|\+\+\+) (?:[a-z]/)?([^\t\n]+)", text, re.MULTILINE)
+    named += re.findall(r"^(?:rename|copy) (?:from|to) ([^\n]+)", text, re.MULTILINE)
     names = sorted({name.strip() for name in named} - {"/dev/null"})
     if not names:
         raise ValueError(f"{file} is no unified diff: write one with git diff > mine.diff")
@@ -83,7 +84,7 @@ def apply_diff(sandbox: Sandbox, file: Path) -> list[str]:
             raise ValueError(f"{file} changes {name}: only files of tinyproto/ may be changed")
     if shutil.which("git") is None:
         raise FileNotFoundError("git is not installed: it applies the diff")
-    strip = "-p1" if re.search(r"^--- a/", text, re.MULTILINE) else "-p0"
+    strip = "-p1" if re.search(r"^(?:---|\+\+\+) [a-z]/", text, re.MULTILINE) else "-p0"
     out = subprocess.run(
         ["git", "apply", strip, str(file.resolve())],
         cwd=sandbox.folder, capture_output=True, text=True,

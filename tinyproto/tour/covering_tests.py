@@ -21,6 +21,7 @@ DETECTION = [
     "tests/attacks/test_attack_detector.py",
 ]
 FAST_PATH = ["tests/cpu", "tests/layers/test_fast_path.py"]
+EQUIVALENCE = ["tests/prototypes/test_equivalence.py"]
 ATTACKS = ["tests/attacks"]
 TESTS = {
     "layers/base.py": LAYERS,
@@ -28,7 +29,10 @@ TESTS = {
     "layers/containers.py": LAYERS,
     "layers/convolution.py": LAYERS,
     "layers/im2col.py": LAYERS,
+    "layers/fold.py": [LAYERS[1], *FAST_PATH],
+    "layers/graph.py": ["tests/layers/test_graph.py"],
     "layers/linear.py": LAYERS,
+    "layers/padding.py": LAYERS,
     "layers/elementwise.py": LAYERS,
     "layers/pooling.py": LAYERS,
     "losses/divergences.py": LOSSES,
@@ -45,6 +49,7 @@ TESTS = {
     "attacks/box.py": ATTACKS,
     "attacks/hop_skip_jump.py": ["tests/attacks/test_hop_skip_jump.py"],
     "attacks/l1.py": ["tests/attacks/test_l1.py"],
+    "attacks/n_fgsm.py": ["tests/attacks/test_n_fgsm.py"],
     "attacks/minimum_norm.py": ["tests/attacks/test_minimum_norm.py"],
     "attacks/per_feature.py": ["tests/attacks/test_per_feature.py"],
     "attacks/signatures.py": [
@@ -63,10 +68,13 @@ TESTS = {
     "attacks/square.py": ATTACKS,
     "attacks/victim.py": ATTACKS,
     "kernels/im2col.py": ["tests/kernels/test_im2col.py"],
+    "kernels/merge.py": ["tests/kernels/test_merge.py"],
+    "kernels/winner_take_all.py": ["tests/prototypes/test_gradients.py", *EQUIVALENCE],
     "kernels/hyperplane.py": ["tests/attacks/test_hyperplane.py"],
     "kernels/radius.py": ["tests/prototypes/test_radius_objective.py"],
     "kernels/pooling.py": ["tests/kernels/test_pooling.py", *LAYERS, "-k", "ool"],
     "kernels/channels.py": ["tests/kernels/test_channels.py", "tests/layers", "-k", CHANNELS],
+    "prototypes/cross_entropy.py": ["tests/prototypes/test_gradients.py", *EQUIVALENCE],
     "prototypes/radius_objective.py": ["tests/prototypes/test_radius_objective.py"],
     "prototypes/certificate/convex.py": CERTIFICATE,
     "prototypes/certificate/dyadic.py": CERTIFICATE,

@@ -73,6 +73,21 @@ def test_a_kernel_is_compiled_once(folder, silent):
     assert [fill(np.float32).cache_hits for _ in range(2)] == [0, 1]
 
 
+def _scaling(scale):
+    def scaled(worker, workers, x):
+        for i in range(worker, len(x), workers):
+            x[i] *= scale
+
+    return cpu_kernel(scaled)
+
+
+def test_values_that_a_body_captures_are_not_mixed_up(folder, silent):
+    for scale in (2.0, 3.0, 2.0):
+        x = np.ones(3)
+        _scaling(scale)(1, x)
+        assert (x == scale).all()
+
+
 def test_no_folder_can_be_written(folder, monkeypatch):
     monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
     assert "no locator available" in fill_with_one_warning()

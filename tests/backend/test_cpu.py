@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tinyproto.backend import cpu
 from tinyproto.backend.cpu import cpu_kernel
 
@@ -27,6 +28,23 @@ def test_arguments_arrive_and_all_workers_work(count, dtype):
     np.testing.assert_array_equal(marks, np.full(11, 1.5).astype(dtype))
     _mark(count, marks, np.int64(3), np.float32(0.5), False)
     assert (marks == -1).all()
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_a_truth_value_of_numpy(on):
+    marks = np.zeros(3)
+    _mark(1, marks, 3, 0.5, np.bool_(on))
+    assert (marks == (1.5 if on else -1)).all()
+
+
+def test_kernels_without_compilation_are_refused():
+    program = "from tinyproto.backend import cpu; cpu.load_numba()"
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last == "RuntimeError: NUMBA_DISABLE_JIT is set: tinyproto's kernels are compiled"
 
 
 def test_an_array_that_is_not_contiguous_is_refused():

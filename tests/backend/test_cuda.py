@@ -89,6 +89,11 @@ def test_a_launch_hands_over_every_number(monkeypatch):
     ]  # fmt: skip
 
 
+def test_an_array_of_numpy_among_those_of_cupy():
+    with pytest.raises(TypeError, match=r"CuPy and one of NumPy, of shape \(2, 3\)"):
+        cuda.parameters([1, DeviceArray(np.zeros(2), 1000), np.zeros((2, 3))])
+
+
 def test_a_launch_that_the_driver_refuses(monkeypatch):
     kernel, driver, _ = compiled(monkeypatch, [1], "q")
     driver.status = SimpleNamespace(name="CUDA_ERROR_INVALID_VALUE")

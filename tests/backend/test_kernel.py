@@ -106,6 +106,21 @@ def test_every_fast_function_of_the_package_fits():
         assert each.fast_function().__name__ == each.__name__
 
 
+@pytest.mark.parametrize("lanes", [0, 16, 96, 512])
+def test_a_reduction_needs_a_power_of_two(lanes):
+    def nothing(i, t, T, x):
+        pass
+
+    with pytest.raises(ValueError, match=f"lanes must be 32, 64, 128 or 256, not {lanes}"):
+        kernel(nothing, lanes=lanes)
+
+
+@pytest.mark.parametrize("lanes", [3, 96, 512, -2])
+def test_a_launch_needs_a_power_of_two(lanes):
+    with pytest.raises(ValueError, match=f"lanes must be a power of two up to 256, not {lanes}"):
+        kernel(lambda i, t, T: None).launch(1, lanes=lanes)
+
+
 def test_a_body_runs_as_plain_python():
     def mean(i, t, T, x, out):
         total = row_sum(x[i].sum())

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -88,6 +89,27 @@ def test_sizes_unused_for_longest_are_freed_first(monkeypatch):
     before = address(array)
     del array
     assert address(memory.empty((300, 1024))) == before
+
+
+def test_a_block_that_comes_back_while_another_is_taken(monkeypatch):
+    """As when the garbage collector runs then: from Python 3.12 on, after any call."""
+
+    class Collecting(OrderedDict):
+        def get(self, *key):
+            blocks = super().get(*key)
+            collected.clear()
+            return blocks
+
+    monkeypatch.setattr(memory, "_unused_blocks", Collecting())
+    collected: list[np.ndarray] = []
+    spare = [memory.empty(LARGE) for _ in range(4)]
+    for _ in range(3):
+        collected.append(spare.pop())
+        spare.append(memory.empty(LARGE))
+    alive = spare + [memory.empty(LARGE) for _ in range(8)]
+    assert len({address(array) for array in alive}) == len(alive)
+    kept = sum(block.nbytes for blocks in memory._unused_blocks.values() for block in blocks)
+    assert memory._unused_bytes == kept
 
 
 def test_threads_get_arrays_of_their_own():

@@ -718,6 +718,17 @@ def test_an_empty_batch(name, data):
         assert isinstance(value, list) or (value == 0).all()
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [MaxPool2D, AveragePool2D])
+def test_no_channels(kind, dtype, capfd):
+    x = np.zeros((2, 4, 4, 0), dtype)
+    y, backward = kind()(x)
+    assert y.shape == (2, 2, 2, 0)
+    assert backward(y).shape == x.shape
+    assert capfd.readouterr().err == ""  # where Numba tells of what a kernel raises
+
+
 @pytest.mark.parametrize(
     "layer",
     [Normalize((0.5,) * 3, (0.25,) * 3), BatchNorm(3), GlobalAveragePool(), Conv2D(3, 1, 1)],

@@ -46,6 +46,8 @@ def load_numba() -> Any:
     with compile_lock:
         if numba is None:
             found = importlib.import_module("numba")
+            if found.config.DISABLE_JIT:
+                raise RuntimeError("NUMBA_DISABLE_JIT is set: tinyproto's kernels are compiled")
             _start_threads(found)
             packed_arguments = importlib.import_module(".arguments", __package__)
             numba = found
@@ -131,6 +133,12 @@ class cpu_kernel:
         `body(worker, workers, *arguments)` does one worker's part of the work. Its arguments are
         contiguous arrays of NumPy, and numbers; it returns nothing.
 
+    Notes
+    -----
+    A body cannot raise, and writes to an array whatever its flag `writeable` says: check both
+    before the call. Values that it captures from a function around it are compiled in; such a
+    kernel is compiled anew in each process.
+
     Examples
     --------
     >>> import numpy as np
@@ -196,7 +204,7 @@ def run(compiled: CompiledFunction, workers: int, arguments: Sequence[Any]) -> N
             numbers.append(argument.ctypes.data)
             numbers += argument.shape
         else:
-            numbers.append(argument)
+            numbers.append(bool(argument) if isinstance(argument, np.bool_) else argument)
     packed = np.empty(len(numbers), dtype=np.int64)
     compiled.layout.pack_into(packed, 0, *numbers)
     address = compiled.function.address
@@ -242,7 +250,7 @@ def compile_function(
             lines.append(f"{name} = {convert}(_read_double(_packed, {index}))")
             layout += "d"
         else:
-            convert = "bool" if type_ is bool else ""
+            convert = "bool" if issubclass(type_, bool | np.bool_) else ""
             lines.append(f"{name} = {convert}(_read_integer(_packed, {index}))")
             layout += "q"
     text = (
@@ -265,7 +273,9 @@ def compile_function(
     signature = numba.types.void(*[numba.types.int64] * 3)
     # A closure variable is part of the key of Numba's cache; the names in the code are not.
     made = scope["make"](f"{source_checksum()} {types}")
-    in_file = Path(file).is_file()  # else, as in an interactive session, Numba cannot cache
+    # In an interactive session Numba cannot cache. What a body captures becomes part of the code,
+    # and Numba does not look whether it has changed.
+    in_file = Path(file).is_file() and not body.__closure__
     compile_c_function = importlib.import_module(".cache", __package__).compile_c_function
     function = compile_c_function(made, signature, in_file)
     return CompiledFunction(function, struct.Struct(layout), kernel, list(names))
@@ -273,10 +283,10 @@ def compile_function(
 
 @functools.cache
 def source_checksum() -> int:
-    """A number that changes when any source that a kernel can be built from changes.
+    """A number that changes with any source of this package that a kernel can be built from.
 
     Numba's cache looks only at the file of the outermost function. With the checksum in its key,
-    it also sees an edit to a function in another file.
+    it also sees an edit to a function in another file of this package.
     """
     package = Path(__file__).parent.parent
     folders = ("backend", "cpu", "kernels")

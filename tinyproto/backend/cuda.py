@@ -61,6 +61,11 @@ def parameters(arguments: Sequence[Any]) -> list[Any]:
     """The numbers that the arguments become."""
     found: list[Any] = []
     for argument in arguments:
+        if isinstance(argument, np.ndarray):
+            raise TypeError(
+                f"a kernel got arrays of CuPy and one of NumPy, of shape {argument.shape}: move "
+                "all to one device"
+            )
         if _is_array(argument):
             found += 0, 0, argument.size, argument.itemsize, argument.data.ptr
             found += argument.shape

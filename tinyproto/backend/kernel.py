@@ -63,6 +63,9 @@ def kernel(
     - Constants take the arrays' dtype, `x.dtype.type(0.5)`: a Python float is a float64, and would
       make float32 arithmetic slow.
     - What several bodies share is a `routine`.
+    - A body cannot raise, and writes to an array whatever its flag `writeable` says: check both
+      before the call. Values that it captures from a function around it are compiled in; such a
+      kernel is compiled anew in each process.
 
     Examples
     --------
@@ -95,6 +98,8 @@ class Kernel:
     """What `kernel` makes of a body."""
 
     def __init__(self, body: Callable[..., None], fast: str | None = None, lanes: int = 128):
+        if lanes not in (32, 64, 128, 256):
+            raise ValueError(f"kernel: lanes must be 32, 64, 128 or 256, not {lanes!r}")
         update_wrapper(self, body)
         self.__name__ = body.__name__
         self.body = body
@@ -128,7 +133,15 @@ class Kernel:
     def launch(
         self, rows: int, *arguments: Any, lanes: int | None = None, blocks: int = MAX_BLOCKS
     ) -> None:
-        """Run on the CUDA device, or in the simulator, with `lanes` lanes instead of its own."""
+        """Run on the CUDA device, or in the simulator, with `lanes` lanes instead of its own.
+
+        They are a power of two, and may be fewer than 32 here. Raises ValueError for others.
+        """
+        lanes = lanes or self.lanes
+        if not 0 < lanes <= routines.MAX_LANES or lanes & (lanes - 1):  # a reduction halves them
+            raise ValueError(
+                f"lanes must be a power of two up to {routines.MAX_LANES}, not {lanes}"
+            )
         if not rows:
             return
         arguments = (rows, *arguments)
@@ -137,7 +150,7 @@ class Kernel:
         if compiled is None:
             loop = self.cuda_loop(reduction_dtype(arguments))
             compiled = self._compiled_cuda[types] = compile_kernel(loop, types)
-        compiled(min(rows, blocks), lanes or self.lanes, arguments)
+        compiled(min(rows, blocks), lanes, arguments)
 
     def _compile_cpu(self, types: tuple[cpu.ArgumentType, ...]) -> cpu.CompiledFunction:
         """The loop over one worker's rows, for arguments of these types."""

@@ -7,6 +7,7 @@ list when the last view of its array is gone, and the next array of about its si
 
 import math
 import threading
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,12 @@ MIN_POOLED_BYTES = 1 << 16
 MAX_UNUSED_BYTES = 1 << 30
 """Unused blocks beyond this go back to the operating system."""
 
-_unused_blocks: dict[int, list[np.ndarray]] = {}
+_unused_blocks: OrderedDict[int, list[np.ndarray]] = OrderedDict()
+"""By size, the one that was used last at the end. A list that is there stays: a block may come back
+while the garbage collector runs within `empty`, between two of its lines, by the same thread."""
+
 _unused_bytes = 0
-_lock = threading.RLock()  # a block may come back while the garbage collector runs inside `empty`
+_lock = threading.RLock()
 
 
 class _Block:
@@ -41,15 +45,15 @@ class _Block:
     def __del__(self) -> None:
         global _unused_bytes
         with _lock:
-            blocks = _unused_blocks.pop(self.memory.nbytes, [])  # this size becomes the newest
-            _unused_blocks[self.memory.nbytes] = [*blocks, self.memory]
+            _unused_blocks.setdefault(self.memory.nbytes, []).append(self.memory)
+            _unused_blocks.move_to_end(self.memory.nbytes)
             _unused_bytes += self.memory.nbytes
-            while _unused_bytes > MAX_UNUSED_BYTES:  # free the size that was not used for longest
-                size = next(iter(_unused_blocks))
-                _unused_blocks[size].pop()
-                _unused_bytes -= size
-                if not _unused_blocks[size]:
-                    del _unused_blocks[size]
+            if _unused_bytes <= MAX_UNUSED_BYTES:
+                return
+            for size, blocks in list(_unused_blocks.items()):  # unused for longest first
+                while blocks and _unused_bytes > MAX_UNUSED_BYTES:
+                    blocks.pop()
+                    _unused_bytes -= size
 
 
 def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
@@ -85,8 +89,6 @@ def empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
         memory = blocks.pop() if blocks else None
         if memory is not None:
             _unused_bytes -= size
-            if not blocks:
-                del _unused_blocks[size]
     if memory is None:
         memory = np.empty(size, dtype=np.uint8)
     return np.asarray(_Block(memory, shape, dtype))

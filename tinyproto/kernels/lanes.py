@@ -11,6 +11,7 @@ def spread(t, T, channels):
     With fewer channels than lanes, several pixels are done at once; the lanes that are left over
     begin behind every pixel. The only lane of the CPU does them all, in order.
     """
+    channels = max(channels, 1)
     if channels >= T:
         return 0, 1, t
     step = T // channels

@@ -76,7 +76,7 @@ def average_pool_backward(i, t, T, dy, stride, size, dx):
         for c in range(t, dx.shape[3], T):
             dx[n, r, s, c] = 0
     for a in range(size):
-        top = r - a  # as in `max_pool_backward`
+        top = r - a  # the window's first row
         h = top // stride
         if top >= 0 and h * stride == top and h < dy.shape[1]:
             for w in range(dy.shape[2]):

@@ -30,8 +30,8 @@ def check_gradient_tree(
     Raises
     ------
     ValueError
-        For a slot that has no leaf, or is not an array of its shape, of floating-point numbers; for
-        a leaf of another dtype than float32 and float64.
+        For a slot that has no leaf, or is not an array of its shape; for a slot or a leaf of
+        another dtype than float32 and float64.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 With f_t the value at t steps of length h along a direction, and f smooth,
 
-    central, 4th order:   (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h                 error h⁴ f⁗′/30
+    central, 4th order:   (8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h                     error h⁴ f⁗′/30
     to the right:         (16/3 (f_½ − f₀) − 2 (f₁ − f₀) + 1/6 (f₂ − f₀)) / h   error h³ f⁗/24
 
 and to the left likewise. At a kink they part. One strictly inside (−2, 2) steps changes the central

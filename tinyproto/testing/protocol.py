@@ -30,7 +30,7 @@ def check_protocol(subject: Subject, train: bool, random: np.random.Generator) -
         all(map(_same, returned, earlier)),
         "a call changes the gradient that an earlier one returned",
     )
-    _, *rest = subject.call(train)
+    _, *rest = subject.call(train)  # memory that is on the layer is that of the other x by now
     dx = rest[0] if subject.is_loss else _check_backward(subject, rest[0], kept, train, random)
     check_shape("x", dx, subject.x.shape)
     if isinstance(subject.function, Layer):

@@ -4,7 +4,9 @@
     python benchmarks/update_results.py
 
 A RUN is a folder that examples/cifar10_adv_dpnp.py or examples/mnist_ed_wta.py has written: its
-metrics.json says under which name the model ships. The second command writes docs/models.md.
+metrics.json says under which name the model ships. A run that went on from the weights of another
+ships if it is a long row of `benchmarks/reproduce.py`; its earlier parts must be there. The second
+command writes docs/models.md.
 
 Large arrays are rounded to float16 unless that changes the test accuracy or the accuracy under
 PGD-20 by more than `TOLERANCE`. Both accuracies, the certified ones, and those on the sample in the
@@ -26,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from model_descriptions import MODELS, Description
 from reproduction import judge
+from reproduction.rows import GROUPS, LONG
 
 import tinyproto.pretrained.card as cards
 from tinyproto import networks, parameters, state
@@ -60,7 +63,7 @@ MEASURES = {  # in judged.json: on the card, with the unit
     "mean angle": ("mean angle between two classes", "°"),
     "greatest angle": ("greatest angle between two classes", "°"),
 }
-NOT_TRAINING = {"device", "ranks", "checkpoint_every"}  # settings that change no weight
+NOT_TRAINING = {"device", "ranks", "checkpoint_every", "start_from"}  # change no weight, or a path
 DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}
 
 
@@ -203,8 +206,27 @@ def name_of(metrics: Mapping[str, Any]) -> str:
     return name
 
 
-def command_of(settings: Mapping[str, Any]) -> str:
-    """The command that repeats the training."""
+def lineage(run: Path) -> list[dict[str, Any]]:
+    """What the runs have written that the weights come from, the first one first. Raises ValueError
+    for weights whose run is not there."""
+    if not (run / "metrics.json").exists():
+        raise ValueError(f"{run} has no metrics.json: the run has not finished, or is not there")
+    metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    start = metrics["settings"].get("start_from")
+    return [*(lineage(Path(start).parent) if start else []), metrics]
+
+
+def command_of(settings: Mapping[str, Any], row: str = "") -> str:
+    """The command that repeats the training. Weights that go on from others must be those of a long
+    row of the comparison."""
+    if settings.get("start_from"):
+        if row not in GROUPS["long"].rows:
+            raise ValueError(f"{row} starts from other weights, and is no long row: see --help")
+        epochs = f"--epochs {settings['epochs']}"
+        return (
+            f"python benchmarks/reproduce.py train compare --rows {row.removesuffix(LONG)} "
+            f"{epochs} && python benchmarks/reproduce.py train long --rows {row} {epochs}"
+        )
     if "preset" in settings:
         return (
             f"python examples/mnist_ed_wta.py --preset {settings['preset']} "
@@ -228,6 +250,8 @@ def card_of(
         for name, value in metrics["settings"].items()
         if value is not None and name not in NOT_TRAINING
     }
+    if metrics["settings"].get("start_from"):
+        settings["epochs"] = metrics["epochs"]  # of all parts; the rest is that of the last
     if isinstance(model, WinnerTakeAll):
         network, weights = type(model).__name__, count_parameters(model)
     else:
@@ -243,8 +267,6 @@ def card_of(
         network=network,
         weights=weights,
         training=settings,
-        command=command_of(metrics["settings"]),
-        seconds=metrics["seconds"],
         limits=about.limits,
         **more,
     )
@@ -274,7 +296,8 @@ def _card(
     run: Path, stored: Path, storage: str, outcome: Outcome, data: Dataset, device: str | None
 ) -> Card:
     """The card of the weights that will ship."""
-    metrics = json.loads((run / "metrics.json").read_text())
+    runs = lineage(run)
+    metrics = runs[-1]
     name = name_of(metrics)
     model, dataset, _ = open_model(stored, np)
     unfolded = model if isinstance(model, WinnerTakeAll) else networks.load(stored)
@@ -287,6 +310,8 @@ def _card(
     return card_of(
         name, metrics, MODELS[name], unfolded, storage=storage, figures=(*figures, *others),
         device=device or DEVICES[metrics["device"]], sample=sample_record(model, dataset),
+        command=command_of(metrics["settings"], run.name),
+        seconds=sum(found["seconds"] for found in runs),
     )  # fmt: skip
 
 

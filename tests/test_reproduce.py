@@ -1,5 +1,6 @@
 """The comparison of the defences: rows, budget, stopping and going on, tables, picture."""
 
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,16 @@ from reproduction import (
     tables,
     train,
 )
-from reproduction.rows import ABLATIONS, BASE, COMPARE, GROUPS, LONG, NOT_ATTACKED, chosen_rows
+from reproduction.rows import (
+    ABLATIONS,
+    BASE,
+    COMPARE,
+    GROUPS,
+    LAST_PART,
+    LONG,
+    NOT_ATTACKED,
+    chosen_rows,
+)
 
 from tests.test_examples import environment
 from tinyproto import networks
@@ -103,6 +113,21 @@ def test_a_long_row_goes_on_from_that_of_the_comparison_in_parts(tmp_path):
         assert found.start_from == str(tmp_path / before / "model.npz")
         assert (found.epochs, found.average) == (12, 0.999)
         assert (example.parsed(n_fgsm).epochs, example.parsed(n_fgsm).average) == (36, 0.999)
+
+
+def test_the_last_part_of_a_row_may_have_options_of_its_own(tmp_path):
+    more = {"quick": False, "epochs": 2, "budget_file": tmp_path / "none"}
+    for name, own in LAST_PART.items():
+        stages = train.plan("long", [name], tmp_path, more=SHORT, **more)
+        *earlier, last = [example.parsed(options) for stage in stages for options in stage.values()]
+        changed = {option.removeprefix("--").replace("-", "_"): float(value)
+                   for option, value in zip(own[::2], own[1::2], strict=True)}  # fmt: skip
+        assert len(earlier) == 2
+        assert {option: getattr(last, option) for option in changed} == changed
+        for part, (option, value) in itertools.product(earlier, changed.items()):
+            assert getattr(part, option) != value
+        with pytest.raises(ValueError, match=f"{own[0]} is what the rows of long differ by"):
+            train.plan("long", [name], tmp_path, more=own[:2], **more)
 
 
 def test_a_stage_that_fails_ends_the_training(tmp_path, monkeypatch):
@@ -385,13 +410,14 @@ def test_rows_that_were_trained_on_several_machines_become_one_table(tmp_path, m
 
 
 def test_a_row_of_the_comparison_may_be_judged_in_part(tmp_path, capsys):
-    settings = {"method": "trades", "inner_attack": "pgd", "attack_steps": 5}
+    settings = {"method": "trades", "inner_attack": "pgd", "attack_steps": 5, "start_from": "/a/b"}
     whole, part = figures(), figures()
     del part["autoattack"]
     write_run(tmp_path / "pgd", whole, settings={**settings, "method": "pgd"})
     write_run(tmp_path / "trades", part, settings=settings)
     content = tables.collect("compare", tmp_path)
     accuracies, costs = tables.compare(content)
+    assert "/a/b" not in json.dumps(content)
     assert [r["AutoAttack %"] != "" for r in accuracies] == [True, False]
     assert [r["less that of PGD training"] for r in accuracies] == ["", ""]
     assert all(r["corrupted %"] == "55.5" for r in accuracies)

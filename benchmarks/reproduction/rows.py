@@ -30,6 +30,11 @@ NOT_ATTACKED = ("standard", "dpnp")
 LONG, PARTS, AVERAGE = "-long", 4, "0.999"
 """A row of `long` is one of `COMPARE` with this ending, and goes on from it: four parts in all,
 each of the budget, those after the first with averaged weights."""
+LAST_PART: dict[str, Options] = {
+    "adv-dpnp-n-fgsm-long": ["--consistency-weight", "3", "--learning-rate", "0.05"]
+}
+"""Options of the last part alone. What three parts gain is mostly clean accuracy; in the search,
+more consistency gives up some of it for accuracy under attack."""
 
 CRAFTED = ["--method", "adv-dpnp", *N_FGSM]
 """What the rows of the search and of the ablation have in common."""

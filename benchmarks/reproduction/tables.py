@@ -101,7 +101,8 @@ def _row(name: str, folder: Path, figures: Found) -> Found:
         "seconds": round(written["seconds"]), "device": written["device"],
         "seed": written["seed"], "trained on": written["trained_on"],
         "weights": json.loads((folder / judge.JUDGED).read_text())["weights"],
-        "settings": written["settings"], "figures": figures,
+        "settings": {k: v for k, v in written["settings"].items() if k != "start_from"},
+        "figures": figures,
     }  # fmt: skip
 
 

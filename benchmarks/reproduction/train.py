@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from . import budget, example, processes, tables
-from .rows import GROUPS, UNSEEN, Options, chosen_rows, runs_of
+from .rows import GROUPS, LAST_PART, UNSEEN, Options, chosen_rows, runs_of
 
 QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32"]
 LOG = "log.txt"
@@ -27,7 +27,8 @@ def plan(
     that has not been measured.
     """
     rows = chosen_rows(group, names)
-    for option in {word for own in rows.values() for word in own if word.startswith("--")}:
+    fixed = [*rows.values(), *(LAST_PART.get(name, []) for name in rows)]
+    for option in {word for own in fixed for word in own if word.startswith("--")}:
         if option in more:
             raise ValueError(f"{option} is what the rows of {group} differ by: leave it out")
     if epochs is None:
@@ -39,7 +40,8 @@ def plan(
         count = budget.epochs_in_budget(name, seconds) if epochs is None else epochs
         for number, (run, before) in enumerate(runs_of(name).items()):
             start = ["--start-from", str(runs / before / "model.npz")] if before else []
-            options = [*own, "--epochs", str(count), *start, *common, *more]
+            last = LAST_PART.get(run, [])
+            options = [*own, *last, "--epochs", str(count), *start, *common, *more]
             example.parsed(options)
             stages += [{}] * (number == len(stages))
             stages[number] = {**stages[number], run: options}

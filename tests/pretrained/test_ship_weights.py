@@ -170,6 +170,27 @@ def test_the_command_repeats_the_training():
     )
 
 
+def test_weights_that_go_on_from_others_are_those_of_a_long_row(tmp_path):
+    row, before = "n-fgsm-long", None
+    for name, seconds in (("n-fgsm", 5.0), (f"{row}/part-2", 6.0), (row, 7.0)):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        settings = {**COMPACT, "method": "pgd", "epochs": 3, "start_from": before}
+        metrics = {"seconds": seconds, "settings": settings}
+        (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
+        before = str(tmp_path / name / "model.npz")
+    runs = ship_weights.lineage(tmp_path / row)
+    assert [found["seconds"] for found in runs] == [5.0, 6.0, 7.0]
+    assert ship_weights.command_of(runs[-1]["settings"], row) == (
+        "python benchmarks/reproduce.py train compare --rows n-fgsm --epochs 3 && "
+        "python benchmarks/reproduce.py train long --rows n-fgsm-long --epochs 3"
+    )
+    with pytest.raises(ValueError, match="mine starts from other weights, and is no long row"):
+        ship_weights.command_of(runs[-1]["settings"], "mine")
+    (tmp_path / "n-fgsm" / "metrics.json").unlink()
+    with pytest.raises(ValueError, match=r"n-fgsm has no metrics\.json"):
+        ship_weights.lineage(tmp_path / row)
+
+
 def test_every_model_that_ships_has_a_description():
     assert set(tinyproto.zoo()) <= set(MODELS)
     assert len(MODELS) == 9

@@ -104,8 +104,8 @@ MODELS = {
         *ROBUST,
     ),
     "cifar10-compact-n-fgsm": cifar10(
-        f"{CNN} trained on images that one step from a noisy start attacks (N-FGSM), for a "
-        "fraction of the cost of PGD training.",
+        f"{CNN} trained on images that one step from a noisy start attacks (N-FGSM), at "
+        "less than half of the cost of an epoch of PGD training.",
         "de Jorge and others, arXiv 2202.01181",
         *ROBUST,
     ),

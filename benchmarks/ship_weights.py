@@ -306,7 +306,7 @@ def _card(
     others = [f for f in other_figures(run, metrics) if (f.measure, f.ball) not in known]
     if others and storage.startswith("float16"):
         names = ", ".join(dict.fromkeys(figure.measure for figure in others))
-        storage += f"; measured before it: {names}"
+        storage += f"; measured before the rounding: {names}"
     return card_of(
         name, metrics, MODELS[name], unfolded, storage=storage, figures=(*figures, *others),
         device=device or DEVICES[metrics["device"]], sample=sample_record(model, dataset),

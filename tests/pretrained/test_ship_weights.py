@@ -65,7 +65,7 @@ def test_a_run_becomes_a_model_and_its_card(run):
     assert found.weights == 2 * 20 * 784 + 1
     assert found.storage.startswith("float16")
     assert found.storage.endswith(
-        "measured before it: FGSM, C&W, AutoAttack, mean accuracy under 19 corruptions, "
+        "measured before the rounding: FGSM, C&W, AutoAttack, mean accuracy under 19 corruptions, "
         "least angle between two classes, compactness / separation of the classes"
     )
     model, before = tinyproto.load("mnist-ed-wta"), tinyproto.load(run / "model.npz")

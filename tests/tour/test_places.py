@@ -5,6 +5,7 @@ import ast
 import pytest
 
 from tests import ROOT
+from tinyproto.tour import breaking
 from tinyproto.tour.covering_tests import TESTS
 from tinyproto.tour.places import PLACES
 
@@ -50,3 +51,8 @@ def test_every_covered_file_and_its_tests_exist():
         for argument in arguments:
             if argument.startswith("tests/"):
                 assert (ROOT / argument).exists(), argument
+
+
+def test_the_documentation_shows_a_place_as_it_is(capsys):
+    breaking._describe("batch-norm", PLACES["batch-norm"])
+    assert capsys.readouterr().out in (ROOT / "docs" / "concepts" / "testing.md").read_text()

@@ -2,18 +2,17 @@
 
     python benchmarks/bench_accuracy.py [--quick] [--preset authors accurate] [--json FILE]
 
-The last column but one is the percentage of positive prototypes whose nearest image, among the
+"Nearest image of own class" is the percentage of positive prototypes whose nearest image, among the
 first 10,000 of the training, is of their class. --quick takes one seed and a tenth of the epochs.
 An interrupted run continues from the rows in FILE when it is started again.
 """
 
-import json
 import statistics
 import time
 from typing import Any
 
 import numpy as np
-from common import argument_parser, load_mnist, own_class_fraction, report
+from common import argument_parser, known_rows, load_mnist, own_class_fraction, report
 
 from tinyproto.data.augment import elastic
 from tinyproto.evaluation.command import run_command
@@ -58,9 +57,8 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--preset", nargs="+", choices=list(PRESETS), default=list(PRESETS))
     chosen = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    if chosen.json is not None and chosen.json.exists():
-        rows = json.loads(chosen.json.read_text())["rows"]
+    about = {"quick": chosen.quick, "whole data": load_mnist(chosen.data)[-1].complete}
+    rows = known_rows(chosen.json, about)
     for preset in chosen.preset:
         for seed in list(SEEDS[preset])[: 1 if chosen.quick else None]:
             epochs = epochs_of(preset, chosen)
@@ -68,7 +66,7 @@ def main() -> None:
             if any((row["preset"], row["seed"], row["epochs"]) == names for row in rows):
                 continue
             rows.append(train(preset, seed, chosen))
-            report(rows, chosen.json)
+            report(rows, chosen.json, about=about)
             print(flush=True)
     for preset in chosen.preset:
         found = [row["test accuracy %"] for row in rows if row["preset"] == preset]

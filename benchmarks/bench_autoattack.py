@@ -9,11 +9,11 @@ towards one class) and APGD from the same start are compared image by image. The
 in robust accuracy: alone, on the first 200 images (--alone N; 0 for none), and as AutoAttack's
 stages, each side on the images that its own earlier stages did not fool. --timing gives both sides
 the same images at each stage and lets neither stop early, so that both make the same passes;
-BatchNorm is folded for both. Needs `pip install -e ".[peers]"`. Finished parts are kept in a file
-next to that of --json until all are done.
+BatchNorm is folded for both. Needs `pip install -e ".[peers]"`. Finished stages and tables are kept
+in a file next to that of --json until all are done.
 """
 
-import json
+import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,12 +24,14 @@ from typing import Any
 import numpy as np
 import torch_peer as peer
 from common import argument_parser, report
+from parts import Parts
 from torch_peer import torch
 
 from tinyproto import networks
 from tinyproto.attacks import Victim, apgd, fab, pgd_inner, square
 from tinyproto.attacks.autoattack import attacks_to_run, fab_in_ball
 from tinyproto.attacks.region import Region, norms
+from tinyproto.backend.cpu import load_numba
 from tinyproto.data import load
 from tinyproto.evaluation.command import run_command
 
@@ -254,18 +256,13 @@ def alone(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
 
 
 def stage_by_stage(
-    sides: Sides, x: np.ndarray, y: np.ndarray, kept: Path | None
+    sides: Sides, x: np.ndarray, y: np.ndarray, parts: Parts
 ) -> list[dict[str, Any]]:
     """AutoAttack, each side on its own survivors."""
     left = {who: sides.right(x, y) for who in ("ours", "authors")}
-    rows: list[dict[str, Any]] = []
-    about = [sides.name, sides.norm, sides.eps, len(x)]
-    if kept is not None and kept.exists():
-        found = json.loads(kept.read_text())
-        if found["about"] != about:
-            raise SystemExit(f"{kept} is of {found['about']}, not of {about}: remove it")
-        rows, left = found["rows"], {who: np.array(v) for who, v in found["left"].items()}
-    for name, attack in list(attacks_to_run("standard", sides.norm).items())[len(rows) :]:
+
+    def stage(name: str, attack: Callable[..., np.ndarray]) -> dict[str, Any]:
+        """The row of a stage, and which images are left after it."""
         row: dict[str, Any] = {"AutoAttack stage": f"{name}, {sides.norm}", "images": len(x)}
         for who, run in (("ours", sides.ours(attack)), ("authors", sides.official(name))):
             at = np.flatnonzero(left[who])
@@ -276,11 +273,14 @@ def stage_by_stage(
             left[who][at] &= sides.right(attacked, y[at])
             row[f"{who}, accuracy %"] = 100 * float(left[who].mean())
             row |= {f"{who}, passes": passes, f"{who}, s": seconds}
-        rows.append(row)
         print(row, flush=True)
-        if kept is not None:
-            masks = {who: mask.tolist() for who, mask in left.items()}
-            kept.write_text(json.dumps({"about": about, "rows": rows, "left": masks}))
+        return {"row": row, "left": {who: mask.tolist() for who, mask in left.items()}}
+
+    rows = []
+    for name, attack in attacks_to_run("standard", sides.norm).items():
+        found = parts.get(name, partial(stage, name, attack))
+        left = {who: np.array(mask) for who, mask in found["left"].items()}
+        rows.append(found["row"])
     differ = int((left["ours"] != left["authors"]).sum())
     note = {"AutoAttack stage": f"all, {sides.norm}", "images": len(x)}
     for who in left:
@@ -326,6 +326,7 @@ def main() -> None:
     parser.add_argument("--timing", action="store_true")
     chosen = parser.parse_args()
     torch.set_num_threads(2)
+    load_numba().set_num_threads(min(2, load_numba().config.NUMBA_NUM_THREADS))
     count = chosen.examples or (40 if chosen.quick else EXAMPLES[chosen.norm])
     data = load("cifar10", chosen.data)
     count = min(count, TIMED) if chosen.timing else count
@@ -335,15 +336,20 @@ def main() -> None:
     if chosen.timing:
         report(timing(sides, x, y), chosen.json, note)
         return
-    kept = chosen.json.with_suffix(".part") if chosen.json else None
-    rows = stage_by_stage(sides, x, y, kept)
+    digest = hashlib.sha256(sides.network(x[:BATCH])[0].tobytes() + x.tobytes()).hexdigest()[:8]
+    about = {
+        "scores and images": digest, "norm": sides.norm, "eps": sides.eps, "images": len(x),
+        "alone": chosen.alone,
+    }  # fmt: skip
+    parts = Parts(chosen.json.with_suffix(".part") if chosen.json else None, about)
+    rows = stage_by_stage(sides, x, y, parts)
     if chosen.alone:
-        few = x[: chosen.alone], y[: chosen.alone]
-        rows = [*same_start(sides, *few), *alone(sides, *few), *rows]
-    rows = [*without_start(sides, x, y), *rows]
+        few = sides, x[: chosen.alone], y[: chosen.alone]
+        same = parts.get("same start", partial(same_start, *few))
+        rows = [*same, *parts.get("alone", partial(alone, *few)), *rows]
+    rows = [*parts.get("without start", partial(without_start, sides, x, y)), *rows]
     report(rows, chosen.json, note)
-    if kept is not None:
-        kept.unlink(missing_ok=True)
+    parts.remove()
 
 
 if __name__ == "__main__":

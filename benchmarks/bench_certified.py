@@ -94,14 +94,16 @@ def measure(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # fmt: skip
     """The rows of the curve and that of the cost."""
 
-    def radii(name: str, **box: Any) -> tuple[np.ndarray, float]:
+    def radii(name: str, **box: Any) -> tuple[np.ndarray, float | None]:
+        """The radii, and in how many seconds; None where some are those of an earlier start."""
         path = None if chosen.state is None else chosen.state / f"{norm}_{name}.npz"
+        known = path is not None and path.exists()
         begun = time.perf_counter()
         found, _ = certify(
             network, x, y, norm=norm, workers=chosen.workers, path=path,
             verbose=sys.stderr.isatty(), **box,
         )  # fmt: skip
-        return found, time.perf_counter() - begun
+        return found, None if known else time.perf_counter() - begun
 
     radius, seconds = radii("box", lo=0.0, hi=1.0)
     unboxed, _ = radii("free")
@@ -129,8 +131,8 @@ def measure(
     return curve, {
         "norm": norm,
         "images": len(x),
-        "seconds to certify": seconds,
-        "images per second": len(x) / seconds,
+        "seconds to certify": "" if seconds is None else seconds,
+        "images per second": "" if seconds is None else len(x) / seconds,
         "workers": chosen.workers,
         "images attacked": attacked,
         "seconds to attack": attack_seconds,

@@ -8,23 +8,24 @@ digits of MNIST: each attack of `tinyproto.attacks.ATTACKS` attacks each digit t
 right at its own certified radius, where none may succeed, and a little farther, where many should.
 An attack sees the network as it is stored; its points are judged by the same numbers in float64, so
 that a success below the radius would be an error of the proof. One ends the benchmark. A row is
-written after each attack, and those that the JSON file has are not computed again.
+written after each attack, and those that the JSON file has are not computed again; a file is about
+one network, norm and number of digits.
 """
 
 import argparse
 import copy
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_certified import TOLERANCE, check, chosen_network, distances, in_float64
-from common import argument_parser, load_mnist, report
+from common import argument_parser, known_rows, load_mnist, report
 
 from tinyproto.attacks import ATTACKS, Victim, norms_of
 from tinyproto.evaluation.command import run_command
 from tinyproto.prototypes import WinnerTakeAll, certify
+from tinyproto.state import parameters_checksum
 
 BATCH = 250
 FARTHER = 1.05
@@ -73,16 +74,19 @@ def attack(
 
 def main() -> None:
     chosen = parse()
-    x, y, x_test, y_test, _ = load_mnist(chosen.data)
+    x, y, x_test, y_test, data = load_mnist(chosen.data)
     images = chosen.images or (5 if chosen.quick else 1000)
     network = chosen_network(chosen, x, y)
     x_test, y_test, norm = x_test[:images], y_test[:images], chosen.norm
     exact = in_float64(copy.deepcopy(network))
     double = x_test.astype(np.float64)
     radius, _ = certify(exact, double, y_test, norm=norm, lo=0.0, hi=1.0, workers=chosen.workers)
-    rows: list[dict[str, Any]] = []
-    if chosen.json is not None and chosen.json.exists():
-        rows = json.loads(chosen.json.read_text())["rows"]
+    arrays = {k: v for k, v in vars(network).items() if isinstance(v, np.ndarray)}
+    about = {
+        "network": parameters_checksum(arrays), "norm": norm, "digits": len(x_test),
+        "whole data": data.complete,
+    }  # fmt: skip
+    rows = known_rows(chosen.json, about)
     note = (
         f"{type(network).__name__} of {len(network.prototype_labels_)} neurons, the first "
         f"{images:,} test digits of MNIST"
@@ -91,7 +95,7 @@ def main() -> None:
         if norm in norms_of(name) and all(row["attack"] != name for row in rows):
             rows.append(attack(name, network, x_test, y_test, norm, radius))
             rows.sort(key=lambda row: list(ATTACKS).index(row["attack"]))
-            report(rows, chosen.json, note)
+            report(rows, chosen.json, note, about)
             print(flush=True)
 
 

@@ -7,10 +7,9 @@ training digits, and the first test digits; all inside [0, 1]. An image evades i
 wrongly and accepted. Rows are written one after another, and those that FILE has are kept.
 """
 
-import json
 from typing import Any
 
-from common import argument_parser, load_mnist, report, write_rows
+from common import argument_parser, known_rows, load_mnist, report, write_rows
 
 from tinyproto.evaluation import DetectionReport, detection_report
 from tinyproto.evaluation.command import run_command
@@ -21,13 +20,12 @@ RADII = {"l2": (1.0, 1.5), "linf": (0.05, 0.1)}
 
 def main() -> None:
     chosen = argument_parser(__doc__).parse_args()
-    x, y, x_test, y_test, _ = load_mnist(chosen.data)
+    x, y, x_test, y_test, data = load_mnist(chosen.data)
     count, epochs = (20, 3) if chosen.quick else (200, 49)
     network = PlusMinusEDWTA(epochs=epochs).fit(x, y)
     note = f"±ED-WTA of 60 neurons after {epochs} epochs, {count} test digits of MNIST, seed 0"
-    rows: list[dict[str, Any]] = []
-    if chosen.json is not None and chosen.json.exists():
-        rows = json.loads(chosen.json.read_text())["rows"]
+    about = {"quick": chosen.quick, "whole data": data.complete}
+    rows = known_rows(chosen.json, about)
     known = {(row["score"], row["norm"], row["eps"]) for row in rows}
     for score in SCORES:
         wanted = [(norm, eps) for norm, radii in RADII.items() for eps in radii]
@@ -39,8 +37,8 @@ def main() -> None:
             found = detection_report(detector, x_test[:count], y_test[:count], eps=eps, norm=norm)
             rows.append(row(found))
             print(rows[-1], flush=True)
-            write_rows(rows, chosen.json, note)
-    report(rows, chosen.json, note)
+            write_rows(rows, chosen.json, note, about)
+    report(rows, chosen.json, note, about)
 
 
 def row(found: DetectionReport) -> dict[str, Any]:

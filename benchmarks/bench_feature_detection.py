@@ -8,12 +8,11 @@ of the training images. An attack, L∞ at 8/255, evades a detector if its image
 and accepted. Rows are written score after score, and those that FILE has are kept.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import argument_parser, report, write_rows
+from common import argument_parser, known_rows, report, write_rows
 
 from tinyproto import networks
 from tinyproto.attacks import Victim, pgd
@@ -46,16 +45,17 @@ def main() -> None:
         f"compact_cnn of Adv-DPNP; {len(x):,} training images, {len(x_test):,} test images of "
         f"{data.name}, the first {attacked} attacked; seed 0"
     )
-    rows: list[dict[str, Any]] = []
-    if chosen.json is not None and chosen.json.exists():
-        rows = json.loads(chosen.json.read_text())["rows"]
+    about = {
+        "training": len(x), "test": len(x_test), "attacked": attacked, "whole data": data.complete
+    }  # fmt: skip
+    rows = known_rows(chosen.json, about)
     known = {row["score"] for row in rows if ATTACKER in row}
 
     def write(some: list[dict[str, Any]]) -> None:
         """Add rows, those of one table together."""
         rows.extend(some)
         rows.sort(key=lambda row: (ATTACKER in row, "score" in row))
-        write_rows(rows, chosen.json, note)
+        write_rows(rows, chosen.json, note, about)
 
     points = pgd(Victim(network), x_test[:attacked], y_test[:attacked], eps=EPS, early_exit=False)
     right = network(x_test[:attacked])[0].argmax(axis=1) == y_test[:attacked]
@@ -84,7 +84,7 @@ def main() -> None:
         )
         write([outlier_row(measured), attack_row(measured)])
         print(rows[-1], flush=True)
-    report(rows, chosen.json, note)
+    report(rows, chosen.json, note, about)
 
 
 def in_unit_interval(images: Images) -> Images:

@@ -7,7 +7,7 @@ Takes under eight minutes and needs no network; PyTorch is compared with where i
 tests       `pytest -m gpu`, in several processes where pytest-xdist is installed
 examples    both examples at a small size, on the device and on the CPU: their accuracies
 agreement   scores, gradients and attacked images in float32, beside the CPU's
-ceilings    what the card reaches: bytes copied and products of matrices, with TF32 off and on
+ceilings    what the card reaches: bytes copied and products of matrices in float32
 kernels     the bytes that the kernels of a convolution move in a second, beside the ceiling
 times       forward pass, input gradient, PGD and training step of `compact_cnn` and `resnet18`,
             beside PyTorch's on the same card, with TF32 off and on for both (see gpu/times.py)
@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from common import argument_parser, report
+from common import argument_parser, report, write_rows
 from gpu import agreement, ceilings
 
 from tinyproto.backend.device import select_device
@@ -39,6 +39,9 @@ EXAMPLES = {
 }
 TF32 = {"off": "0", "on": "1"}
 """The values of CuPy's variable CUPY_TF32, which is read when a process starts."""
+
+FAILED: list[str] = []
+"""Sections that have found a fault; the exit status is 1 then."""
 
 Rows = Iterator[dict[str, Any]]
 
@@ -64,6 +67,7 @@ def tests(chosen: Any) -> Rows:
     )  # fmt: skip
     if ran.returncode:
         print(ran.stdout, file=sys.stderr)
+        FAILED.append("tests")
     last = ran.stdout.strip().splitlines()[-1].strip("= ").partition(" in ")[0]
     yield {"tests": "pytest -m gpu", "result": last, "seconds": time.perf_counter() - begun}
 
@@ -114,12 +118,16 @@ def main() -> None:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     chosen = parser.parse_args()
     xp = select_device(chosen.device)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    note = f"{ceilings.device_name(xp)}; {xp.__name__} {xp.__version__}"
     for name in chosen.only:
         for row in SECTIONS[name](chosen):
             rows.append(row)
             print(name, *row.values(), flush=True)
-    report(rows, chosen.json, f"{ceilings.device_name(xp)}; {xp.__name__} {xp.__version__}")
+            write_rows(rows, chosen.json, note)  # nothing is lost where a later section fails
+    report(rows, chosen.json, note)
+    if FAILED:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ are kept in a file next to that of --json until all are, and the rows of network
 chosen stay in it. Needs `pip install -e ".[peers]"`.
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Callable
 from functools import partial
@@ -154,6 +155,13 @@ def classifier(name: str) -> tuple[Any, Score]:
     return model, lambda x: fast(np.ascontiguousarray(x))[0]
 
 
+def images(name: str, directory: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """The first test images for a model, as it takes them, and their labels."""
+    data = load(MODELS[name], directory)
+    x, y = data.x_test[:FIRST] / np.float32(255), data.y_test[:FIRST]
+    return (x if MODELS[name] == "cifar10" else x.reshape(len(x), -1)), y
+
+
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--networks", nargs="+", choices=MODELS, default=list(MODELS))
@@ -164,15 +172,14 @@ def main() -> None:
     count = chosen.examples or (3 if chosen.quick else 50)
     budgets = (100, 500) if chosen.quick else BUDGETS
     kept = chosen.json.with_suffix(".part") if chosen.json else None
-    parts = Parts(kept, {"budgets": budgets})
     table: list[dict[str, Any]] = []
-    for name in chosen.networks:
-        dataset = MODELS[name]
-        model, score = classifier(name)
-        data = load(dataset, chosen.data)
-        x, y = data.x_test[:FIRST] / np.float32(255), data.y_test[:FIRST]
-        x = x if dataset == "cifar10" else x.reshape(len(x), -1)
-        answers = score(x).argmax(axis=1)
+    networks_asked = {name: (*classifier(name), *images(name, chosen.data))
+                      for name in chosen.networks}  # fmt: skip
+    scores = {name: score(x) for name, (_, score, x, _) in networks_asked.items()}
+    digests = {name: hashlib.sha256(z.tobytes()).hexdigest()[:8] for name, z in scores.items()}
+    parts = Parts(kept, {"budgets": budgets, **digests})
+    for name, (model, score, x, y) in networks_asked.items():
+        answers = scores[name].argmax(axis=1)
         at = np.flatnonzero(answers == y)[:count]
         for norm in NORMS:
             found, exact = [], None

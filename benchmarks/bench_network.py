@@ -253,7 +253,7 @@ def blas() -> str:
 
 
 def main() -> None:
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__doc__, data=False)
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     chosen = parser.parse_args()

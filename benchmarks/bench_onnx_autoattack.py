@@ -197,7 +197,9 @@ def main() -> None:
     version = torch.__version__.partition("+")[0]
     notes.append(f"{', '.join(stages)}; {chosen.threads} threads; PyTorch {version}")
     others, note = rows_of_others(chosen.json, "network", chosen.networks)
-    report([*others, *rows], chosen.json, "; ".join(filter(None, [note, *notes])))
+    names = tuple(row["network"] for row in others)
+    kept = [part for part in note.split("; ") if part.startswith(names)]
+    report([*others, *rows], chosen.json, "; ".join([*kept, *notes]))
     parts.remove()
 
 

@@ -200,7 +200,7 @@ def in_a_process(threads: int, arguments: list[str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__doc__, data=False)
     parser.add_argument("--networks", nargs="+", choices=BUILDERS, default=list(BUILDERS))
     parser.add_argument("--one", type=int, help="only this number of threads, in this process")
     chosen = parser.parse_args()

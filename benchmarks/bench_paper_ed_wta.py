@@ -22,11 +22,9 @@ Rows are written to FILE one after another, the most needed first; an interrupte
 when it is started again. Each table says how many seeds it has.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
-from common import argument_parser, report, write_rows
+from common import argument_parser, known_rows, report, write_rows
 from paper_ed_wta import DATA, figures, runs, tables
 
 from tinyproto.evaluation.command import run_command
@@ -37,21 +35,21 @@ def main() -> None:
     parser.add_argument("--dataset", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="also draw the pictures here")
     chosen = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    if chosen.json is not None and chosen.json.exists():
-        rows = json.loads(chosen.json.read_text())["rows"]
     found = {name: runs.load_images(name, chosen.data) for name in DATA}
+    whole = all(images.complete for images in found.values())
+    about = {"quick": chosen.quick, "whole data": whole}
+    rows = known_rows(chosen.json, about)
     for run in runs.plan(chosen.dataset, chosen.quick):
         if any(run._asdict().items() <= row.items() for row in rows):
             continue
         rows.append(runs.measure(run, found[run.data], runs.outlier_images(found, run.data)))
         print(*run, f"{rows[-1]['test accuracy %']:.2f} %", flush=True)
-        write_rows(rows, chosen.json)
+        write_rows(rows, chosen.json, about=about)
     for name in chosen.dataset:
         if not any(row["data"] == name and "test image distance" in row for row in rows):
             distance = runs.test_image_distance(found[name])
             rows.append({"data": name, "test image distance": distance})
-            write_rows(rows, chosen.json)
+            write_rows(rows, chosen.json, about=about)
     for title, table in tables.everything(rows).items():
         print(f"\n{title}")
         report(table, None)

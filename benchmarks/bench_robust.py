@@ -15,14 +15,13 @@ take the place of the test digits, and the networks are trained on the others: f
 choice has seen.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from common import argument_parser, load_mnist, own_class_fraction, report
+from common import argument_parser, known_rows, load_mnist, own_class_fraction, report
 
 from tinyproto.data import Dataset, elastic
 from tinyproto.evaluation.command import run_command
@@ -52,14 +51,30 @@ EPOCHS_PER_QUICK = 20
 QUICK_DIGITS = 200
 
 
-def train(
-    preset: str, seed: int, data: Dataset, x: np.ndarray, y: np.ndarray, quick: bool
-) -> tuple[EDWTA, float]:
-    """The network, and the seconds of its training."""
+def settings_of(preset: str, quick: bool) -> dict[str, Any]:
+    """The parameters of the network."""
     settings = dict(PRESETS[preset])
     if quick:
         settings |= {"epochs": settings["epochs"] // EPOCHS_PER_QUICK, "prototypes_per_class": 20}
         settings["learning_rate"] /= 10
+    return settings
+
+
+def opened(path: Path, preset: str, quick: bool) -> EDWTA:
+    """The network of a file. Raises ValueError for one that this benchmark has not trained."""
+    network = load(path)
+    expected = settings_of(preset, quick)
+    found = network.get_params()
+    if not isinstance(network, EDWTA) or {k: found.get(k) for k in expected} != expected:
+        raise ValueError(f"{path} is no network of the preset {preset}: remove it")
+    return network
+
+
+def train(
+    preset: str, seed: int, data: Dataset, x: np.ndarray, y: np.ndarray, quick: bool
+) -> tuple[EDWTA, float]:
+    """The network, and the seconds of its training."""
+    settings = settings_of(preset, quick)
 
     def deform(samples: Any, epoch: int) -> Any:
         images = samples.reshape(-1, *data.x_train.shape[1:])
@@ -78,9 +93,11 @@ def row_of(preset: str, name: str, seed: int, chosen: Any) -> dict[str, Any]:
     x, y, x_test, y_test, data = load_mnist(chosen.data)
     if chosen.held_out:
         x, y, x_test, y_test = x[:-HELD_OUT], y[:-HELD_OUT], x[-HELD_OUT:], y[-HELD_OUT:]
-    path = None if chosen.models is None else chosen.models / f"{name}_{seed}.npz"
+    quick = "_quick" * chosen.quick
+    path = None if chosen.models is None else chosen.models / f"{name}{quick}_{seed}.npz"
+    seconds: float | str
     if path is not None and path.exists():
-        network, seconds = cast(EDWTA, load(path)), float("nan")
+        network, seconds = opened(path, preset, chosen.quick), ""  # its training was not timed
     else:
         network, seconds = train(preset, seed, data, x, y, chosen.quick)
         if path is not None:
@@ -89,6 +106,7 @@ def row_of(preset: str, name: str, seed: int, chosen: Any) -> dict[str, Any]:
     if chosen.quick:
         x_test, y_test = x_test[:QUICK_DIGITS], y_test[:QUICK_DIGITS]
     radii_path = None if path is None else path.with_name(f"{path.stem}_radii.npz")
+    known = radii_path is not None and radii_path.exists()
     started = time.perf_counter()
     radius, _ = certify(
         network, x_test, y_test, norm=norm, lo=0.0, hi=1.0, workers=chosen.workers,
@@ -119,7 +137,7 @@ def row_of(preset: str, name: str, seed: int, chosen: Any) -> dict[str, Any]:
         "nearest image of own class %": 100
         * own_class_fraction(network.positive_prototypes_, network.prototype_labels_, x, y),
         "seconds of training": seconds,
-        "seconds of the certificate": certificate_seconds,
+        "seconds of the certificate": "" if known else certificate_seconds,
     }
     return row
 
@@ -134,9 +152,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.models is not None:
         chosen.models.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    if chosen.json is not None and chosen.json.exists():
-        rows = json.loads(chosen.json.read_text())["rows"]
+    about = {"quick": chosen.quick, "whole data": load_mnist(chosen.data)[-1].complete}
+    rows = known_rows(chosen.json, about)
     for preset in chosen.preset:
         for seed in chosen.seeds[: 1 if chosen.quick else None]:
             name = preset + " held out" * chosen.held_out
@@ -144,7 +161,7 @@ def main() -> None:
                 continue
             rows.append(row_of(preset, name, seed, chosen))
             rows.sort(key=lambda row: (row["preset"], row["seed"]))
-            report(rows, chosen.json)
+            report(rows, chosen.json, about=about)
             print(flush=True)
 
 

@@ -116,7 +116,7 @@ def memory(which: str) -> float:
 
 
 def main() -> None:
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__doc__, data=False)
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:

@@ -55,7 +55,7 @@ def seconds_of(program: str, cache: str | None = None) -> float:
 
 
 def main() -> None:
-    chosen = argument_parser(__doc__).parse_args()
+    chosen = argument_parser(__doc__, data=False).parse_args()
     rounds = 3 if chosen.quick else 7
     rows = [
         {"program": name, "seconds": statistics.median(seconds_of(p) for _ in range(rounds))}

@@ -17,8 +17,8 @@ from tinyproto.state import atomic_write
 Row = Mapping[str, Any]
 
 
-def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+def argument_parser(description: str | None, *, data: bool = True) -> argparse.ArgumentParser:
+    """The options that all benchmarks have, and --data for those that read images."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument(
         "--quick", action="store_true", help="rough figures in a fraction of the time"
@@ -26,7 +26,8 @@ def argument_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the rows to this file"
     )
-    parser.add_argument("--data", metavar="DIR", help="folder with the data sets")
+    if data:
+        parser.add_argument("--data", metavar="DIR", help="folder with the data sets")
     return parser
 
 
@@ -72,24 +73,41 @@ def rows_of_others(path: Path | None, column: str, chosen: Sequence[str]) -> tup
     return others, written["note"] if others else ""
 
 
-def report(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
+def known_rows(path: Path | None, about: Row) -> list[dict[str, Any]]:
+    """The rows that a benchmark has written to the path before it was stopped, so that it goes on.
+    Raises ValueError for rows about something else: other images, another model, or --quick."""
+    if path is None or not path.exists():
+        return []
+    written = json.loads(path.read_text())
+    if (known := written.get("about")) != about:
+        raise ValueError(f"{path} is about {known}, not about {about}: choose another --json")
+    rows: list[dict[str, Any]] = written["rows"]
+    return rows
+
+
+def report(
+    rows: Sequence[Row], path: Path | None, note: str = "", about: Row | None = None
+) -> None:
     """Print the rows, with a table for each set of columns, and write them as JSON to the path."""
     tables: list[list[Row]] = []
     for row in rows:
         if not tables or list(tables[-1][0]) != list(row):
             tables.append([])
         tables[-1].append(row)
-    write_rows(rows, path, note)  # before they are printed: nobody may read
+    write_rows(rows, path, note, about)  # before they are printed: nobody may read
     print("\n\n".join(map(_table, tables)))
     if note:
         print(note)
 
 
-def write_rows(rows: Sequence[Row], path: Path | None, note: str = "") -> None:
-    """Write the rows as JSON to the path, if there is one."""
+def write_rows(
+    rows: Sequence[Row], path: Path | None, note: str = "", about: Row | None = None
+) -> None:
+    """Write the rows as JSON to the path, if there is one, and what `known_rows` is to compare."""
     if path is not None:
+        content = {"rows": rows, "note": note} | ({"about": about} if about else {})
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps({"rows": rows, "note": note}, indent=2) + "\n")
+            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _table(rows: Sequence[Row]) -> str:

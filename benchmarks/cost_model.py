@@ -216,7 +216,7 @@ def conclusion(rows: list[dict[str, Any]], cost: Cost, link: Link) -> str:
 
 
 def main() -> None:
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__doc__, data=False)
     parser.add_argument("--latency", type=float, default=2e-5, metavar="S", help="(2e-5 s)")
     parser.add_argument(
         "--bandwidth", type=float, default=3e9, metavar="B", help="(3e9 bytes a second)"

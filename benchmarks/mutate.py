@@ -376,7 +376,7 @@ class Sandbox(PackageCopy):
 
 
 def main() -> None:
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__doc__, data=False)
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw (0)")
     parser.add_argument("--count", type=int, default=100, help="number of mutants (100)")
     parser.add_argument(

@@ -40,7 +40,7 @@ from tinyproto.evaluation.command import run_command
 from tinyproto.evaluation.saved_models import open_model
 from tinyproto.networks import Network
 from tinyproto.pretrained import Card, Figure
-from tinyproto.prototypes import WinnerTakeAll
+from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, WinnerTakeAll, preset_network
 from tinyproto.prototypes.certificate import certify
 from tinyproto.prototypes.storage import count_parameters
 
@@ -64,6 +64,10 @@ MEASURES = {  # in judged.json: on the card, with the unit
     "greatest angle": ("greatest angle between two classes", "°"),
 }
 NOT_TRAINING = {"device", "ranks", "checkpoint_every", "start_from"}  # change no weight, or a path
+KINDS = {"pm-ed-wta": PlusMinusEDWTA, "ed-wta": EDWTA, "ip-wta": IPWTA}
+OPTIONS = {  # of examples/mnist_ed_wta.py, by the parameter of the network
+    "prototypes_per_class": "prototypes", "epochs": "epochs", "batch_size": "batch", "init": "init",
+}  # fmt: skip
 DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}
 
 
@@ -228,9 +232,15 @@ def command_of(settings: Mapping[str, Any], row: str = "") -> str:
             f"{epochs} && python benchmarks/reproduce.py train long --rows {row} {epochs}"
         )
     if "preset" in settings:
+        own = preset_network(KINDS[settings["model"]], settings["preset"]).get_params()
+        given = [
+            f" --{option} {settings[name]}"
+            for name, option in OPTIONS.items()
+            if settings.get(name, own[name]) != own[name]
+        ]
         return (
             f"python examples/mnist_ed_wta.py --preset {settings['preset']} "
-            f"--model {settings['model']} --seed {settings['random_state']}"
+            f"--model {settings['model']} --seed {settings['random_state']}{''.join(given)}"
         )
     options = {k: v for k, v in settings.items() if k not in NOT_TRAINING and v is not None}
     words = [

@@ -8,6 +8,7 @@ the cards of the models in the package. --check changes nothing, and fails where
 the files say.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -369,7 +370,10 @@ def replaced(text: str, name: str, body: str, page: str) -> str:
     return table.sub(lambda _: f"<!-- {name} -->\n{body}\n<!-- /{name} -->", text)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only compare: fail if a page differs")
+    check = parser.parse_args(arguments).check
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
     bodies = {
         name: TABLES[name](content) if name in TABLES else markdown(content["rows"])
@@ -389,7 +393,7 @@ def main() -> None:
         before = after = (ROOT / page).read_text()
         for name, body in tables.items():
             after = replaced(after, name, body, page)
-        if "--check" in sys.argv and after != before:
+        if check and after != before:
             sys.exit(f"{page} is not what benchmarks/results says: run {Path(__file__).name}")
         if after != before:
             (ROOT / page).write_text(after)

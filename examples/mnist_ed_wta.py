@@ -126,7 +126,10 @@ def train(
     """Fit. Returns the seconds of training, without the evaluation after each epoch, and pictures
     of the prototypes as they form."""
     shape = data.x_train.shape[1:]
-    frames = first_epoch_frames(network, data, x) if network.objective != "radius" else []
+    seed = network.random_state
+    augment = preset_augmentation(preset, shape, epochs=network.epochs, seed=seed)
+    same = augment is None and network.batch_size == 1  # a copy learns what the network does
+    frames = first_epoch_frames(network, data, x) if same else []
     evaluation_seconds = 0.0
 
     with progress(network.epochs, "epoch") as advance:
@@ -140,8 +143,6 @@ def train(
             evaluation_seconds += time.perf_counter() - started
 
         started = time.perf_counter()
-        seed = network.random_state
-        augment = preset_augmentation(preset, shape, epochs=network.epochs, seed=seed)
         network.fit(x, data.y_train, augment=augment, callback=after_epoch)
         return time.perf_counter() - started - evaluation_seconds, frames
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests import ONE_THREAD, ROOT
 from tinyproto import prototypes
 from tinyproto.data import load
+from tinyproto.data.datasets import SAMPLES
 
 EXAMPLE = ROOT / "examples" / "mnist_ed_wta.py"
 NUMBERS = {"metrics.json", "model.npz"}
@@ -55,10 +57,16 @@ def run_here(tmp_path, monkeypatch):
     monkeypatch.delenv("TINYPROTO_DATA", raising=False)
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
+    example = imported()
+    return lambda *options: example.run(example.parse(["--out", str(tmp_path / "out"), *options]))
+
+
+def imported():
+    """The example as a module."""
     specification = importlib.util.spec_from_file_location("example", EXAMPLE)
     example = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(example)
-    return lambda *options: example.run(example.parse(["--out", str(tmp_path / "out"), *options]))
+    return example
 
 
 @pytest.mark.slow
@@ -183,6 +191,25 @@ def test_cuda_without_a_device_gets_one_line(tmp_path):
     assert out.returncode != 0
     assert out.stderr.strip().startswith("error: no CUDA device: CuPy is")
     assert "Traceback" not in out.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [([], True), (["--preset", "accurate"], False), (["--batch", "10"], False)],
+)
+def test_the_animation_shows_the_training_that_took_place(options, shown):
+    """Pictures within the first epoch are of a copy: only where it learns the very same."""
+    example = imported()
+    data = load("mnist", SAMPLES)
+    few = replace(data, x_train=data.x_train[:60], y_train=data.y_train[:60])
+    network = example.build(example.parse([*options, "--epochs", "1", "--prototypes", "2"]))
+    x, x_test = (i.reshape(len(i), -1) / np.float32(255) for i in (few.x_train, few.x_test))
+    preset = "accurate" if "accurate" in options else "authors"
+    _, frames = example.train(network, few, x, x_test, preset)
+    within = [picture for title, picture in frames if title.startswith("after ")]
+    assert bool(within) == shown
+    if shown:
+        np.testing.assert_array_equal(within[-1], frames[-1][1])
 
 
 @pytest.mark.slow

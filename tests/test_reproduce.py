@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,11 @@ def test_a_finished_row_of_other_options_is_refused(tmp_path):
                 example.metrics(tmp_path, options)
         else:
             assert example.metrics(tmp_path, options)["settings"]["beta"] == 6.0
+    for begun, asked in (("a/model.npz", []), (None, ["--start-from", "a/model.npz"])):
+        written = {"settings": {**settings, "start_from": begun}, "trained_on": 64}
+        (tmp_path / "metrics.json").write_text(json.dumps(written, default=str))
+        with pytest.raises(ValueError, match="has the results of a run from .*another --runs"):
+            example.metrics(tmp_path, [*options, *asked])
 
 
 def python(code):
@@ -407,6 +413,23 @@ def test_rows_that_were_trained_on_several_machines_become_one_table(tmp_path, m
     with pytest.raises(ValueError, match="radius-8 has 64 training images, and base 45,000"):
         table("three")
     assert (tmp_path / "search.json").read_bytes() == before
+
+
+def test_figures_of_a_sample_give_way_to_those_of_all_images(tmp_path, monkeypatch):
+    write_run(tmp_path / "pgd", {})
+    sample = example.module().load("cifar10", SAMPLES)
+    judged = []
+
+    def clean(row, count):
+        judged.append(row.data.complete)
+        return {"images": min(count, len(row.data.x_test))}
+
+    monkeypatch.setattr(judge, "FIGURES", {"clean": (clean, 10_000, 10)})
+    for complete in (False, False, True, False, True):
+        few = replace(sample, complete=complete)
+        monkeypatch.setattr(example.module(), "load", lambda *_, few=few: few)
+        judge.judge(tmp_path / "pgd", ["clean"], {}, data=None, device="cpu", quick=False)
+    assert judged == [False, True]
 
 
 def test_a_row_of_the_comparison_may_be_judged_in_part(tmp_path, capsys):

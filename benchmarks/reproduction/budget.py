@@ -30,6 +30,8 @@ def measure(folder: str | None, rounds: int, threads: int) -> tuple[list[dict[st
     set_num_threads(threads)
     program = example.module()
     data = program.load("cifar10", folder)
+    if not data.complete:
+        raise ValueError(f"{data.source} has a sample: a budget is measured for all of CIFAR-10")
     runs: dict[str, tuple[Network, partial[Any]]] = {}
     images = 0
     for name, options in COMPARE.items():

@@ -53,4 +53,7 @@ def metrics(folder: Path, options: Sequence[str]) -> dict[str, Any] | None:
                 f"{folder} has the results of a run with {name}={value!r}, not "
                 f"{expected[name]!r}: choose another --runs"
             )
+    if bool(asked.start_from) != bool(written["settings"].get("start_from")):
+        begun = written["settings"].get("start_from") or "new weights"
+        raise ValueError(f"{folder} has the results of a run from {begun}: choose another --runs")
     return written

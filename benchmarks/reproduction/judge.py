@@ -175,12 +175,14 @@ def judge(
         for name in names:
             function, whole, few = FIGURES[name]
             count = few if quick else images.get(name, whole)
-            if name in found["figures"] and found["figures"][name]["asked"] >= count:
-                continue  # --quick leaves alone what is known better
+            known = found["figures"].get(name, {"asked": 0})
+            if known["asked"] >= count and known.get("whole data", True) >= loaded.complete:
+                continue  # --quick and a sample of the data leave alone what is known better
             begun = time.perf_counter()
             figure = function(row, count)
             seconds = round(time.perf_counter() - begun, 1)
             about = {"asked": count, "device": device, "seconds": seconds}
+            about |= {} if loaded.complete else {"whole data": False}
             found["figures"][name] = {**about, **figure}
             with atomic_write(path) as temporary:
                 temporary.write_text(json.dumps(found, indent=2) + "\n")

@@ -68,6 +68,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> None:
     for name in ("workers", "examples", "batch"):
         check_count(f"--{name}", getattr(options, name))
+    if options.scheduler and options.engine != "dask":
+        raise ValueError(f"--scheduler is Dask's: it has no effect with {options.engine}")
     model, images, labels, _ = open_with_test_images(
         options.model, np, options.examples, folder=options.data
     )

@@ -93,6 +93,8 @@ def test_epochs_follow_from_the_budget(tmp_path):
         plan(epochs=None)
     with pytest.raises(ValueError, match="the budget has no row mart: measure it"):
         plan(names=["mart"], epochs=None, budget_file=tmp_path / "budget.json")
+    with pytest.raises(ValueError, match="--out is the folder of a row in --runs: leave it out"):
+        plan(more=["--out", "here"])
     with pytest.raises(ValueError, match="--seed is what the rows of ablation differ by"):
         plan("ablation", more=["--seed", "5"])
     chosen, _ = reproduce.parse(["judge", "compare", "--rows", "mart", "--full", "pgd"])

@@ -27,6 +27,8 @@ def plan(
     that has not been measured.
     """
     rows = chosen_rows(group, names)
+    if "--out" in more:
+        raise ValueError("--out is the folder of a row in --runs: leave it out")
     fixed = [*rows.values(), *(LAST_PART.get(name, []) for name in rows)]
     for option in {word for own in fixed for word in own if word.startswith("--")}:
         if option in more:

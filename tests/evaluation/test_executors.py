@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import runpy
 import subprocess
 import sys
 import threading
@@ -232,3 +233,10 @@ def test_the_example_prints_the_same_table(engine, package):
 def test_a_wrong_number_of_workers_is_one_line(arguments, message):
     with pytest.raises(SystemExit, match=message):
         main([MODEL, *arguments])
+
+
+def test_a_scheduler_is_refused_where_it_has_no_effect():
+    program = runpy.run_path(str(ROOT / "examples" / "evaluate_in_workers.py"))
+    options = program["parse"](["none", "--scheduler", "tcp://node1:8786"])
+    with pytest.raises(ValueError, match="--scheduler is Dask's: it has no effect with none"):
+        program["run"](options)

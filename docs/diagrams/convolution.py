@@ -130,7 +130,7 @@ def scratch(d: Drawing) -> None:
     d.text(700, 70, "M", kind="bold")
     d.text(685, 158, "36 planes", kind="small")
     d.box(480, 262, 230, 34, PASS)
-    d.text(595, 284, "M_f = V_f U_f,  f = 1 … 36", kind="bold")
+    d.text(595, 284, "M_f = V_f U_f,  f = 0 … 35", kind="bold")
     d.arrow(485, 234, 540, 260)
     d.arrow(650, 260, 685, 234)
     d.arrow(760, 154, 808, 154)

@@ -43,7 +43,7 @@ PROTOTYPES = (
         "w ← w + α β |τ − q| (x − w)",
         "kernels/online.py",
         "w[j] += step * (x[j] - w[j])",
-        "tinyproto.kernels.online",
+        "tinyproto.prototypes.winner_take_all",
         "tests/prototypes/test_gradients.py::test_mini_batches_of_one_are_the_online_rule",
         "02",
     ),
@@ -65,7 +65,7 @@ PROTOTYPES = (
     ),
     Equation(
         "A step of training for the radius",
-        "w ← w + α (g + μ v)        v ← μ v + g",
+        "v ← μ v + g        w ← w + α (g + μ v)",
         "kernels/radius.py",
         "w[i, j] += rate * (g + momentum * v)",
         "tinyproto.prototypes.radius_objective",
@@ -76,7 +76,7 @@ PROTOTYPES = (
     ),
     Equation(
         "Certified accuracy",
-        "the share of inputs with radius ≥ r",
+        "the share of inputs with radius ≥ r (for r = 0: > 0)",
         "prototypes/certificate/curve.py",
         'below = np.searchsorted(np.sort(found), at.ravel(), side="left").reshape(at.shape)',
         "tinyproto.prototypes:certified_accuracy",
@@ -118,7 +118,7 @@ ATTACKS = (
     ),
     Equation(
         "The nearest point of a hyperplane in a box",
-        "Σⱼ |wⱼ| min(τ sⱼ, uⱼ) = |b − w·x|",
+        "Σⱼ |wⱼ| min(τ sⱼ, uⱼ) = |b − w·x|        sⱼ = |wⱼ| in L2, 1 in L∞",
         "kernels/hyperplane.py",
         "next_tau = (abs(residual) - at_bound) / slope",
         "tinyproto.attacks.hyperplane",
@@ -127,7 +127,7 @@ ATTACKS = (
     ),
     Equation(
         "The momentum of APGD",
-        "x′ ← P(x′ + α (z − x′) + (1 − α)(x′ − x′_previous))",
+        "p = P(x′ + η direction)        x′ ← P(x′ + α (p − x′) + (1 − α)(x′ − x′_previous))",
         "attacks/apgd.py",
         "move = (z - x) * alpha + (x - self.previous) * (1 - alpha)",
         "tinyproto.attacks.apgd",

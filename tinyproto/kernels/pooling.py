@@ -1,6 +1,8 @@
 """Pooling over windows of size × size pixels, `stride` apart, all of them inside the image.
 
-x and dx are (N, H, W, C); y, dy and argmax are (N, height, width, C).
+x and dx are (N, H, W, C); y, dy and argmax are (N, height, width, C). The largest element of a
+window passes on its gradient: ∂y/∂x is 1 at the first largest one in reading order and 0 elsewhere,
+so dx is the sum of dy over the windows in which an element is that one.
 """
 
 from ..backend import kernel

@@ -49,6 +49,11 @@ at β = 1. The objective does not train β.
 the rival move towards z, the point on the boundary. With `switching=True` only these move, as in
 the paper's rule for the cross-entropy. The full gradient also moves w⁻ᵢ and w⁺ⱼ away from z.
 
+**The step.** g is the mean of the samples' gradients, downhill, with Nesterov's momentum (as in
+PyTorch's SGD), μ the momentum and α the learning rate:
+
+    v ← μ v + g        w ← w + α (g + μ v)
+
 Choosing the pair takes ‖Aᵢ − Aⱼ‖ of all pairs. These norms change slowly, and are computed
 `NORM_UPDATES` times in an epoch. They only choose: the r and the gradient of the pair are exact.
 """

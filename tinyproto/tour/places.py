@@ -163,7 +163,7 @@ PLACES = {
         "attacks/fab.py",
         "plane = gradient, (gradient * current).sum(axis=1) - difference",
         "plane = gradient, (gradient * current).sum(axis=1) + difference",
-        "the hyperplane w·x′ = w·x − (z_t − z_y)",
+        "the hyperplane {p : g·p = g·x′ − (z_t − z_y)}, g = ∇(z_t − z_y)(x′)",
         "the plane of FAB's projection, on the other side",
         ("tests/attacks/test_reference.py::test_fab_is_the_paper_s_algorithm",),
     ),

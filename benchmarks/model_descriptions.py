@@ -98,7 +98,9 @@ MODELS = {
     ),
     "cifar10-compact-adv-dpnp": cifar10(
         f"{PROTOTYPES}, trained by Adv-DPNP: prototypes learn from clean images, features from "
-        "clean ones and those that one step from a noisy start attacks (N-FGSM).",
+        "clean ones and those that one step from a noisy start attacks (N-FGSM). The training has "
+        "four equal parts and averages weights; the settings are those of the last part, in the "
+        "others the consistency weight is 1 and the learning rate 0.1.",
         "arXiv 2504.03782",
         RECONSTRUCTED,
         *ROBUST,

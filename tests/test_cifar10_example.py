@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_examples import environment, without_optional_packages
+from tests.test_examples import environment, set_environment, without_optional_packages
 from tinyproto import networks, parameters, state
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.training import DEFENSES
@@ -45,8 +45,7 @@ def example():
 def run_here(example, tmp_path, monkeypatch):
     """Runs the example in this process, as its command line does; returns its error, if any."""
     monkeypatch.delenv("TINYPROTO_DATA", raising=False)
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, tmp_path)
 
     def main(*arguments):
         out = ["--out", str(tmp_path / "out")]

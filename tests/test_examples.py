@@ -29,6 +29,14 @@ def environment(tmp_path, **more):
     return {**inherited, **offline, "PYTHONPATH": str(ROOT), **ONE_THREAD, **more}
 
 
+def set_environment(monkeypatch, tmp_path):
+    """The same for this process; Numba compiles nothing more where the number of threads that it
+    has started is to be another."""
+    for name, value in environment(tmp_path).items():
+        if name not in ONE_THREAD:
+            monkeypatch.setenv(name, value)
+
+
 def without_optional_packages(tmp_path):
     """A PYTHONPATH with which none of the optional packages can be found."""
     (tmp_path / "hide").mkdir()
@@ -55,8 +63,7 @@ def run(tmp_path, *arguments, **more):
 def run_here(tmp_path, monkeypatch):
     """The example with these options in this process, which has loaded what it needs."""
     monkeypatch.delenv("TINYPROTO_DATA", raising=False)
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, tmp_path)
     example = imported()
     return lambda *options: example.run(example.parse(["--out", str(tmp_path / "out"), *options]))
 

@@ -36,7 +36,7 @@ from reproduction.rows import (
     chosen_rows,
 )
 
-from tests.test_examples import environment
+from tests.test_examples import environment, set_environment
 from tinyproto import networks
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.prototypes import clopper_pearson
@@ -244,20 +244,20 @@ def wait_for(*files, seconds=60):
 
 @pytest.mark.slow
 def test_stopped_and_started_again_it_comes_to_the_same_table(tmp_path, monkeypatch, capsys):
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, tmp_path)
+    env = environment(tmp_path)
     found = {}
     for name in ("whole", "cut"):
         runs = ["--rows", "base", "--runs", str(tmp_path / name)]
         command = [sys.executable, reproduce.__file__, "train", "search", *runs, "--jobs", "2"]
         command += ["--epochs", "2", *SHORT]
         if name == "cut":
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
             wait_for(tmp_path / "cut" / "base" / "checkpoint.npz")
             process.send_signal(signal.SIGTERM)
             assert process.communicate(timeout=60)[0] == "base: stopped\n"
             assert process.returncode == 143
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
         judging = ["judge", "search", *runs, "--quick", "--data", str(SAMPLES)]
         assert reproduce.judge_rows(reproduce.parse(judging)[0]) == []
         assert reproduce.judge_rows(reproduce.parse(judging)[0]) == []  # reads what there is

@@ -13,7 +13,6 @@ BatchNorm is folded for both. Needs `pip install -e ".[peers]"`. Finished stages
 in a file next to that of --json until all are done.
 """
 
-import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -34,6 +33,7 @@ from tinyproto.attacks.region import Region, norms
 from tinyproto.backend.cpu import load_numba
 from tinyproto.data import load
 from tinyproto.evaluation.command import run_command
+from tinyproto.state import parameters_checksum
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
 EPS = {"linf": 8 / 255, "l2": 0.5, "l1": 12.0}
@@ -336,10 +336,10 @@ def main() -> None:
     if chosen.timing:
         report(timing(sides, x, y), chosen.json, note)
         return
-    digest = hashlib.sha256(sides.network(x[:BATCH])[0].tobytes() + x.tobytes()).hexdigest()[:8]
+    scores = sides.network(x[:BATCH])[0]
     about = {
-        "scores and images": digest, "norm": sides.norm, "eps": sides.eps, "images": len(x),
-        "alone": chosen.alone,
+        "scores and images": parameters_checksum({"scores": scores, "images": x}),
+        "norm": sides.norm, "eps": sides.eps, "images": len(x), "alone": chosen.alone,
     }  # fmt: skip
     parts = Parts(chosen.json.with_suffix(".part") if chosen.json else None, about)
     rows = stage_by_stage(sides, x, y, parts)

@@ -13,7 +13,6 @@ are kept in a file next to that of --json until all are, and the rows of network
 chosen stay in it. Needs `pip install -e ".[peers]"`.
 """
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +32,7 @@ from tinyproto.evaluation.command import run_command
 from tinyproto.interop import from_scores
 from tinyproto.networks import Network
 from tinyproto.prototypes import exact_radius
+from tinyproto.state import parameters_checksum
 
 BUDGETS = (1_000, 5_000, 10_000)
 MODELS = {"mnist-ed-wta-robust": "mnist", "cifar10-compact-adv-dpnp": "cifar10"}
@@ -176,7 +176,7 @@ def main() -> None:
     networks_asked = {name: (*classifier(name), *images(name, chosen.data))
                       for name in chosen.networks}  # fmt: skip
     scores = {name: score(x) for name, (_, score, x, _) in networks_asked.items()}
-    digests = {name: hashlib.sha256(z.tobytes()).hexdigest()[:8] for name, z in scores.items()}
+    digests = {name: parameters_checksum({"scores": z}) for name, z in scores.items()}
     parts = Parts(kept, {"budgets": budgets, **digests})
     for name, (model, score, x, y) in networks_asked.items():
         answers = scores[name].argmax(axis=1)

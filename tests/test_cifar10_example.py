@@ -44,7 +44,6 @@ def example():
 @pytest.fixture
 def run_here(example, tmp_path, monkeypatch):
     """Runs the example in this process, as its command line does; returns its error, if any."""
-    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
     set_environment(monkeypatch, tmp_path)
 
     def main(*arguments):

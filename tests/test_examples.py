@@ -32,6 +32,7 @@ def environment(tmp_path, **more):
 def set_environment(monkeypatch, tmp_path):
     """The same for this process; Numba compiles nothing more where the number of threads that it
     has started is to be another."""
+    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
     for name, value in environment(tmp_path).items():
         if name not in ONE_THREAD:
             monkeypatch.setenv(name, value)
@@ -62,7 +63,6 @@ def run(tmp_path, *arguments, **more):
 @pytest.fixture
 def run_here(tmp_path, monkeypatch):
     """The example with these options in this process, which has loaded what it needs."""
-    monkeypatch.delenv("TINYPROTO_DATA", raising=False)
     set_environment(monkeypatch, tmp_path)
     example = imported()
     return lambda *options: example.run(example.parse(["--out", str(tmp_path / "out"), *options]))

@@ -8,10 +8,11 @@
 The groups of rows are `compare`, `long` (two of its rows with four times the budget and averaged
 weights, in parts that start from the weights of the one before), `search` and `ablation`. Each row
 is one run of examples/cifar10_adv_dpnp.py, in the folder RUNS/ROW; options that `train` does not
-know are passed on to it, such as --device, --data, --limit, --average or --checkpoint-every.
-Everything can be stopped at any point: the same command goes on and comes to the same table, and
-what is finished is only read. Rows may be trained on several machines: `table --json FILE` keeps
-the rows of FILE that have no run here.
+know are passed on to it, such as --device, --data, --limit, --average or --checkpoint-every. A row
+of `long` may be asked for as NAME-two-views: the weights of NAME-long, in a network that averages
+over an image and its flip. Everything can be stopped at any point: the same command goes on and
+comes to the same table, and what is finished is only read. Rows may be trained on several machines:
+`table --json FILE` keeps the rows of FILE that have no run here.
 
 The budget is an hour of two quiet cores for every row with an attack in training: `budget` measures
 the seconds an epoch, from which the numbers of epochs follow. Rows without an attack get as many
@@ -153,6 +154,8 @@ def main() -> None:
             budget_file=chosen.budget, more=more,
         )  # fmt: skip
         failed = train.train(planned, chosen.runs, chosen.jobs)
+        if not failed:
+            train.write_two_views(list(chosen_rows(chosen.group, chosen.rows)), chosen.runs)
     else:
         failed = judge_rows(chosen)
     if failed:

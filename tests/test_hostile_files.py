@@ -83,6 +83,8 @@ NETWORK_SETTINGS = [
     {"mean": "abc"}, {"mean": {"a": 1}}, {"std": [0, 0, 0]}, {"radius": "3"}, {"radius": -1},
     {"head": []}, {"head": "deep"}, {"kind": []}, {"kind": "compact_cnn", "width": 3}, {"new": 1},
     {"init": "zeros"}, {"depth": 11}, {"kind": "compact_cnn", "depth": 10}, {"mean": [0.5]},
+    {"padding": -1}, {"padding": "2"}, {"padding": 2.0}, {"padding": [1, 2]},
+    {"padding": None}, {"flip_average": 1}, {"flip_average": "no"},
     {"classes": 3_000_000}, {"feature_width": 600_000}, {"width": 60},
 ]  # fmt: skip
 

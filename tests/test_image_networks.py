@@ -5,6 +5,7 @@ import pytest
 
 from tinyproto import networks, parameters, state
 from tinyproto.attacks import Victim
+from tinyproto.interop.torch_names import namings
 from tinyproto.layers import Flatten, Linear, Sequential
 from tinyproto.networks import Network
 from tinyproto.prototypes.dpnp import PrototypeHead
@@ -89,6 +90,44 @@ def test_the_first_layer_normalizes():
     assert usual.std == networks.CIFAR10_STD
 
 
+@each_small
+def test_padding_is_black_around_each_image(name, tmp_path):
+    """The weights and their paths are those of a network without it."""
+    plain, padded = (SMALL[name](padding=padding, seed=3) for padding in (0, (1, 0, 2, 3)))
+    same_networks(plain, padded)
+    random = np.random.default_rng(0)
+    x = random.random((2, 8, 6, 3), np.float32)
+    z, backward = padded(x)
+    expected, expected_backward = plain(np.pad(x, ((0, 0), (1, 0), (2, 3), (0, 0))))
+    np.testing.assert_array_equal(z, expected)
+    dz = random.normal(size=z.shape).astype(np.float32)
+    np.testing.assert_array_equal(backward(dz), expected_backward(dz)[:, 1:, 2:-3])
+    check_saved(padded, x, tmp_path / "padded.npz")
+
+
+@each_small
+def test_a_network_may_average_over_flips(name, tmp_path):
+    """The weights and their paths are those of a network that does not."""
+    plain, network = (
+        SMALL[name](flip_average=flip, padding=[1, 0, 1, 0], seed=3) for flip in (False, True)
+    )
+    same_networks(plain, network)
+    assert namings(network) == namings(SMALL[name]())
+    x = np.random.default_rng(0).random((2, 8, 6, 3), np.float32)
+    flipped = np.ascontiguousarray(x[:, :, ::-1])
+    z, expected = network(x)[0], (plain(x)[0] + plain(flipped)[0]) / 2
+    np.testing.assert_allclose(z, expected, atol=1e-5 * abs(expected).max())
+    np.testing.assert_array_equal(z, network(flipped)[0])
+    check_saved(network, x, tmp_path / "network.npz")
+
+
+def check_saved(network, x, path):
+    networks.save(network, path)
+    loaded = networks.load(path)
+    assert loaded.settings == network.settings
+    np.testing.assert_array_equal(loaded(x)[0], network(x)[0])
+
+
 @pytest.mark.parametrize("head", ["linear", "prototypes"])
 @each_small
 def test_a_seed_fixes_the_weights(name, head):
@@ -153,6 +192,9 @@ def test_activations_keep_their_size():
         (lambda: networks.compact_cnn(feature_width=0), ValueError, "1 or more, not 0"),
         (lambda: networks.compact_cnn(1, head="prototypes"), ValueError, "2 or more, not 1"),
         (lambda: networks.compact_cnn(seed=-1), ValueError, "not -1"),
+        (lambda: networks.compact_cnn(padding=-1), ValueError, "padding must be 0 or more, not -1"),
+        (lambda: networks.compact_cnn(padding=[1] * 3), ValueError, "not [1, 1, 1]"),
+        (lambda: networks.compact_cnn(flip_average=1), ValueError, "True or False, not 1"),
         (lambda: networks.compact_cnn(hed="linear"), TypeError, "'hed'"),
         (lambda: networks.compact_cnn(radius=3.0), TypeError, "'radius'"),
         (lambda: networks.compact_cnn(std=(0, 1, 1)), ValueError, "not (0, 1, 1)"),

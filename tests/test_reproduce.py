@@ -33,14 +33,17 @@ from reproduction.rows import (
     LAST_PART,
     LONG,
     NOT_ATTACKED,
+    TWO_VIEWS,
+    VIEWS,
     chosen_rows,
+    defense_of,
 )
 
 from tests.test_examples import environment, set_environment
 from tinyproto import networks
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.prototypes import clopper_pearson
-from tinyproto.state import parameters_checksum
+from tinyproto.state import load_arrays, parameters_checksum
 
 SHORT = ["--data", str(SAMPLES), "--limit", "64", "--evaluate", "10", "--batch", "32"]
 SHORT += ["--checkpoint-every", "1"]
@@ -58,7 +61,7 @@ def test_every_row_is_a_run_that_the_example_accepts():
         for options in group.rows.values():
             example.parsed(options)
         assert set(group.figures) <= set(judge.FIGURES)
-    assert {name.removesuffix(LONG) for name in GROUPS["long"].rows} == set(COMPARE)
+    assert {defense_of(name) for name in GROUPS["long"].rows} == set(COMPARE)
     assert (set(tables.NAMES), set(tables.ABLATED)) == (set(COMPARE), set(ABLATIONS))
     assert len(chosen_rows("long", None)) == 2
     with pytest.raises(ValueError, match="compare has no row 'magic'; its rows are standard, pgd"):
@@ -116,6 +119,30 @@ def test_a_long_row_goes_on_from_that_of_the_comparison_in_parts(tmp_path):
         assert found.start_from == str(tmp_path / before / "model.npz")
         assert (found.epochs, found.average) == (12, 0.999)
         assert (example.parsed(n_fgsm).epochs, example.parsed(n_fgsm).average) == (36, 0.999)
+
+
+def test_a_row_of_two_views_has_the_weights_of_the_long_row(tmp_path):
+    name = f"adv-dpnp-n-fgsm{VIEWS}"
+    more = {"quick": False, "epochs": 8, "budget_file": tmp_path / "none", "more": SHORT}
+    assert train.plan("long", [name], tmp_path, **more) == train.plan(
+        "long", [f"adv-dpnp-n-fgsm{LONG}"], tmp_path, **more
+    )
+    long, network = tmp_path / f"adv-dpnp-n-fgsm{LONG}", networks.compact_cnn(head="prototypes")
+    long.mkdir()
+    networks.save(network, long / "model.npz", dataset="cifar10", method="adv-dpnp", epochs=32)
+    metrics = {"epochs": 32, "seconds": 7, "clean_accuracy": 0.7, "robust_accuracy": {"fgsm": 0.4},
+               "settings": {"network": "compact"}}  # fmt: skip
+    (long / "metrics.json").write_text(json.dumps(metrics))
+    train.write_two_views([f"adv-dpnp-n-fgsm{LONG}", name], tmp_path)
+    found = networks.load(tmp_path / name / "model.npz")
+    assert parameters_checksum(found.params) == parameters_checksum(network.params)
+    assert found.settings == {**network.settings, **TWO_VIEWS}
+    about = [load_arrays(folder / "model.npz")[1] for folder in (long, tmp_path / name)]
+    assert about[0] | {"network": about[1]["network"]} == about[1]
+    written = json.loads((tmp_path / name / "metrics.json").read_text())
+    assert written["settings"] == {"network": "compact", **TWO_VIEWS}
+    measured = written["clean_accuracy"], written["robust_accuracy"]
+    assert (written["seconds"], *measured) == (7, None, {})
 
 
 def test_the_last_part_of_a_row_may_have_options_of_its_own(tmp_path):
@@ -305,7 +332,7 @@ def figures(clean=0.6, robust=0.3, seed=0):
 
 
 def row(name, number=0, **changes):
-    method = name.removesuffix(LONG).removesuffix("-as-pgd").removesuffix("-n-fgsm")
+    method = defense_of(name).removesuffix("-as-pgd").removesuffix("-n-fgsm")
     method = method.replace("n-fgsm", "pgd")
     inner = "n-fgsm" if "n-fgsm" in name else "pgd"
     return {
@@ -320,8 +347,9 @@ def content(group, rows):
 
 
 def test_the_table_of_the_comparison_has_every_defence_with_its_interval():
-    rows = [row(name, number) for number, name in enumerate([*COMPARE, f"n-fgsm{LONG}"])]
-    rows[-1]["figures"]["autoattack_all"] = {"images": 10_000, "autoattack": 3456}
+    long = f"n-fgsm{LONG}", f"n-fgsm{VIEWS}"
+    rows = [row(name, number) for number, name in enumerate([*COMPARE, *long])]
+    rows[-2]["figures"]["autoattack_all"] = {"images": 10_000, "autoattack": 3456}
     accuracies, costs, full = tables.compare(content("compare", rows))
     low, high = (100 * value for value in clopper_pearson(305, 1000))
     assert accuracies[1]["defence"] == "PGD training"
@@ -333,6 +361,10 @@ def test_the_table_of_the_comparison_has_every_defence_with_its_interval():
     assert {crafting[tables.NAMES[name]] for name in NOT_ATTACKED} == {"none"}
     assert crafting["MART"] == "PGD-5"
     assert crafting["N-FGSM, 4 × the budget, averaged"] == "N-FGSM"
+    assert crafting["N-FGSM, 4 × the budget, averaged, two views"] == "N-FGSM"
+    assert [r["minutes of training"] for r in costs[-3:]] == [
+        "60 (cpu)", *["4 parts, the last 60 (cpu)"] * 2
+    ]  # fmt: skip
     assert full[0]["AutoAttack %"].startswith("34.6 (33.6 – ")
     text = update_results.reproduction("reproduce")(content("compare", rows))
     assert text.count("| TRADES, N-FGSM |") == 2
@@ -474,7 +506,8 @@ def test_the_search_has_a_row_for_each_choice():
 
 def test_the_picture_shows_every_row(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="needs matplotlib")
-    rows = [row(name, number) for number, name in enumerate([*COMPARE, f"adv-dpnp-n-fgsm{LONG}"])]
+    long = f"adv-dpnp-n-fgsm{LONG}", f"adv-dpnp-n-fgsm{VIEWS}"
+    rows = [row(name, number) for number, name in enumerate([*COMPARE, *long])]
     kept = []
     monkeypatch.setattr(picture, "save_figure", lambda figure, path: kept.append(figure))
     picture.plot_accuracies(content("compare", rows), tmp_path / "p.png")

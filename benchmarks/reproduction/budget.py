@@ -14,7 +14,7 @@ from tinyproto.optimizers import SGD
 from tinyproto.training import fit
 
 from . import example
-from .rows import AS_LONG_AS, COMPARE, LONG
+from .rows import AS_LONG_AS, COMPARE, defense_of
 
 SECONDS = 3600.0
 """The budget of an adversarial row: an hour of two quiet cores."""
@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, float]:
 def epochs_in_budget(row: str, seconds: Mapping[str, float]) -> int:
     """How many epochs fit into the budget of a row, or of another that it is trained as long as, or
     of one part of a long row. Raises ValueError where that has not been measured."""
-    name = row.removesuffix(LONG)
+    name = defense_of(row)
     name = AS_LONG_AS.get(name, name)
     if name not in seconds:
         raise ValueError(f"the budget has no row {name}: measure it with `reproduce.py budget`")

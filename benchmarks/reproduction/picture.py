@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyproto.evaluation.figures import new_figure, save_figure
 
-from .rows import AS_LONG_AS, LONG, NOT_ATTACKED
+from .rows import AS_LONG_AS, LONG, NOT_ATTACKED, VIEWS, defense_of
 from .tables import interval, title
 
 MARKERS = {
@@ -17,6 +17,9 @@ COLOURS = {
 }  # fmt: skip
 
 
+SIZES = {LONG: 12, VIEWS: 16}
+
+
 def plot_accuracies(content: dict[str, Any], path: Path) -> None:
     """Draw the rows with their 95 % intervals, all of them and then those that were attacked in
     training: a marker for each method, open where training took a single step (N-FGSM), large with
@@ -26,7 +29,7 @@ def plot_accuracies(content: dict[str, Any], path: Path) -> None:
     if not known:
         raise ValueError("no row has been judged by AutoAttack")
     rows = sorted(known, key=_robust, reverse=True)
-    attacked = [row for row in rows if row["row"].removesuffix(LONG) not in NOT_ATTACKED]
+    attacked = [row for row in rows if defense_of(row["row"]) not in NOT_ATTACKED]
     for axis, some, name in zip(
         axes, (rows, attacked), ("all defences", "those that attack training images"), strict=True
     ):
@@ -50,12 +53,12 @@ def _plot(axis: Any, row: dict[str, Any]) -> None:
     clean, robust = row["figures"]["clean"], row["figures"]["autoattack"]
     x, y = 100 * clean["clean"] / clean["images"], _robust(row)
     (left, right), (low, high) = interval(clean, "clean"), interval(robust, "autoattack")
-    method, name = row["settings"]["method"], row["row"].removesuffix(LONG)
+    method, name = row["settings"]["method"], defense_of(row["row"])
     axis.errorbar(
         x, y, xerr=[[x - left], [right - x]], yerr=[[y - low], [high - y]], linestyle="none",
         label=title(row["row"]).replace(", averaged", ",\naveraged"), color=COLOURS[method],
         marker=MARKERS[method], capsize=2,
-        markersize=12 if row["row"].endswith(LONG) else 4 if name in AS_LONG_AS else 7,
+        markersize=SIZES.get(row["row"].removeprefix(name), 4 if name in AS_LONG_AS else 7),
         markerfacecolor="white" if "n-fgsm" in name else COLOURS[method],
         elinewidth=0.9, zorder=3,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 Options = list[str]
 
@@ -35,6 +36,13 @@ LAST_PART: dict[str, Options] = {
 }
 """Options of the last part alone. What three parts gain is mostly clean accuracy; in the search,
 more consistency gives up some of it for accuracy under attack."""
+
+VIEWS = "-two-views"
+"""A row with this ending is the long row of the same defence with the same weights, in a network
+that has `TWO_VIEWS`: it is judged, and not trained."""
+TWO_VIEWS: dict[str, Any] = {"padding": [1, 0, 1, 0], "flip_average": True}
+"""Settings of a network: features are the mean over an image and its horizontal flip, each with a
+line of black above and at the left, as random crops of training images have some."""
 
 CRAFTED = ["--method", "adv-dpnp", *N_FGSM]
 """What the rows of the search and of the ablation have in common."""
@@ -143,7 +151,11 @@ TESTED = ("clean", "attacks", "corruption", "geometry", "autoattack")
 GROUPS = {
     "compare": Group(COMPARE, TESTED),
     "long": Group(
-        {f"{name}{LONG}": [*options, "--average", AVERAGE] for name, options in COMPARE.items()},
+        {
+            f"{name}{ending}": [*options, "--average", AVERAGE]
+            for ending in (LONG, VIEWS)
+            for name, options in COMPARE.items()
+        },
         TESTED,
     ),
     "search": Group(dict(_search()), ("unseen", "unseen_apgd", "unseen_geometry"), epochs=8),
@@ -161,11 +173,22 @@ DEFAULT_ROWS = {"long": ["adv-dpnp-n-fgsm-long", "n-fgsm-long"]}
 def runs_of(row: str) -> dict[str, str | None]:
     """The runs that a row needs, in their order: for each the run whose weights it starts from, or
     None for new weights."""
+    row = long_row_of(row)
     if not row.endswith(LONG):
         return {row: None}
     middle = [f"{row}/part-{number}" for number in range(2, PARTS)]
     chain = [row.removesuffix(LONG), *middle, row]
     return dict(zip(chain[1:], chain, strict=False))
+
+
+def defense_of(row: str) -> str:
+    """The row of the comparison that a row goes on from, or which it is."""
+    return row.removesuffix(LONG).removesuffix(VIEWS)
+
+
+def long_row_of(row: str) -> str:
+    """The row whose weights a row has: itself, but for those of two views."""
+    return f"{defense_of(row)}{LONG}" if row.endswith(VIEWS) else row
 
 
 def chosen_rows(group: str, names: list[str] | None) -> dict[str, Options]:

@@ -10,7 +10,7 @@ from typing import Any
 from tinyproto.prototypes import clopper_pearson
 
 from . import judge, paired
-from .rows import DEFAULT_ROWS, GROUPS, LONG, NOT_ATTACKED, PARTS, SEED
+from .rows import DEFAULT_ROWS, GROUPS, NOT_ATTACKED, PARTS, SEED, VIEWS, defense_of
 
 Found = dict[str, Any]
 Table = list[dict[str, str]]
@@ -150,8 +150,10 @@ def _note(group: str, rows: Sequence[Found]) -> str:
 
 def title(row: str) -> str:
     """What a row of the comparison is called."""
-    known = NAMES[row.removesuffix(LONG)]
-    return f"{known}, {PARTS} × the budget, averaged" if row.endswith(LONG) else known
+    known = NAMES[defense_of(row)]
+    if row == defense_of(row):
+        return known
+    return f"{known}, {PARTS} × the budget, averaged{', two views' if row.endswith(VIEWS) else ''}"
 
 
 def compare(content: Found) -> list[Table]:
@@ -195,7 +197,7 @@ def headline(rows: Sequence[Found]) -> dict[str, str]:
     """For the README: clean accuracy, and that under AutoAttack, of the defences with an attack in
     training that have one budget, and of the long row that is the most robust, if there is one."""
     known = {row["row"]: row["figures"] for row in rows if "autoattack" in row["figures"]}
-    long = [name for name in known if name.endswith(LONG)]
+    long = [name for name in known if name != defense_of(name)]
     best = max(long, key=lambda name: known[name]["autoattack"]["autoattack"], default=None)
     names = [name for name in HEADLINE if name in known] + [name for name in [best] if name]
     return {
@@ -306,11 +308,11 @@ def with_interval(figure: Found, key: str) -> str:
 
 def _minutes(row: Found) -> str:
     minutes = f"{row['seconds'] / 60:.0f} ({row['device']})"
-    return f"{PARTS} parts, the last {minutes}" if row["row"].endswith(LONG) else minutes
+    return f"{PARTS} parts, the last {minutes}" if row["row"] != defense_of(row["row"]) else minutes
 
 
 def _crafting(row: Found) -> str:
-    if row["row"].removesuffix(LONG) in NOT_ATTACKED:
+    if defense_of(row["row"]) in NOT_ATTACKED:
         return "none"
     settings = row["settings"]
     return "N-FGSM" if settings["inner_attack"] == "n-fgsm" else f"PGD-{settings['attack_steps']}"

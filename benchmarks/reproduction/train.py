@@ -1,13 +1,30 @@
 """Training the rows: each is one run of the example, in a folder of its own."""
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from tinyproto import networks, parameters, state
+from tinyproto.networks import Network
 
 from . import budget, example, processes, tables
-from .rows import GROUPS, LAST_PART, UNSEEN, Options, chosen_rows, runs_of
+from .rows import (
+    GROUPS,
+    LAST_PART,
+    TWO_VIEWS,
+    UNSEEN,
+    VIEWS,
+    Options,
+    chosen_rows,
+    long_row_of,
+    runs_of,
+)
 
 QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32"]
 LOG = "log.txt"
+SAVED = ("dataset", "method", "epochs")  # what the example says in model.npz
 
 
 def plan(
@@ -93,3 +110,30 @@ def _describe(folder: Path, options: Options) -> str:
         f"{found['settings']['epochs']} epochs in {found['seconds']:,.0f} s; validation in epoch "
         f"{best['epoch']}: clean {best['clean']:.1%}, PGD-5 {best['robust']:.1%}"
     )
+
+
+def write_two_views(rows: Sequence[str], runs: Path) -> None:
+    """The runs of those rows that are not trained: the model of the long row in a network of two
+    views, and what the long row has written, less what it measured of its own network."""
+    for row in rows:
+        if not row.endswith(VIEWS):
+            continue
+        long, folder = runs / long_row_of(row), runs / row
+        network = changed(networks.load(long / "model.npz"), TWO_VIEWS)
+        about = state.load_arrays(long / "model.npz")[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        networks.save(
+            network, folder / "model.npz", **{name: about[name] for name in SAVED if name in about}
+        )
+        written = json.loads((long / "metrics.json").read_text())
+        measured: dict[str, Any] = {"clean_accuracy": None, "robust_accuracy": {}, "latent": {}}
+        written |= {**measured, "settings": {**written["settings"], **TWO_VIEWS}}
+        with state.atomic_write(folder / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(written, indent=2) + "\n")
+
+
+def changed(network: Network, settings: Mapping[str, Any]) -> Network:
+    """A network with the same weights and some other settings."""
+    found = networks.from_settings({**network.settings, **settings})
+    parameters.assign(found.params, parameters.flatten(network.params))
+    return found

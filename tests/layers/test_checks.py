@@ -18,6 +18,7 @@ from tinyproto.layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     Graph,
     Linear,
     ReLU,
@@ -216,6 +217,9 @@ def test_a_tree_or_a_layer_that_was_replaced_is_noticed():
     network(x)
     network.features.layers[0].params = Linear(4, 3).params
     assert "Sequential: params['0'] is not the tree" in refused(network, x)
+    average = FlipAverage(Sequential(Flatten(), Linear(4, 4)))
+    average.params = Linear(4, 4).params
+    assert "FlipAverage: params is not the tree" in refused(average, x.reshape(2, 2, 2, 1))
     residual = Residual(Linear(4, 4), Linear(4, 4))
     del residual.params["shortcut"]
     assert "Residual: params['shortcut'] is not the tree" in refused(residual, x)
@@ -362,7 +366,7 @@ def test_a_backend_refuses_arrays_of_another_shape(backend, data):
 def test_a_layer_says_how_it_is_built(name, data):
     """What it prints builds the same layer again."""
     layer = data.draw(cases(name)).layer
-    if isinstance(layer, (Graph, Sequential, Residual)):
+    if isinstance(layer, (FlipAverage, Graph, Sequential, Residual)):
         lines = repr(layer).splitlines()
         assert lines[0] == f"{type(layer).__name__}("
         assert lines[-1] == ")"

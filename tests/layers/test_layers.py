@@ -19,6 +19,7 @@ from tinyproto.layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Graph,
     Layer,
@@ -124,6 +125,9 @@ def applied(layer, x, train=False):
     if isinstance(layer, Residual):
         shortcut = applied(layer.shortcut, x, train) if layer.shortcut else x
         return applied(layer.body, x, train) + shortcut
+    if isinstance(layer, FlipAverage):
+        one, other = np.split(applied(layer.body, np.concatenate([x, np.flip(x, 2)]), train), 2)
+        return (one + other) / 2
     if isinstance(layer, Graph):
         values = {"input": x}
         for name, (part, *sources) in layer.nodes.items():
@@ -603,6 +607,7 @@ WRONG_OPTIONS = [
     (lambda: Normalize(0.5, 0.25), "Normalize: mean must be a sequence of numbers, not 0.5"),
     (lambda: Affine([1.0], 0.25), "Affine: shift must be a sequence of numbers, not 0.25"),
     (lambda: Sequential([Linear(2, 2)]), "Sequential is made of layers, not of type list"),
+    (lambda: FlipAverage(len), "FlipAverage is made of layers, not of type builtin"),
     (lambda: Residual(len), "Residual is made of layers, not of type builtin"),
     (lambda: Residual(ReLU(), len), "Residual is made of layers, not of type builtin"),
     (lambda: Linear(0, 1), "Linear: in_features must be an integer of 1 or more, not 0"),
@@ -634,6 +639,12 @@ WRONG_SHAPES = [
     (MaxPool2D(2), ROW, "MaxPool2D expects x of shape (N, H, W, C), not (2, 3)"),
     (GlobalAveragePool(), ROW, "GlobalAveragePool expects x of shape (N, H, W, C), not (2, 3)"),
     (Normalize((0,), (1,)), IMAGE, "Normalize expects 1 channels, not 3"),
+    (FlipAverage(Flatten()), ROW, "FlipAverage expects x of shape (N, H, W, C), not (2, 3)"),
+    (
+        FlipAverage(ReLU()),
+        IMAGE,
+        "FlipAverage: body must give rows (N, features), not (4, 5, 4, 3)",
+    ),
     (
         Residual(Conv2D(3, 3, 2)),
         IMAGE,

@@ -16,6 +16,7 @@ from ..layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Graph,
     Layer,
@@ -91,6 +92,8 @@ def write(nodes: Nodes, layer: Layer, path: str, x: Named) -> Named:
         body = inside(layer.body, "body", x)
         shortcut = inside(layer.shortcut, "shortcut", x) if layer.shortcut else x
         return nodes.add("Add", path, [body[0], shortcut[0]]), body[1] + shortcut[1]
+    if type(layer) is FlipAverage:
+        return _flip_average(nodes, layer, path, x)
     if type(layer) is Graph:
         values = {INPUT: x}
         for name, (part, *sources) in layer.nodes.items():
@@ -104,6 +107,21 @@ def write(nodes: Nodes, layer: Layer, path: str, x: Named) -> Named:
     if writer is None:
         raise ValueError(f"cannot write a layer of the class {type(layer).__name__} to ONNX")
     return writer(nodes, layer, path, x[0], x[1]), layer(x[1])[0]
+
+
+def _flip_average(nodes: Nodes, layer: FlipAverage, path: str, x: Named) -> Named:
+    """One pass of 2 N images, the flipped ones last, as rows (2, N, features), and their mean."""
+    if type(layer.body) is FlipAverage:  # the same mean, whose nodes would have the same names
+        return write(nodes, layer.body, path, x)
+    ends = {"starts": [-1], "ends": [np.iinfo(np.int64).min], "axes": [3], "steps": [-1]}
+    slices = [nodes.constant(path, name, value, np.int64) for name, value in ends.items()]
+    flipped = nodes.add("Slice", path, [x[0], *slices])
+    both, y = write(
+        nodes, layer.body, path, (nodes.add("Concat", path, [x[0], flipped], axis=0), x[1])
+    )
+    shape = nodes.constant(path, "halves", [2, -1, y.shape[1]], np.int64)
+    halves = nodes.add("Reshape", path, [both, shape])
+    return nodes.add("ReduceMean", path, [halves], axes=[0], keepdims=0), layer(x[1])[0]
 
 
 def write_winner_take_all(nodes: Nodes, model: WinnerTakeAll) -> tuple[np.dtype, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..layers import BatchNorm, Conv2D, Layer, Linear, Residual, Sequential
+from ..layers import BatchNorm, Conv2D, FlipAverage, Layer, Linear, Residual, Sequential
 from ..networks import Network
 from ..parameters import flatten
 
@@ -101,4 +101,6 @@ def _ends(network: Network, last: str) -> Named:
 
 
 def _layers(layer: Layer | None) -> list[Layer]:
+    if isinstance(layer, FlipAverage):
+        return _layers(layer.body)
     return list(layer.layers) if isinstance(layer, Sequential) else []

@@ -18,6 +18,7 @@ from .batch_norm import BatchNorm
 from .containers import Residual, Sequential
 from .convolution import Conv2D
 from .elementwise import Affine, Normalize, ReLU
+from .flip_average import FlipAverage
 from .fold import fold
 from .graph import Graph, simplify
 from .linear import Flatten, Linear
@@ -31,6 +32,7 @@ __all__ = [
     "BatchNorm",
     "Conv2D",
     "Flatten",
+    "FlipAverage",
     "GlobalAveragePool",
     "Graph",
     "Layer",

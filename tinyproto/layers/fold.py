@@ -16,6 +16,7 @@ from .batch_norm import BatchNorm
 from .checks import check_parameters
 from .containers import Residual, Sequential
 from .convolution import Conv2D
+from .flip_average import FlipAverage
 from .graph import Graph, simplify
 
 
@@ -23,9 +24,10 @@ def fold(layer: Layer) -> Layer:
     """Copy a layer for eval mode, with each BatchNorm folded into the Conv2D before it.
 
     The copy computes the same up to rounding, faster. Only a BatchNorm directly after a Conv2D in
-    a `Sequential` is folded, at any depth of nested `Sequential`, `Residual` and `Graph` layers and
-    networks, and one that alone takes the output of a Conv2D in a `Graph`, which is simplified
-    first. A layer of another class is copied, or folds itself if it has a method `folded`.
+    a `Sequential` is folded, at any depth of nested `Sequential`, `Residual`, `FlipAverage` and
+    `Graph` layers and networks, and one that alone takes the output of a Conv2D in a `Graph`, which
+    is simplified first. A layer of another class is copied, or folds itself if it has a method
+    `folded`.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def fold(layer: Layer) -> Layer:
         return Graph({name: (fold(part), *at) for name, (part, *at) in simple.nodes.items()})
     if type(layer) is Residual:
         return Residual(fold(layer.body), fold(layer.shortcut) if layer.shortcut else None)
+    if type(layer) is FlipAverage:
+        return FlipAverage(fold(layer.body))
     if own := getattr(type(layer), "folded", None):
         return own(layer)
     copied = copy.deepcopy(layer)

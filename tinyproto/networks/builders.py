@@ -7,11 +7,13 @@ from typing import Any
 from ..layers import (
     BatchNorm,
     Conv2D,
+    FlipAverage,
     GlobalAveragePool,
     Layer,
     Linear,
     MaxPool2D,
     Normalize,
+    Pad2D,
     ReLU,
     Residual,
     Sequential,
@@ -40,6 +42,9 @@ def compact_cnn(classes: int = 10, *, feature_width: int | None = 64, **head: An
 
         - head : {"linear", "prototypes"}, the kind of head ["linear"];
         - seed : int, of the initial weights [0];
+        - padding : int or four of them, pixels of black around each image (see `Pad2D`) [0];
+        - flip_average : bool, whether h is the mean over an image and its horizontal flip, for
+          twice the time (see `FlipAverage`) [False];
         - mean, std : three floats each, to normalize the colours with [those of CIFAR-10];
         - all others are passed to the head, a `Linear` or a `PrototypeHead`.
 
@@ -286,8 +291,11 @@ def build(
     if feature_width is not None:
         parts = [*parts, Linear(pooled, feature_width)]
     settings = {"kind": kind, **options, "classes": classes, "feature_width": feature_width, **head}
-    options = {"head": "linear", "seed": 0, **head}
+    options = {"head": "linear", "seed": 0, "padding": 0, "flip_average": False, **head}
     kind_of_head, seed = options.pop("head"), options.pop("seed")
+    border, flip_average = Pad2D(options.pop("padding")), options.pop("flip_average")
+    if type(flip_average) is not bool:
+        raise ValueError(f"flip_average must be True or False, not {flip_average!r}")
     mean, std = options.pop("mean", CIFAR10_MEAN), options.pop("std", CIFAR10_STD)
     if kind_of_head == "prototypes":
         last: Layer = PrototypeHead(width, classes, seed=seed, **options)
@@ -296,9 +304,11 @@ def build(
     else:
         raise ValueError(f"head must be 'linear' or 'prototypes', not {kind_of_head!r}")
     normalize = Normalize(mean, std)
-    statistics = {"mean": list(normalize.mean), "std": list(normalize.std)}  # JSON can hold these
-    settings |= {name: values for name, values in statistics.items() if name in settings}
-    network = Network(Sequential(normalize, *parts), last, settings)
+    plain = {"mean": normalize.mean, "std": normalize.std, "padding": border.padding}
+    settings |= {name: list(values) for name, values in plain.items() if name in settings}  # JSON
+    first = Sequential(border, normalize) if any(border.padding) else normalize
+    features: Layer = Sequential(first, *parts)
+    network = Network(FlipAverage(features) if flip_average else features, last, settings)
     initialized: Network = initialize(network, seed)
     return initialized
 

@@ -15,6 +15,7 @@ from ..layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Graph,
     Layer,
@@ -56,6 +57,8 @@ def describe(layer: Layer) -> dict[str, Any]:
     if type(layer) is Residual:
         shortcut = {"shortcut": describe(layer.shortcut)} if layer.shortcut else {}
         return {"layer": kind, "body": describe(layer.body), **shortcut}
+    if type(layer) is FlipAverage:
+        return {"layer": kind, "body": describe(layer.body)}
     if type(layer) is Graph:
         nodes = [[name, describe(part), *at] for name, (part, *at) in layer.nodes.items()]
         return {"layer": kind, "nodes": nodes}
@@ -85,6 +88,8 @@ def layer_from(description: Any) -> Layer:
     if kind == "Residual":
         shortcut = layer_from(options["shortcut"]) if "shortcut" in options else None
         return Residual(layer_from(options["body"]), shortcut)
+    if kind == "FlipAverage":
+        return FlipAverage(layer_from(options["body"]))
     if kind == "Graph":
         return Graph({name: (layer_from(part), *at) for name, part, *at in options["nodes"]})
     if kind not in KINDS:

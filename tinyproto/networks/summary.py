@@ -1,7 +1,7 @@
 """A table of the layers of a network, the shapes of their outputs and their parameters."""
 
 from ..backend.device import Array, array_module
-from ..layers import Graph, Layer, Residual, Sequential
+from ..layers import FlipAverage, Graph, Layer, Residual, Sequential
 from ..layers.graph import INPUT, sum_of
 from ..parameters import count, leaves
 
@@ -46,6 +46,9 @@ def _add_rows(rows: list[Row], layer: Layer, x: Array, indent: str) -> Array:
             rows.append((f"{indent}  shortcut:", "", ""))
             _add_rows(rows, layer.shortcut, x, indent + "  ")
         return y
+    if type(layer) is FlipAverage:
+        rows.append((f"{indent}FlipAverage of:", "", ""))
+        return _add_rows(rows, layer.body, x, indent + "  ")
     if type(layer) is Graph:
         values, first = {INPUT: x}, len(rows)
         for node, (part, *sources) in layer.nodes.items():

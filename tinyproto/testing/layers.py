@@ -29,6 +29,7 @@ from ..layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Graph,
     Layer,
@@ -205,6 +206,15 @@ def residual_with_shortcut(draw: Draw) -> Built:
     return Residual(body, shortcut), (draw(st.integers(3, 4)), height, width, channels)
 
 
+def flip_average(draw: Draw) -> Built:
+    """Features of an image and its flip, which differ."""
+    channels, out, (height, width) = draw(CHANNELS), draw(CHANNELS), sides(draw, 2, 6)
+    body = Sequential(
+        Conv2D(channels, out, 3, padding=1), BatchNorm(out), ReLU(), GlobalAveragePool()
+    )
+    return FlipAverage(body), (draw(st.integers(3, 4)), height, width, channels)
+
+
 def graph(draw: Draw) -> Built:
     """Up to five nodes that keep the shape, each of one to three sources; nothing is left over."""
     channels, (height, width) = draw(CHANNELS), sides(draw, 2, 5)
@@ -240,6 +250,7 @@ PARTS: dict[str, Callable[[Draw], Built]] = {
     "PrototypeHead": prototype_head,
     "Affine": affine,
     "Pad2D": pad,
+    "FlipAverage": flip_average,
     "Graph": graph,
     "Sequential": sequential,
     "Residual": residual,

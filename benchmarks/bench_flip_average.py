@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from common import argument_parser, known_rows, report, write_rows
 from reproduction.rows import TWO_VIEWS
-from reproduction.train import changed
 
 import tinyproto
-from tinyproto import networks
+from tinyproto import networks, parameters
 from tinyproto.attacks import ATTACKS, Victim, apgd, apgd_targeted
-from tinyproto.data import Dataset, load
+from tinyproto.data import load
 from tinyproto.evaluation import evaluate
 from tinyproto.evaluation.batches import correct
 from tinyproto.evaluation.command import run_command
@@ -31,6 +30,7 @@ from tinyproto.evaluation.report import Report
 from tinyproto.pretrained import find_model
 from tinyproto.training import hold_out
 
+Images = tuple[np.ndarray, np.ndarray]
 EPS, SEED, BATCH = 8 / 255, 0, 250
 HELD_OUT = 1000  # as examples/cifar10_adv_dpnp.py does
 PGD, APGD = {"pgd-20": ATTACKS["pgd-20"]}, {"apgd-ce": apgd, "apgd-t": apgd_targeted}
@@ -55,26 +55,30 @@ def main() -> None:
     about = {"unseen": 10, "APGD": 4} if options.quick else {"unseen": 1000, "APGD": 500}
     rows = known_rows(options.json, about)
     note = f"unseen: {about['unseen']:,} training images; APGD on {about['APGD']:,} test images"
+    held = hold_out(len(data.x_train), limit=None, validate=HELD_OUT, seed=0)[1][: about["unseen"]]
+    unseen = data.x_train[held] / np.float32(255), data.y_train[held]
+    test = data.x_test / np.float32(255), data.y_test
     known = {(row["model"], row["views"]) for row in rows}
     for name in models:
         for views in VIEWS:
             if (name.removeprefix(PREFIX), views) not in known:
-                rows.append(row_of(name, views, data, about))
+                rows.append(row_of(name, views, unseen, test, about["APGD"]))
                 write_rows(rows, options.json, note, about)
     names = [name.removeprefix(PREFIX) for name in shipped]
     rows.sort(key=lambda row: (names.index(row["model"]), [*VIEWS].index(row["views"])))
     report(rows, options.json, note, about)
 
 
-def row_of(name: str, views: str, data: Dataset, counts: dict[str, int]) -> dict[str, str | float]:
+def row_of(
+    name: str, views: str, unseen: Images, test: Images, attacked: int
+) -> dict[str, str | float]:
     """Accuracies in % of a model that ships, seen in this way."""
-    victim = Victim(networks.fold(changed(networks.load(find_model(name)), VIEWS[views])))
-    held = hold_out(len(data.x_train), limit=None, validate=HELD_OUT, seed=0)[1][: counts["unseen"]]
-    unseen = data.x_train[held] / np.float32(255), data.y_train[held]
-    x, y = data.x_test / np.float32(255), data.y_test
-    first = x[: counts["APGD"]], y[: counts["APGD"]]
+    network = networks.load(find_model(name))
+    changed = networks.from_settings({**network.settings, **VIEWS[views]})
+    parameters.assign(changed.params, parameters.flatten(network.params))
+    victim, (x, y) = Victim(networks.fold(changed)), test
 
-    def after(attacks: dict[str, Any], images: tuple[np.ndarray, np.ndarray]) -> Report:
+    def after(attacks: dict[str, Any], images: Images) -> Report:
         return evaluate(victim, *images, attacks, eps=EPS, seed=SEED, sequential=True)
 
     def percent(right: np.ndarray) -> float:
@@ -85,7 +89,7 @@ def row_of(name: str, views: str, data: Dataset, counts: dict[str, int]) -> dict
         "model": name.removeprefix(PREFIX), "views": views,
         "unseen, clean %": percent(pgd.correct), "unseen, PGD-20 %": percent(pgd.robust),
         "test, clean %": percent(correct(victim, x, y, BATCH)),
-        "test, APGD %": percent(after(APGD, first).robust),
+        "test, APGD %": percent(after(APGD, (x[:attacked], y[:attacked])).robust),
     }  # fmt: skip
 
 

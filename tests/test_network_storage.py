@@ -13,6 +13,7 @@ from tinyproto.layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Graph,
     Layer,
@@ -58,6 +59,11 @@ def test_a_network_of_any_layers_comes_back(tmp_path, head, dtype):
     np.testing.assert_array_equal(loaded(x)[0], network(x)[0])
     assert repr(loaded.features) == repr(network.features)
     assert repr(loaded) == f"Network(layers, 3 classes, {repr(network).removeprefix('Network(')}"
+    averaged = Network(FlipAverage(network.features), network.head)
+    networks.save(averaged, tmp_path / "averaged.npz")
+    again = networks.load(tmp_path / "averaged.npz")
+    np.testing.assert_array_equal(again(x)[0], averaged(x)[0])
+    assert repr(again.features) == repr(averaged.features)
     networks.save(loaded, tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() != b""
     np.testing.assert_array_equal(networks.load(tmp_path / "again.npz")(x)[0], network(x)[0])

@@ -15,15 +15,13 @@ COLOURS = {
     "standard": "tab:gray", "pgd": "tab:blue", "trades": "tab:green", "mart": "tab:brown",
     "dpnp": "tab:purple", "adv-dpnp": "tab:red",
 }  # fmt: skip
-
-
 SIZES = {LONG: 12, VIEWS: 16}
 
 
 def plot_accuracies(content: dict[str, Any], path: Path) -> None:
     """Draw the rows with their 95 % intervals, all of them and then those that were attacked in
     training: a marker for each method, open where training took a single step (N-FGSM), large with
-    the longer budget and small with a shorter one."""
+    the longer budget, larger with two views, and small with a shorter one."""
     figure, axes = new_figure(2, width=6.6, height=4.6)
     known = [row for row in content["rows"] if "autoattack" in row["figures"]]
     if not known:

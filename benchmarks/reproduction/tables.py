@@ -10,7 +10,7 @@ from typing import Any
 from tinyproto.prototypes import clopper_pearson
 
 from . import judge, paired
-from .rows import DEFAULT_ROWS, GROUPS, NOT_ATTACKED, PARTS, SEED, VIEWS, defense_of
+from .rows import DEFAULT_ROWS, GROUPS, LONG, NOT_ATTACKED, PARTS, SEED, VIEWS, defense_of
 
 Found = dict[str, Any]
 Table = list[dict[str, str]]
@@ -22,6 +22,10 @@ NAMES = {
     "dpnp": "DPNP", "adv-dpnp": "Adv-DPNP", "n-fgsm": "N-FGSM",
     "adv-dpnp-n-fgsm": "Adv-DPNP, N-FGSM", "trades-n-fgsm": "TRADES, N-FGSM",
     "n-fgsm-as-pgd": "N-FGSM, as many epochs as PGD",
+}  # fmt: skip
+ENDINGS = {
+    "": "", LONG: f", {PARTS} × the budget, averaged",
+    VIEWS: f", {PARTS} × the budget, averaged, two views",
 }  # fmt: skip
 ABLATED = {
     "full": "all terms", "no-alignment": "without alignment (λ₊ = 0)",
@@ -150,10 +154,8 @@ def _note(group: str, rows: Sequence[Found]) -> str:
 
 def title(row: str) -> str:
     """What a row of the comparison is called."""
-    known = NAMES[defense_of(row)]
-    if row == defense_of(row):
-        return known
-    return f"{known}, {PARTS} × the budget, averaged{', two views' if row.endswith(VIEWS) else ''}"
+    defense = defense_of(row)
+    return NAMES[defense] + ENDINGS[row.removeprefix(defense)]
 
 
 def compare(content: Found) -> list[Table]:

@@ -2,12 +2,11 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyproto import networks, parameters, state
-from tinyproto.networks import Network
+from tinyproto import state
 
 from . import budget, example, processes, tables
 from .rows import (
@@ -24,7 +23,6 @@ from .rows import (
 
 QUICK = ["--limit", "256", "--evaluate", "20", "--batch", "32"]
 LOG = "log.txt"
-SAVED = ("dataset", "method", "epochs")  # what the example says in model.npz
 
 
 def plan(
@@ -119,21 +117,12 @@ def write_two_views(rows: Sequence[str], runs: Path) -> None:
         if not row.endswith(VIEWS):
             continue
         long, folder = runs / long_row_of(row), runs / row
-        network = changed(networks.load(long / "model.npz"), TWO_VIEWS)
-        about = state.load_arrays(long / "model.npz")[1]
+        arrays, about = state.load_arrays(long / "model.npz")
+        about["network"] |= TWO_VIEWS
         folder.mkdir(parents=True, exist_ok=True)
-        networks.save(
-            network, folder / "model.npz", **{name: about[name] for name in SAVED if name in about}
-        )
+        state.save_arrays(arrays, folder / "model.npz", about)
         written = json.loads((long / "metrics.json").read_text())
         measured: dict[str, Any] = {"clean_accuracy": None, "robust_accuracy": {}, "latent": {}}
         written |= {**measured, "settings": {**written["settings"], **TWO_VIEWS}}
         with state.atomic_write(folder / "metrics.json") as temporary:
             temporary.write_text(json.dumps(written, indent=2) + "\n")
-
-
-def changed(network: Network, settings: Mapping[str, Any]) -> Network:
-    """A network with the same weights and some other settings."""
-    found = networks.from_settings({**network.settings, **settings})
-    parameters.assign(found.params, parameters.flatten(network.params))
-    return found

@@ -14,7 +14,18 @@ from tests.test_network_storage import every_layer
 from tinyproto import networks
 from tinyproto.attacks import Victim, apgd, pgd
 from tinyproto.interop import load_onnx, save_onnx
-from tinyproto.layers import BatchNorm, Flatten, Graph, Layer, Linear, Normalize, Sequential
+from tinyproto.layers import (
+    BatchNorm,
+    Conv2D,
+    Flatten,
+    FlipAverage,
+    GlobalAveragePool,
+    Graph,
+    Layer,
+    Linear,
+    Normalize,
+    Sequential,
+)
 from tinyproto.networks import Network
 from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, PrototypeHead
 from tinyproto.testing import randomize
@@ -83,6 +94,17 @@ def test_each_layer_is_written(tmp_path, name, data):
     save_onnx(layer, tmp_path / "layer.onnx", input_shape=x.shape[1:])
     onnx.checker.check_model(onnx.load(str(tmp_path / "layer.onnx")), full_check=True)
     assert_close(run(tmp_path / "layer.onnx", x), y)
+
+
+def test_an_average_of_an_average_is_written_once(tmp_path):
+    layer = FlipAverage(FlipAverage(Sequential(Conv2D(2, 3, 2), GlobalAveragePool())))
+    layer = randomize(layer, np.random.default_rng(0), np.float32)
+    x = np.random.default_rng(1).random((3, 4, 5, 2), dtype=np.float32)
+    save_onnx(layer, tmp_path / "layer.onnx", input_shape=(4, 5, 2))
+    onnx.checker.check_model(onnx.load(str(tmp_path / "layer.onnx")), full_check=True)
+    assert_close(run(tmp_path / "layer.onnx", x), layer(x)[0])
+    with pytest.raises(ValueError, match=r"Slice.*not supported"):
+        load_onnx(tmp_path / "layer.onnx")
 
 
 NETWORKS = {

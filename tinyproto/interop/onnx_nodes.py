@@ -116,12 +116,11 @@ def _flip_average(nodes: Nodes, layer: FlipAverage, path: str, x: Named) -> Name
     ends = {"starts": [-1], "ends": [np.iinfo(np.int64).min], "axes": [3], "steps": [-1]}
     slices = [nodes.constant(path, name, value, np.int64) for name, value in ends.items()]
     flipped = nodes.add("Slice", path, [x[0], *slices])
-    both, y = write(
-        nodes, layer.body, path, (nodes.add("Concat", path, [x[0], flipped], axis=0), x[1])
-    )
+    pair = nodes.add("Concat", path, [x[0], flipped], axis=0)
+    both, y = write(nodes, layer.body, path, (pair, x[1]))
     shape = nodes.constant(path, "halves", [2, -1, y.shape[1]], np.int64)
     halves = nodes.add("Reshape", path, [both, shape])
-    return nodes.add("ReduceMean", path, [halves], axes=[0], keepdims=0), layer(x[1])[0]
+    return nodes.add("ReduceMean", path, [halves], axes=[0], keepdims=0), y
 
 
 def write_winner_take_all(nodes: Nodes, model: WinnerTakeAll) -> tuple[np.dtype, int]:

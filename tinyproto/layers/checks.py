@@ -86,12 +86,13 @@ def check_backward(layer: Any, dy: Any, shape: tuple[int, ...], grads: Tree | No
         check_gradient_tree(layer.params, grads)
 
 
-def refuse_branch(owner: Any, name: str) -> None:
+def refuse_branch(owner: Any, name: str | None = None) -> None:
     """Raise ValueError: a layer of another one, or its tree of parameters, was replaced, and an
-    optimizer would move parameters that the pass does not use."""
-    kind = type(owner).__name__
+    optimizer would move parameters that the pass does not use. Without a name it is all of
+    `params`."""
+    kind, branch = type(owner).__name__, "params" if name is None else f"params[{name!r}]"
     raise ValueError(
-        f"{kind}: params[{name!r}] is not the tree of the layer it belongs to; change the arrays "
+        f"{kind}: {branch} is not the tree of the layer it belongs to; change the arrays "
         f"in it, and to replace the layer, build the {kind} anew"
     )
 

@@ -3,7 +3,7 @@
 from ..backend.device import Array, array_module
 from ..parameters import Tree
 from .base import Backward, Layer
-from .checks import check_backward, check_input
+from .checks import check_backward, check_input, refuse_branch
 from .containers import check_layers, nested
 
 
@@ -35,10 +35,10 @@ class FlipAverage(Layer):
 
         dx = ½ Jᵀ dy + ½ flip(J′ᵀ dy).
 
-    A gradient of a parameter is the sum of those of the two halves, each for ½ dy. Averages over
-    flips at test time are those of Krizhevsky, Sutskever and Hinton (ImageNet classification with
-    deep convolutional neural networks, 2012, section 4.1); here they are part of the network, so
-    that an attack sees their gradients.
+    A gradient of a parameter is the sum of those of the two halves, each for ½ dy. Such
+    test-time augmentation is that of Krizhevsky, Sutskever and Hinton (ImageNet classification with
+    deep convolutional neural networks, 2012, section 4.1); here it is part of the network, so that
+    an attack sees its gradient.
 
     Examples
     --------
@@ -63,10 +63,7 @@ class FlipAverage(Layer):
     def __call__(self, x: Array, train: bool = False) -> tuple[Array, Backward]:
         check_input("FlipAverage", x, 4)
         if self.params is not self.body.params:
-            raise ValueError(
-                "FlipAverage: params is not the tree of its body; change the arrays in it, and to "
-                "replace the body, build the FlipAverage anew"
-            )
+            refuse_branch(self)
         xp, n = array_module(x), len(x)
         both, body = self.body(xp.concatenate([x, _flip(x)]), train)
         if both.ndim != 2:

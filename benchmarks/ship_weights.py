@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from model_descriptions import MODELS, Description
 from reproduction import judge
-from reproduction.rows import GROUPS, LONG
+from reproduction.rows import GROUPS, VIEWS, defense_of
+from stored_weights import rounded, write
 
 import tinyproto.pretrained.card as cards
 from tinyproto import networks, parameters, state
@@ -44,7 +45,6 @@ from tinyproto.prototypes import EDWTA, IPWTA, PlusMinusEDWTA, WinnerTakeAll, pr
 from tinyproto.prototypes.certificate import certify
 from tinyproto.prototypes.storage import count_parameters
 
-SMALL = 4096  # numbers of an array that stays in float32: biases, statistics, prototypes of a head
 TOLERANCE = {"test accuracy": 0.1, "PGD-20": 0.5}  # percentage points that rounding may change
 ATTACKED = 1000  # test images under PGD-20
 SAMPLE_ATTACKED = 100  # images of the sample under PGD-20
@@ -113,37 +113,24 @@ def sample_record(model: Model, dataset: str) -> dict[str, Any]:
     }
 
 
-def rounded(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays with the large ones in float16."""
-    return {
-        name: array.astype(np.float16)
-        if array.size > SMALL and array.dtype == np.float32
-        else array
-        for name, array in arrays.items()
-    }
-
-
 def store(run: Path, target: Path, data: Dataset, xp: ModuleType = np) -> tuple[str, Outcome]:
     """Write the weights to `target` in the precision that they need; returns what that is, and the
     outcome."""
     arrays, metadata = state.load_arrays(run / "model.npz")
     before = classify(open_model(run / "model.npz", xp)[0], data, ATTACKED)
-    with tempfile.TemporaryDirectory() as folder:
-        small = Path(folder) / target.name
-        state.save_arrays(rounded(arrays), small, metadata)
-        after = classify(open_model(small, xp)[0], data, ATTACKED)
+    in_file = write(rounded(arrays), target, metadata)
+    after = classify(open_model(target, xp)[0], data, ATTACKED)
     lost = {
         measure: 100 * float(old.mean() - new.mean())
         for measure, old, new in zip(TOLERANCE, before, after, strict=True)
     }
     if any(abs(lost[measure]) > limit for measure, limit in TOLERANCE.items()):
-        state.save_arrays(arrays, target, metadata)
-        return "float32: rounding to float16 would change what it answers", before
-    state.save_arrays(rounded(arrays), target, metadata)
+        in_file = write(arrays, target, metadata)
+        return f"float32{in_file}: rounding to float16 would change what it answers", before
     unattacked, attacked = (int((a != b).sum()) for a, b in zip(before, after, strict=True))
     return (
-        f"float16, loaded as float32; the rounding changed whether the answer is right for "
-        f"{unattacked} of {len(after.clean):,} test images, and under PGD-20 for {attacked} of "
+        f"float16{in_file}, loaded as float32; the rounding changed whether the answer is right "
+        f"for {unattacked} of {len(after.clean):,} test images, and under PGD-20 for {attacked} of "
         f"{len(after.attacked):,}"
     ), after
 
@@ -205,6 +192,7 @@ def name_of(metrics: Mapping[str, Any]) -> str:
         single = settings["method"] == "pgd" and settings.get("inner_attack") == "n-fgsm"
         name = f"{settings['dataset']}-{settings['network']}-"
         name += "n-fgsm" if single else settings["method"]
+        name += VIEWS * bool(settings.get("flip_average"))
     if name not in MODELS:
         raise ValueError(f"no model ships as {name}; there are {', '.join(MODELS)}")
     return name
@@ -228,7 +216,7 @@ def command_of(settings: Mapping[str, Any], row: str = "") -> str:
             raise ValueError(f"{row} starts from other weights, and is no long row: see --help")
         epochs = f"--epochs {settings['epochs']}"
         return (
-            f"python benchmarks/reproduce.py train compare --rows {row.removesuffix(LONG)} "
+            f"python benchmarks/reproduce.py train compare --rows {defense_of(row)} "
             f"{epochs} && python benchmarks/reproduce.py train long --rows {row} {epochs}"
         )
     if "preset" in settings:

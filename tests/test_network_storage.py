@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tinyproto import networks, state
+from tinyproto import networks, parameters, state
 from tinyproto.layers import (
     Affine,
     AveragePool2D,
@@ -176,3 +176,66 @@ def test_networks_without_a_layer_of_features(tmp_path, build):
     loaded = networks.load(tmp_path / "model.npz")
     np.testing.assert_array_equal(loaded(x)[0], network(x)[0])
     assert loaded.settings["feature_width"] is None
+
+
+def settings_alone(path, other, network, arrays=None):
+    """A file that has the settings of a network, and the weights of another file."""
+    about = {"network": network.settings, networks.storage.WEIGHTS_FROM: other}
+    state.save_arrays(arrays or {}, path, about)
+
+
+def test_a_file_may_have_the_weights_of_the_one_beside_it(tmp_path, monkeypatch):
+    x = np.random.default_rng(0).random((2, 32, 32, 3), dtype=np.float32)
+    one, other = (networks.compact_cnn(4, flip_average=both) for both in (False, True))
+    parameters.assign(other.params, parameters.flatten(one.params))
+    networks.save(one, tmp_path / "one.npz")
+    settings_alone(tmp_path / "other.npz", "one.npz", other)
+    assert (tmp_path / "other.npz").stat().st_size < 2000
+    loaded = networks.load(tmp_path / "other.npz")
+    np.testing.assert_array_equal(loaded(x)[0], other(x)[0])
+    assert (loaded(x)[0] != one(x)[0]).any()
+    monkeypatch.chdir(tmp_path)
+    assert networks.load("other.npz").settings["flip_average"] is True
+    networks.save(loaded, "saved.npz")  # with weights of its own
+    (tmp_path / "one.npz").unlink()
+    np.testing.assert_array_equal(networks.load("saved.npz")(x)[0], other(x)[0])
+    with pytest.raises(ValueError, match=r"has the weights of 'one\.npz', which is not beside it"):
+        networks.load(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    "other", ["../one.npz", "folder/one.npz", "/etc/passwd", "", ".", None, 3, ["one.npz"], {}]
+)
+def test_weights_are_read_from_the_same_folder_alone(tmp_path, other):
+    network = networks.compact_cnn(4)
+    networks.save(network, tmp_path / "one.npz")
+    (tmp_path / "folder").mkdir()
+    networks.save(network, tmp_path / "folder" / "one.npz")
+    settings_alone(tmp_path / "folder" / "other.npz", other, network)
+    with pytest.raises(ValueError, match="is the name of one in the same folder; found 0 arrays"):
+        networks.load(tmp_path / "folder" / "other.npz")
+
+
+def test_wrong_files_of_weights_are_refused(tmp_path):
+    network, path = networks.compact_cnn(4), tmp_path / "other.npz"
+    networks.save(network, tmp_path / "one.npz")
+    settings_alone(path, "one.npz", network, parameters.flatten(network.params))
+    with pytest.raises(ValueError, match="a file has no arrays, .* found [0-9]+ arrays"):
+        networks.load(path)
+    for name in ("..", "absent.npz", "nul\0.npz"):
+        settings_alone(path, name, network)
+        with pytest.raises(ValueError, match="which is not beside it"):
+            networks.load(path)
+    settings_alone(path, "other.npz", network)  # itself
+    with pytest.raises(ValueError, match="which has those of another file"):
+        networks.load(path)
+    networks.save(networks.compact_cnn(5), tmp_path / "one.npz")
+    settings_alone(path, "one.npz", network)
+    with pytest.raises(ValueError, match=r"other\.npz"):
+        networks.load(path)
+    (tmp_path / "one.npz").write_bytes(b"no file of arrays")
+    with pytest.raises(ValueError, match=r"one\.npz is not a file that tinyproto saved"):
+        networks.load(path)
+    with pytest.raises(ValueError, match="weights_from is for files without weights"):
+        networks.save(network, tmp_path / "saved.npz", weights_from="one.npz")
+    assert not (tmp_path / "saved.npz").exists()

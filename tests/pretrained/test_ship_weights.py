@@ -7,11 +7,14 @@ import model_pages
 import numpy as np
 import pytest
 import ship_weights
+import stored_weights
 from model_descriptions import MODELS
 
 import tinyproto
+from tinyproto import networks
 from tinyproto.data import load
 from tinyproto.data.datasets import SAMPLES
+from tinyproto.parameters import flatten
 from tinyproto.pretrained import Figure, card, files
 from tinyproto.prototypes import PlusMinusEDWTA, exact_radius, save
 
@@ -98,6 +101,30 @@ def test_float32_stays_where_rounding_changes_the_accuracy(run, monkeypatch):
     np.testing.assert_array_equal(model.positive_prototypes_, before.positive_prototypes_)
 
 
+def test_the_same_weights_ship_once(tmp_path, monkeypatch):
+    """Only where all of them are the same, and never in the place of the model's own file."""
+    shipped, new = tmp_path / "models", tmp_path / "new"
+    monkeypatch.setattr(card, "FOLDER", shipped)
+    new.mkdir()
+    network = networks.compact_cnn(3)
+    arrays = stored_weights.rounded(flatten(network.params))
+    about = {"network": network.settings, "dataset": "cifar10"}
+    assert stored_weights.write(arrays, shipped / "one.npz", about) == ""
+    assert stored_weights.write(arrays, shipped / "one.npz", about) == ""
+    averaged = {**about, "network": {**network.settings, "flip_average": True}}
+    words = stored_weights.write(arrays, new / "two.npz", averaged)
+    assert words == ", in the file of one"
+    assert (new / "two.npz").stat().st_size < 2000
+    assert (new / "one.npz").read_bytes() == (shipped / "one.npz").read_bytes()
+    loaded = networks.load(new / "two.npz")
+    assert loaded.settings["flip_average"] is True
+    for name, array in flatten(loaded.params).items():
+        np.testing.assert_array_equal(array, arrays[name].astype(np.float32))
+    changed = {**arrays, "head/bias": arrays["head/bias"] + 1}
+    assert stored_weights.write(changed, new / "two.npz", averaged) == ""
+    assert networks.load(new / "two.npz").params["head"]["bias"][0] == changed["head/bias"][0]
+
+
 def test_nothing_is_written_before_all_is_known(run, monkeypatch):
     def interrupted(*given):
         raise KeyboardInterrupt
@@ -142,6 +169,10 @@ def test_a_mean_has_no_binomial_interval():
         ({**COMPACT, "method": "trades", "inner_attack": "pgd"}, "cifar10-compact-trades"),
         ({**COMPACT, "method": "pgd", "inner_attack": "n-fgsm"}, "cifar10-compact-n-fgsm"),
         ({**COMPACT, "method": "adv-dpnp", "inner_attack": "n-fgsm"}, "cifar10-compact-adv-dpnp"),
+        (
+            {**COMPACT, "method": "adv-dpnp", "inner_attack": "n-fgsm", "flip_average": True},
+            "cifar10-compact-adv-dpnp-two-views",
+        ),
         ({"preset": "robust"}, "mnist-ed-wta-robust"),
     ],
 )
@@ -193,4 +224,4 @@ def test_weights_that_go_on_from_others_are_those_of_a_long_row(tmp_path):
 
 def test_every_model_that_ships_has_a_description():
     assert set(tinyproto.zoo()) <= set(MODELS)
-    assert len(MODELS) == 9
+    assert len(MODELS) == 10

@@ -1,5 +1,6 @@
 """Saving and loading networks."""
 
+import reprlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,9 @@ from ..layers.base import without_initialization
 from .builders import check_settings, from_settings
 from .description import describe_network
 from .network import Network
+
+WEIGHTS_FROM = "weights_from"
+"""In the metadata of a file without weights: the name of the file beside it that has them."""
 
 
 def save(network: Network, path: str | Path, **metadata: Any) -> None:
@@ -29,7 +33,8 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     ------
     ValueError
         For a folded network, for a layer of a class that is not the package's or a network with a
-        pass of its own, and for a weight that is infinite or NaN.
+        pass of its own, for a weight that is infinite or NaN, and for metadata called
+        `WEIGHTS_FROM`, which only files without weights have.
 
     Examples
     --------
@@ -40,6 +45,8 @@ def save(network: Network, path: str | Path, **metadata: Any) -> None:
     """
     if type(network).__call__ is not Network.__call__:
         raise ValueError(f"cannot save {type(network).__name__}, a network with a pass of its own")
+    if WEIGHTS_FROM in metadata:
+        raise ValueError(f"{WEIGHTS_FROM} is for files without weights: choose another name")
     described, known = describe_network(network), network.settings
     if not known or described != describe_network(_rebuilt(known, "the network")):
         known = described  # no builder's, or changed since it was built
@@ -73,6 +80,11 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
         or NaN, and for settings that no builder accepts or that do not fit the entries; the message
         names them.
 
+    Notes
+    -----
+    A file may have settings alone, and as `WEIGHTS_FROM` the name of the file beside it that has
+    the weights: so two networks that differ in nothing but settings ship with the same weights.
+
     Examples
     --------
     >>> from tinyproto import networks
@@ -80,7 +92,7 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     >>> networks.load("model.npz").settings["depth"]
     10
     """
-    arrays, metadata = state.load_arrays(path)
+    arrays, metadata = _read(Path(path))
     numbers = sum(array.size for array in arrays.values())
     settings = check_settings(metadata.get("network"), numbers, len(arrays), str(path))
     network = _rebuilt(settings, str(path))
@@ -90,6 +102,26 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     parameters.check_arrays(network.params, arrays, str(path), values=True)
     parameters.assign(network.params, arrays, str(path))
     return network.to(xp)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The weights and the metadata of a file; the weights may be in another one beside it."""
+    arrays, metadata = state.load_arrays(path)
+    if WEIGHTS_FROM not in metadata:
+        return arrays, metadata
+    other = metadata[WEIGHTS_FROM]
+    if arrays or not isinstance(other, str) or not other or other != Path(other).name:
+        raise ValueError(
+            f"{path}: with {WEIGHTS_FROM} a file has no arrays, and {WEIGHTS_FROM} is the name of "
+            f"one in the same folder; found {len(arrays)} arrays and {reprlib.repr(other)}"
+        )
+    beside = path.with_name(other)
+    if not beside.is_file():
+        raise ValueError(f"{path} has the weights of {reprlib.repr(other)}, which is not beside it")
+    weights, about = state.load_arrays(beside)
+    if WEIGHTS_FROM in about:
+        raise ValueError(f"{path} has the weights of {other}, which has those of another file")
+    return weights, metadata
 
 
 def _rebuilt(settings: dict[str, Any], source: str) -> Network:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from common import argument_parser, known_rows, report, write_rows
 from reproduction.rows import TWO_VIEWS
+from reproduction.rows import VIEWS as VIEWS_ENDING
 
 import tinyproto
 from tinyproto import networks, parameters
@@ -43,7 +44,7 @@ VIEWS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    shipped = [name for name in tinyproto.zoo() if name.startswith(PREFIX)]
+    shipped = [n for n in tinyproto.zoo() if n.startswith(PREFIX) and not n.endswith(VIEWS_ENDING)]
     parser.add_argument(
         "--models", nargs="+", choices=shipped, default=shipped, help="some of them (all)"
     )

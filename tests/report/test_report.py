@@ -17,6 +17,7 @@ from tests import ROOT
 from tinyproto import networks
 from tinyproto.data import load
 from tinyproto.evaluation.command import run_command
+from tinyproto.parameters import count
 from tinyproto.prototypes import PlusMinusEDWTA, save
 from tinyproto.report import Settings
 from tinyproto.report import __main__ as command
@@ -276,6 +277,16 @@ def test_the_card_says_what_was_used(models):
     assert card["parameters"] == f"{stored:,}"
     assert used["judged with: images, detection"] == "40"
     assert used["judged with: images, masked gradients"] == "40"
+
+
+def test_parameters_are_those_of_the_file(models):
+    """Not those of the folded network, which has none for its batch normalizations."""
+    subject = Subject(models / "objects.npz", Settings(examples=4))
+    arrays = load_arrays(models / "objects.npz")[0]
+    stored = sum(a.size for name, a in arrays.items() if "running_" not in name)
+    assert f"{stored:,}" == f"{count(networks.load(models / 'objects.npz').params):,}"
+    figures = parts_run.PARTS["model"](subject, models).figures
+    assert figures["parameters"] == f"{stored:,}"
 
 
 def test_no_part_at_all_is_an_error(models, tmp_path):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ... import networks
 from ...evaluation.report import fraction
 from ...parameters import count
 from ...pretrained import zoo
@@ -72,8 +73,8 @@ def _kind(subject: Subject) -> str:
 def _sizes(subject: Subject) -> list[Row]:
     network = subject.winner_take_all
     if network is None:
-        assert subject.network is not None
-        return [{"what": "parameters", "value": f"{count(subject.network.params):,}"}]
+        stored = networks.load(subject.path)  # the subject's own is folded, and has fewer
+        return [{"what": "parameters", "value": f"{count(stored.params):,}"}]
     per_class = len(network.linear()[1]) // len(network.classes_)
     return [
         {"what": "parameters", "value": f"{count_parameters(network):,}"},

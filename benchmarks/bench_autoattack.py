@@ -3,7 +3,7 @@
     python benchmarks/bench_autoattack.py [--norm l2|l1] [--eps E] [--examples N] [--quick]
     python benchmarks/bench_autoattack.py --timing [--norm l2|l1] [--json FILE]
 
-An adversarially trained compact_cnn (--model) as our network and as a torch module, test images of
+A network (--model, an adversarially trained compact_cnn) as ours and as a torch module, test images of
 CIFAR-10, two threads each. Attacks without random numbers (FGSM, PGD without a random start, FAB
 towards one class) and APGD from the same start are compared image by image. The others are compared
 in robust accuracy: alone, on the first 200 images (--alone N; 0 for none), and as AutoAttack's
@@ -33,6 +33,7 @@ from tinyproto.attacks.region import Region, norms
 from tinyproto.backend.cpu import load_numba
 from tinyproto.data import load
 from tinyproto.evaluation.command import run_command
+from tinyproto.pretrained import find_model
 from tinyproto.state import parameters_checksum
 
 MODEL = Path(__file__).parent / "models" / "cifar10_pgd.npz"
@@ -79,7 +80,7 @@ class Sides:
     """The same network twice, and attacks on it: (x, y, their indices) → attacked images."""
 
     def __init__(self, path: Path, norm: str, eps: float):
-        self.network = networks.fold(networks.load(path))
+        self.network = networks.fold(networks.load(find_model(path)))
         self.victim = Victim(self.network)
         self.twin = Counted(peer.module(self.network)).eval().requires_grad_(False)
         self.name, self.norm, self.eps = path.name, norm, eps
@@ -316,7 +317,7 @@ def timing(sides: Sides, x: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--model", type=Path, default=MODEL, help="a file, or a name that ships")
     parser.add_argument("--norm", choices=list(EPS), default="linf")
     parser.add_argument("--eps", type=float, help="8/255; in L2 0.5, in L1 12")
     parser.add_argument("--examples", type=int, help="1000; in L2 and L1 500")

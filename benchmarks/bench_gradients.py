@@ -25,11 +25,13 @@ from tinyproto.layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Layer,
     Linear,
     MaxPool2D,
     Normalize,
+    Pad2D,
     ReLU,
     Residual,
     Sequential,
@@ -98,7 +100,8 @@ def random_network(random: np.random.Generator, x: np.ndarray) -> Network:
         return int(random.integers(low, high + 1))
 
     channels = x.shape[3]
-    layers: list[Layer] = [Normalize(*random.uniform(0.2, 1, (2, channels)).tolist())]
+    border = Pad2D([size(0, 2) for _ in range(4)], float(random.normal()))
+    layers: list[Layer] = [border, Normalize(*random.uniform(0.2, 1, (2, channels)).tolist())]
     blocks = ["convolution", "maximum", "average", "residual", "shortcut"]
     for kind in random.permutation(blocks):
         out = size(2, 6)
@@ -124,7 +127,8 @@ def random_network(random: np.random.Generator, x: np.ndarray) -> Network:
     width = Sequential(*layers)(x.astype(np.float32))[0].shape[1]
     layers += [Linear(width, 7), ReLU(), Linear(7, 5, bias=random.random() < 0.5)]
     head = PrototypeHead(5, 4) if random.random() < 0.5 else Linear(5, 4)
-    return Network(Sequential(*layers), head)
+    features = Sequential(*layers)
+    return Network(FlipAverage(features) if random.random() < 0.5 else features, head)
 
 
 def cases(quick: bool) -> Iterator[tuple[str, Network, np.ndarray]]:
@@ -133,6 +137,10 @@ def cases(quick: bool) -> Iterator[tuple[str, Network, np.ndarray]]:
     builders: dict[str, tuple[Callable[..., Network], int]] = {
         "compact_cnn, linear head": (networks.compact_cnn, 16 if quick else 32),
         "compact_cnn, prototypes": (partial(networks.compact_cnn, head="prototypes"), 16),
+        "compact_cnn, two views": (
+            partial(networks.compact_cnn, padding=(1, 0, 2, 0), flip_average=True),
+            16,
+        ),
         "resnet18": (networks.resnet18, 16),
         "wide_resnet(10, 2)": (partial(networks.wide_resnet, 10, 2, head="prototypes"), 12),
     }

@@ -29,11 +29,13 @@ from tinyproto.layers import (
     BatchNorm,
     Conv2D,
     Flatten,
+    FlipAverage,
     GlobalAveragePool,
     Layer,
     Linear,
     MaxPool2D,
     Normalize,
+    Pad2D,
     ReLU,
     Residual,
     Sequential,
@@ -153,6 +155,10 @@ def _twin(layer: Layer) -> Any:
             return nn.Sequential(*_chain(layer))
         case Residual():
             return _Residual(_twin(layer.body), layer.shortcut and _twin(layer.shortcut))
+        case FlipAverage():  # our paths are those of the body
+            twin = _twin(layer.body)
+            twin.forward = partial(_flip_average, twin.forward)
+            return twin
         case Conv2D():
             inside, out = params["weight"].shape[2:]
             return nn.Conv2d(
@@ -166,6 +172,9 @@ def _twin(layer: Layer) -> Any:
             return nn.Linear(inside, out, bias=False)
         case BatchNorm():
             return _BatchNorm(len(params["scale"]), eps=layer.epsilon, momentum=RUNNING_MOMENTUM)
+        case Pad2D():
+            above, below, left, right = layer.padding
+            return nn.ConstantPad2d((left, right, above, below), layer.value)
         case MaxPool2D():
             return nn.MaxPool2d(layer.kernel_size, layer.stride)
         case AveragePool2D():
@@ -189,6 +198,12 @@ def _chain(layer: Sequential) -> list[Any]:
         if isinstance(twin, torch.nn.ReLU) and isinstance(before, BatchNorm | Conv2D | Residual):
             twin.inplace = True
     return twins
+
+
+def _flip_average(body: Any, x: Any) -> Any:
+    """In one pass of both: in training, statistics are over all."""
+    one, flipped = body(torch.cat([x, x.flip(3)])).chunk(2)
+    return (one + flipped) / 2
 
 
 class _Network(torch.nn.Module):

@@ -288,6 +288,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "autoattack": autoattack,
     "autoattack_l1": autoattack,
     "autoattack_l2": autoattack,
+    "autoattack_two_views": autoattack,
     "cost_model": with_note,
     "cifar10_adv_dpnp": evaluation,
     "cifar10_standard": cifar10_standard,

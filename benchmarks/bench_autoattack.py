@@ -3,8 +3,8 @@
     python benchmarks/bench_autoattack.py [--norm l2|l1] [--eps E] [--examples N] [--quick]
     python benchmarks/bench_autoattack.py --timing [--norm l2|l1] [--json FILE]
 
-A network (--model, an adversarially trained compact_cnn) as ours and as a torch module, test images of
-CIFAR-10, two threads each. Attacks without random numbers (FGSM, PGD without a random start, FAB
+A network (--model, an adversarially trained compact_cnn) as ours and as a torch module, test images
+of CIFAR-10, two threads each. Attacks without random numbers (FGSM, PGD without a random start, FAB
 towards one class) and APGD from the same start are compared image by image. The others are compared
 in robust accuracy: alone, on the first 200 images (--alone N; 0 for none), and as AutoAttack's
 stages, each side on the images that its own earlier stages did not fool. --timing gives both sides

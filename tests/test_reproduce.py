@@ -294,11 +294,13 @@ def test_stopped_and_started_again_it_comes_to_the_same_table(tmp_path, monkeypa
     assert found["cut"] == found["whole"]
     assert "left out: radius-1, " in capsys.readouterr().err
     path = tmp_path / "cut" / "base" / judge.JUDGED
-    path.write_text(path.read_text().replace('"model": "', '"model": "0'))
-    for use in (lambda: reproduce.judge_rows(reproduce.parse(judging)[0]),
-                lambda: tables.collect("search", tmp_path / "cut")):  # fmt: skip
-        with pytest.raises(ValueError, match=r"another model: .* remove judged.json, unseen.npz"):
-            use()
+    text = path.read_text()
+    for here, other in [('"model": "', '"model": "0'), ('"classes": 10', '"classes": 11')]:
+        path.write_text(text.replace(here, other))
+        for use in (lambda: reproduce.judge_rows(reproduce.parse(judging)[0]),
+                    lambda: tables.collect("search", tmp_path / "cut")):  # fmt: skip
+            with pytest.raises(ValueError, match=r"another model: .* judged.json, unseen.npz"):
+                use()
 
 
 def counted(images, seed, **right):

@@ -201,11 +201,12 @@ def read(folder: Path) -> dict[str, Figure]:
 
 def _read(path: Path, network: Network) -> dict[str, Any]:
     """What judged.json holds, or the beginning of a new one."""
-    model = parameters_checksum(network.params)
+    model, settings = parameters_checksum(network.params), json.loads(json.dumps(network.settings))
     if not path.exists():
-        return {"model": model, "weights": parameters.count(network.params), "figures": {}}
+        count = parameters.count(network.params)
+        return {"model": model, "network": settings, "weights": count, "figures": {}}
     found: dict[str, Any] = json.loads(path.read_text())
-    if found["model"] != model:
+    if found["model"] != model or found.get("network", settings) != settings:
         files = sorted(file.name for pattern in LEFT for file in path.parent.glob(pattern))
         raise ValueError(
             f"{path.parent} has the figures of another model: to judge this one, remove "

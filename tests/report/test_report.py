@@ -25,7 +25,7 @@ from tinyproto.report import run as parts_run
 from tinyproto.report.content import LeftOut, Picture, Section, Table, Text
 from tinyproto.report.page import Judged, render
 from tinyproto.report.subject import Subject
-from tinyproto.state import load_arrays
+from tinyproto.state import load_arrays, save_arrays
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -236,6 +236,18 @@ def test_other_outliers_or_labels_are_another_report(models, tmp_path, monkeypat
     changed = Subject(models / "digits.npz", Settings(examples=40)).identity
     assert "letters" in changed["outliers"]
     assert changed != first
+
+
+def test_other_weights_in_the_file_beside_it_are_another_report(models, tmp_path):
+    network, settings = networks.load(models / "objects.npz"), Settings(examples=4)
+    about = {"network": network.settings, networks.storage.WEIGHTS_FROM: "weights.npz"}
+    save_arrays({}, tmp_path / "model.npz", about)
+    networks.save(network, tmp_path / "weights.npz")
+    first = Subject(tmp_path / "model.npz", settings).identity
+    assert Subject(tmp_path / "model.npz", settings).identity == first
+    network.params["head"][next(iter(network.params["head"]))][...] *= 2
+    networks.save(network, tmp_path / "weights.npz")
+    assert Subject(tmp_path / "model.npz", settings).identity["model"] != first["model"]
 
 
 def test_outliers_that_cannot_be_read_cost_one_part(models, monkeypatch):

@@ -92,7 +92,7 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     >>> networks.load("model.npz").settings["depth"]
     10
     """
-    arrays, metadata = _read(Path(path))
+    _, arrays, metadata = _read(Path(path))
     numbers = sum(array.size for array in arrays.values())
     settings = check_settings(metadata.get("network"), numbers, len(arrays), str(path))
     network = _rebuilt(settings, str(path))
@@ -104,11 +104,17 @@ def load(path: str | Path, xp: ModuleType = np) -> Network:
     return network.to(xp)
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The weights and the metadata of a file; the weights may be in another one beside it."""
+def weights_file(path: Path) -> Path:
+    """The file that has the weights of a saved model: the same, or the one beside it that it names.
+    Raises ValueError for a name that cannot be, and where there is no such file."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+    """The file that has the weights, these, and the metadata of the file at `path`."""
     arrays, metadata = state.load_arrays(path)
     if WEIGHTS_FROM not in metadata:
-        return arrays, metadata
+        return path, arrays, metadata
     other = metadata[WEIGHTS_FROM]
     if arrays or not isinstance(other, str) or not other or other != Path(other).name:
         raise ValueError(
@@ -121,7 +127,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     weights, about = state.load_arrays(beside)
     if WEIGHTS_FROM in about:
         raise ValueError(f"{path} has the weights of {other}, which has those of another file")
-    return weights, metadata
+    return beside, weights, metadata
 
 
 def _rebuilt(settings: dict[str, Any], source: str) -> Network:

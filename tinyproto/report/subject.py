@@ -17,6 +17,7 @@ from ..evaluation.report import NORMS, format_radius
 from ..evaluation.saved_models import class_names, column_indices, open_with_data
 from ..evaluation.suites import choose
 from ..networks import Network
+from ..networks.storage import weights_file
 from ..pretrained import find_model
 from ..prototypes import WinnerTakeAll
 from ..random import uniform
@@ -219,8 +220,10 @@ class Subject:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What a part that was measured before must have been measured with to be used again."""
+        files = dict.fromkeys([self.path, weights_file(self.path)])  # one, or two
+        content = b"".join(file.read_bytes() for file in files)
         return {
-            "model": hashlib.sha256(self.path.read_bytes()).hexdigest()[:16],
+            "model": hashlib.sha256(content).hexdigest()[:16],
             "images": array_checksum(self.images) + array_checksum(self.y),
             "training images": array_checksum(self.data.x_train),
             "training labels": array_checksum(self.data.y_train),

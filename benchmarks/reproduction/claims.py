@@ -101,12 +101,11 @@ def compact(compared: Rows, ablated: Any) -> tuple[str, str]:
 
 def changed(name: str, text: str, whole: str = "full") -> Callable[..., tuple[str, str]]:
     """Whether a change of a row lowers an accuracy in all seeds: the lowest without the change is
-    above the highest with it, clean or under AutoAttack. Needs all seeds of both."""
+    above the highest with it, clean or under AutoAttack. Seeds that overlap in both will do so
+    whatever further ones say, so the verdict may come early; any other needs all seeds."""
 
     def judge(compared: Any, ablated: Mapping[str, list[Found]]) -> tuple[str, str]:
         rows = ablated[whole], ablated[name]
-        if (few := min(map(len, rows))) < len(SEEDS):
-            return f"{few} of {len(SEEDS)} seeds", OPEN
         texts, signs = [], []
         for label, figure, key in (
             ("clean", "clean", "clean"), ("AutoAttack", "autoattack", "autoattack")
@@ -114,6 +113,11 @@ def changed(name: str, text: str, whole: str = "full") -> Callable[..., tuple[st
             with_it, without = (accuracies(some, figure, key) for some in rows)
             texts.append(f"{label} {spread(with_it)} %, {text} {spread(without)} %")
             signs.append((min(with_it) > max(without)) - (max(with_it) < min(without)))
+        seeds = [len(some) for some in rows]
+        if min(seeds) < len(SEEDS):
+            texts.append("seeds: {}, {}".format(*seeds))
+            if any(signs):
+                return "; ".join(texts), OPEN
         return "; ".join(texts), EFFECTS[min(signs), max(signs)]
 
     return judge

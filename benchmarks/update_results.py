@@ -292,6 +292,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "cost_model": with_note,
     "cifar10_adv_dpnp": evaluation,
     "cifar10_standard": cifar10_standard,
+    "flip_average": geometry,
     "geometry": geometry,
     "gradients": gradients,
     "mnist_ed_wta": mnist_ed_wta,

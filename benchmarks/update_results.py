@@ -260,7 +260,7 @@ def paper_ed_wta(content: dict[str, Any]) -> str:
     return "\n\n".join(f"**{name}**\n\n{markdown(table)}" for name, table in found.items())
 
 
-def geometry(content: dict[str, Any]) -> str:
+def with_note_as_sentence(content: dict[str, Any]) -> str:
     """The rows, and what was measured."""
     note = content["note"]
     return f"{markdown(content['rows'])}\n\n{note[0].upper()}{note[1:]}."
@@ -292,8 +292,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "cost_model": with_note,
     "cifar10_adv_dpnp": evaluation,
     "cifar10_standard": cifar10_standard,
-    "flip_average": geometry,
-    "geometry": geometry,
+    "flip_average": with_note_as_sentence,
+    "geometry": with_note_as_sentence,
     "gradients": gradients,
     "mnist_ed_wta": mnist_ed_wta,
     "mutations": mutations,

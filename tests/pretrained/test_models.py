@@ -14,7 +14,7 @@ from tinyproto.attacks import Victim
 from tinyproto.data import load
 from tinyproto.data.datasets import SAMPLES
 from tinyproto.evaluation.saved_models import open_model
-from tinyproto.networks.storage import WEIGHTS_FROM
+from tinyproto.networks.storage import weights_file
 from tinyproto.parameters import count, flatten
 from tinyproto.pretrained import Card, Figure, Zoo
 from tinyproto.pretrained.card import FOLDER, MAIN
@@ -59,9 +59,7 @@ def test_the_sample_and_the_test_images_agree(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_large_arrays_are_stored_in_float16_and_loaded_as_float32(name):
     card = CARDS[name]
-    arrays, metadata = state.load_arrays(card.path)
-    if WEIGHTS_FROM in metadata:
-        arrays, _ = state.load_arrays(FOLDER / metadata[WEIGHTS_FROM])
+    arrays, _ = state.load_arrays(weights_file(card.path))
     expected = np.float16 if card.storage.startswith("float16") else np.float32
     assert card.storage.startswith(("float16", "float32"))
     floats = {k: a for k, a in arrays.items() if a.dtype.kind == "f"}
